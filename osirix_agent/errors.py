@@ -1,0 +1,92 @@
+"""Every error the product raises on purpose: what happened, and what to do about it.
+
+    OsirixAgentError
+    |- SettingsError            a setting that cannot be used                    exit 2
+    |- ViewerError              OsiriX or its viewer                             exit 3
+    |  |- NoServerError         nothing answers where OsiriX was looked for
+    |  |- NoViewerError         OsiriX answers, no 2D viewer is open
+    |  |- ViewerClosedError     the viewer (or an object of it) is gone
+    |  |- SeriesChangedError    the viewer shows other images than the session's
+    |  |- ViewerTimeoutError    OsiriX did not answer before the deadline
+    |  |- ViewerRefusedError    OsiriX answered "no" (status 0)
+    |  `- EditedMeanwhileError  an ROI about to be written was edited by the clinician
+    |- UnsupportedSeriesError   a series the geometry of which would be a guess  exit 4
+    |- DicomError               files that cannot be read as needed              exit 4
+    |- PromptError              a prompt that cannot be acted on                 exit 5
+    `- JournalError             the journal cannot be written or read            exit 6
+
+`str(error)` is one or two sentences without patient data; `error.cure` is the part that says what to do.
+"""
+
+from __future__ import annotations
+
+
+class OsirixAgentError(Exception):
+    """Base of all deliberate errors.
+
+    Parameters
+    ----------
+    what : str
+        What happened, in one sentence without patient data.
+    cure : str
+        What the user can do, in one imperative sentence.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, cure: str) -> None:
+        self.what = what
+        self.cure = cure
+        super().__init__(f"{what} {cure}")
+
+
+class SettingsError(OsirixAgentError):
+    exit_code = 2
+
+
+class ViewerError(OsirixAgentError):
+    exit_code = 3
+
+
+class NoServerError(ViewerError):
+    pass
+
+
+class NoViewerError(ViewerError):
+    pass
+
+
+class ViewerClosedError(ViewerError):
+    pass
+
+
+class SeriesChangedError(ViewerError):
+    pass
+
+
+class ViewerTimeoutError(ViewerError):
+    pass
+
+
+class ViewerRefusedError(ViewerError):
+    pass
+
+
+class EditedMeanwhileError(ViewerError):
+    pass
+
+
+class UnsupportedSeriesError(OsirixAgentError):
+    exit_code = 4
+
+
+class DicomError(OsirixAgentError):
+    exit_code = 4
+
+
+class PromptError(OsirixAgentError):
+    exit_code = 5
+
+
+class JournalError(OsirixAgentError):
+    exit_code = 6

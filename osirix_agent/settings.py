@@ -1,0 +1,112 @@
+"""One Settings object. Command line > environment (OSIRIX_AGENT_*) > TOML file > default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from osirix_agent.errors import SettingsError
+
+ALLOWED_LEVELS = (5, 25, 50, 75, 95)
+
+
+def default_state_dir() -> Path:
+    """Folder for the journal, the ledger and the site key: readable by its owner only."""
+    if os.uname().sysname == "Darwin":
+        return Path.home() / "Library" / "Application Support" / "osirix-agent"
+    return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local" / "state")) / "osirix-agent"
+
+
+def default_config_file() -> Path:
+    return Path(
+        os.environ.get("OSIRIX_AGENT_CONFIG", Path.home() / ".config" / "osirix-agent" / "config.toml")
+    )
+
+
+class Settings(BaseSettings):
+    """Everything a site or a user may change. Units are in the names."""
+
+    model_config = SettingsConfigDict(env_prefix="OSIRIX_AGENT_", extra="forbid", frozen=True)
+
+    server: str | None = Field(None, description="host:port of the osirixgrpc server")
+    ping_deadline_s: float = Field(2.0, gt=0)
+    rpc_deadline_s: float = Field(10.0, gt=0, description="deadline of each call to OsiriX")
+    half_pixel_px: float = Field(
+        0.5, ge=0, le=1, description="OsiriX ROI coordinate of the centre of pixel (0, 0)"
+    )
+    structure: str = Field("GTV", description="structure addressed when a ROI names none")
+    segmenter: str = "classical"
+    isoline_levels: Annotated[tuple[int, ...], NoDecode] = (5, 50, 95)
+    isolines_shown: bool = True
+    isoline_slices: int = Field(2, ge=0, description="slices either side of the displayed one with isolines")
+    remove_prompts_on_accept: bool = True
+    watch_active_hz: float = Field(10.0, gt=0, le=50)
+    watch_idle_hz: float = Field(1.0, gt=0, le=50)
+    watch_idle_after_s: float = Field(5.0, ge=0)
+    polygon_settle_s: float = Field(
+        0.3, ge=0, description="a polygon drawn click by click must rest this long as well"
+    )
+    notify: bool = Field(True, description="desktop notifications (never with patient data)")
+    state_dir: Path = Field(default_factory=default_state_dir)
+
+    @field_validator("isoline_levels", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(int(v) for v in value.split(",") if v.strip()) if isinstance(value, str) else value
+
+    @field_validator("isoline_levels")
+    @classmethod
+    def _known_levels(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        unknown = [v for v in value if v not in ALLOWED_LEVELS]
+        if unknown or 50 not in value:
+            raise ValueError(f"levels are chosen from {ALLOWED_LEVELS} and must hold 50, not {value}")
+        return tuple(sorted(set(value)))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, toml_file=default_config_file()),
+        )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings with the command line's overrides (those that are not None) on top.
+
+    Raises
+    ------
+    SettingsError
+        A value that cannot be used, named with the rule it breaks.
+    """
+    try:
+        return Settings(**{k: v for k, v in overrides.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise SettingsError(
+            f"The setting '{where}' cannot be used: {first['msg']}.",
+            f"Correct it on the command line, in OSIRIX_AGENT_{where.upper()} or in {default_config_file()}.",
+        ) from None
+    except ValueError as error:  # a TOML file that does not parse
+        raise SettingsError(
+            f"The settings file cannot be read: {error}.", f"Correct {default_config_file()} or remove it."
+        ) from None
