@@ -1,0 +1,76 @@
+"""Names of structures: what a clinician's ROI name addresses, after AAPM TG-263 (Mayo et al. 2018).
+
+A name makes a structure when it is a target (GTV, CTV, ITV, PTV and their variants), a known organ, or one that
+the session already has. Anything else (`ROI 1`, `Point 3`, a remark) addresses the active structure.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_NAME_LENGTH = 64
+
+_TARGET = re.compile(r"^(?P<base>[iI]?(?:GTV|CTV|ITV|PTV|gtv|ctv|itv|ptv))(?P<rest>[A-Za-z0-9_+~^.\-]*)$")
+# what may follow the base without being able to carry a person's name: type, index, modality, dose, side
+_TARGET_REST = re.compile(
+    r"^(?:p|n|sb|par|v|vas|h|l|m|r)?\d{0,2}(?:_(?:CT|MR|PET|PT|T1|T2|L|R|mass|edema))?(?:[_]?\d{2,5})?$", re.IGNORECASE
+)
+
+ORGANS = (
+    "Bladder", "Bone_Mandible", "Brain", "Brainstem", "Breast_L", "Breast_R", "Cavity_Oral", "Cochlea_L", "Cochlea_R",
+    "Esophagus", "Eye_L", "Eye_R", "Femur_Head_L", "Femur_Head_R", "Glnd_Submand_L", "Glnd_Submand_R", "Heart",
+    "Kidney_L", "Kidney_R", "Larynx", "Lens_L", "Lens_R", "Liver", "Lung_L", "Lung_R", "Musc_Constrict", "OpticChiasm",
+    "OpticNrv_L", "OpticNrv_R", "Pancreas", "Parotid_L", "Parotid_R", "Prostate", "Rectum", "SpinalCord", "Spleen",
+    "Stomach", "Thyroid", "Trachea", "A_Aorta", "Bowel", "Body",
+)  # fmt: skip
+
+_SYNONYMS = {
+    "mandible": "Bone_Mandible",
+    "leftparotid": "Parotid_L",
+    "rightparotid": "Parotid_R",
+    "parotidleft": "Parotid_L",
+    "parotidright": "Parotid_R",
+    "cord": "SpinalCord",
+    "oesophagus": "Esophagus",
+    "leftlung": "Lung_L",
+    "rightlung": "Lung_R",
+    "leftkidney": "Kidney_L",
+    "rightkidney": "Kidney_R",
+    "aorta": "A_Aorta",
+}
+_BY_KEY = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in ORGANS} | _SYNONYMS
+
+
+def structure_name(text: str) -> str | None:
+    """The structure a name addresses, or None when it is no structure's name.
+
+    Targets keep the clinician's own spelling; organs come back in TG-263 spelling.
+    """
+    name = text.strip()
+    if not name or len(name) > MAX_NAME_LENGTH or not name.isascii():
+        return None
+    if _TARGET.match(name):
+        return name
+    return _BY_KEY.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+
+
+def public_name(name: str, pseudonym: str) -> str:
+    """A name that may be written to a log.
+
+    A TG-263 organ or a target made of known parts stays as it is; of anything else only the target's base
+    survives, with a keyed pseudonym in place of the rest (`GTV_Smith` becomes `GTV-3fa2c1d0`).
+    """
+    if name in ORGANS:
+        return name
+    match = _TARGET.match(name)
+    if match and _TARGET_REST.match(match["rest"]):
+        return name
+    return f"{match['base'] if match else 'structure'}-{pseudonym[:8]}"
+
+
+def ascii_name(text: str, fallback: str = "structure") -> str:
+    """An OsiriX-safe name: ASCII (the server reads UTF-8 as MacRoman), one line, at most 64 characters."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    plain = " ".join(plain.split())[:MAX_NAME_LENGTH].strip()
+    return plain or fallback

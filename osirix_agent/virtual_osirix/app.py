@@ -1,0 +1,255 @@
+"""The state of the application: viewers, slices, ROIs, the uid cache, the one lock that stands for the main thread."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from osirix_agent.virtual_osirix.folder import ImageFile, SeriesFiles, StudyFiles, read_folder, stack_of
+from osirix_agent.virtual_osirix.roi import Pen, Roi, style_pool
+
+
+@dataclass(eq=False)
+class Pix:
+    """One displayed slice (a DCMPix): pixels are a copy, so edits stay in the viewer."""
+
+    source: ImageFile
+    frame: int
+    image: npt.NDArray[Any]
+    origin: npt.NDArray[np.float32]
+    row_cosines: npt.NDArray[np.float32]
+    column_cosines: npt.NDArray[np.float32]
+    spacing_rows: float
+    spacing_columns: float
+    payload: bytes | None = None  # the serialised DCMPixImage answer
+
+    @property
+    def is_rgb(self) -> bool:
+        return self.image.ndim == 3
+
+    @property
+    def rows(self) -> int:
+        return int(self.image.shape[0])
+
+    @property
+    def columns(self) -> int:
+        return int(self.image.shape[1])
+
+
+@dataclass(eq=False)
+class Viewer:
+    """One 2D viewer window: slices and ROIs by movie frame and slice, in data order."""
+
+    series: SeriesFiles
+    pixes: list[list[Pix]]
+    rois: list[list[list[Roi]]]
+    index: int = 0
+    movie_index: int = 0
+    flipped: bool = False
+    wlww: tuple[float, float] = (40.0, 400.0)
+    fused: Viewer | None = None
+    redraws: int = 0
+
+    @property
+    def current_pix(self) -> Pix:
+        return self.pixes[self.movie_index][self.index]
+
+    @property
+    def current_rois(self) -> list[Roi]:
+        return self.rois[self.movie_index][self.index]
+
+    @property
+    def displayed_index(self) -> int:
+        count = len(self.pixes[self.movie_index])
+        return count - 1 - self.index if self.flipped else self.index
+
+    def all_rois(self) -> list[tuple[int, int, Roi]]:
+        """(movie frame, slice, ROI) of every ROI."""
+        return [
+            (t, k, roi)
+            for t, slices in enumerate(self.rois)
+            for k, rois in enumerate(slices)
+            for roi in rois
+        ]
+
+
+@dataclass(frozen=True)
+class PersistedRoi:
+    """An ROI as it is written to the patient database when a viewer closes."""
+
+    movie_index: int
+    slice_index: int
+    roi: Roi
+
+
+@dataclass(eq=False)
+class VirtualOsirix:
+    """The running application.
+
+    Every RPC and every act of the clinician holds `main_thread`, as OsiriX's UI thread serialises both.
+    """
+
+    version: str = "14.1.2"
+    bundle_name: str = "OsiriX MD"
+    strict: bool = True
+    studies: list[StudyFiles] = field(default_factory=list)
+    viewers: list[Viewer] = field(default_factory=list)
+    pens: dict[str, Pen] = field(default_factory=lambda: {k: Pen() for k in ("text", "brush", "others")})
+    persisted: dict[str, list[PersistedRoi]] = field(default_factory=dict)
+    main_thread: threading.RLock = field(default_factory=threading.RLock)
+    rpc_counts: Counter[str] = field(default_factory=Counter)
+    before_rpc: Callable[[str], None] | None = None
+    crashed: bool = False
+    on_crash: Callable[[], None] | None = None
+    _uid_of: dict[int, str] = field(default_factory=dict)
+    _object_of: dict[str, Any] = field(default_factory=dict)
+
+    # -- uid cache -------------------------------------------------------------------------------------------
+    def uid(self, thing: Any) -> str:
+        """Upper-case UUID of a live object: the same object keeps it while cached."""
+        known = self._uid_of.get(id(thing))
+        if known is None:
+            known = str(uuid.uuid4()).upper()
+            self._uid_of[id(thing)] = known
+            self._object_of[known] = thing
+        return known
+
+    def object(self, uid: str, kind: type) -> Any | None:
+        thing = self._object_of.get(uid)
+        return thing if isinstance(thing, kind) else None
+
+    def cached_uids(self) -> list[str]:
+        return list(self._object_of)
+
+    def cached_object(self, uid: str) -> Any | None:
+        return self._object_of.get(uid)
+
+    def forget(self, thing: Any) -> None:
+        uid = self._uid_of.pop(id(thing), None)
+        if uid is not None:
+            self._object_of.pop(uid, None)
+
+    # -- database and viewers --------------------------------------------------------------------------------
+    def import_folder(self, folder: Path) -> list[StudyFiles]:
+        studies = read_folder(folder)
+        self.studies.extend(studies)
+        return studies
+
+    def open_folder(self, folder: Path) -> list[Viewer]:
+        """Import a folder and open one viewer per series; the last one opened is frontmost."""
+        return [self.open_series(series) for study in self.import_folder(folder) for series in study.series]
+
+    def open_series(self, series: SeriesFiles) -> Viewer:
+        return self.open_images(stack_of(series))
+
+    def open_images(self, frames: list[list[ImageFile]]) -> Viewer:
+        """A viewer of these images (movie frames of slices), with the ROIs kept from an earlier closing."""
+        pixes = [[pix for image in images for pix in _pixes(image)] for images in frames]
+        viewer = Viewer(frames[0][0].series, pixes, [[[] for _ in slices] for slices in pixes])
+        viewer.wlww = _window(viewer.series)
+        viewer.index = len(pixes[0]) // 2
+        for kept in self.persisted.get(viewer.series.uid, []):
+            kept.roi.pix = viewer.pixes[kept.movie_index][kept.slice_index]
+            viewer.rois[kept.movie_index][kept.slice_index].append(kept.roi)
+        self.viewers.insert(0, viewer)
+        return viewer
+
+    def close_viewer(self, viewer: Viewer) -> None:
+        """Close a window: its ROIs go to the patient database, its uids die."""
+        self.persisted[viewer.series.uid] = [
+            PersistedRoi(t, k, _copy(roi)) for t, k, roi in viewer.all_rois()
+        ]
+        self.viewers.remove(viewer)
+        for _, _, roi in viewer.all_rois():
+            self.forget(roi)
+        for pix in (pix for slices in viewer.pixes for pix in slices):
+            self.forget(pix)
+        self.forget(viewer)
+
+    def viewer_of(self, roi: Roi) -> tuple[Viewer, list[Roi]] | None:
+        for viewer in self.viewers:
+            for slices in viewer.rois:
+                for rois in slices:
+                    if any(r is roi for r in rois):
+                        return viewer, rois
+        return None
+
+    def delete_roi(self, roi: Roi) -> None:
+        held = self.viewer_of(roi)
+        if held is not None:
+            held[1][:] = [r for r in held[1] if r is not roi]
+        self.forget(roi)
+
+    def leak_style(self, roi: Roi) -> None:
+        """Setting a style also sets the pen of that class."""
+        self.pens[style_pool(roi.itype)] = Pen(roi.color, roi.thickness, roi.opacity)
+
+    def crash(self) -> None:
+        """An Objective-C exception on the main thread: the application is gone."""
+        self.crashed = True
+        if self.on_crash is not None:
+            self.on_crash()
+
+
+def _pixes(image: ImageFile) -> list[Pix]:
+    frames = image.frames()
+    return [
+        Pix(image, n, frame, *_frame_geometry(image.header, n), *_spacing(image.header, n))
+        for n, frame in enumerate(frames)
+    ]
+
+
+def _functional_group(header: Any, frame: int, name: str) -> Any | None:
+    for groups in (header.get("PerFrameFunctionalGroupsSequence"), header.get("SharedFunctionalGroupsSequence")):
+        if groups:
+            group = groups[frame if len(groups) > 1 else 0]
+            if group.get(name):
+                return group[name].value[0]
+    return None
+
+
+def _frame_geometry(header: Any, frame: int) -> tuple[Any, Any, Any]:
+    plane = _functional_group(header, frame, "PlanePositionSequence") or header
+    turned = _functional_group(header, frame, "PlaneOrientationSequence") or header
+    position = plane.get("ImagePositionPatient") or (0, 0, 0)
+    orientation = turned.get("ImageOrientationPatient") or (1, 0, 0, 0, 1, 0)
+    return (
+        np.array(position, np.float32),
+        np.array(orientation[:3], np.float32),
+        np.array(orientation[3:], np.float32),
+    )
+
+
+def _spacing(header: Any, frame: int) -> tuple[float, float]:
+    measures = _functional_group(header, frame, "PixelMeasuresSequence") or header
+    spacing = measures.get("PixelSpacing") or (0.0, 0.0)
+    return float(spacing[0]), float(spacing[1])
+
+
+def _window(series: SeriesFiles) -> tuple[float, float]:
+    header = series.header
+    centre, width = header.get("WindowCenter"), header.get("WindowWidth")
+    if centre is not None and width is not None:
+        first = [v[0] if isinstance(v, (list, tuple)) or hasattr(v, "append") else v for v in (centre, width)]
+        return float(first[0]), float(first[1])
+    if series.modality == "CT":
+        return 40.0, 400.0
+    values = series.images[len(series.images) // 2].frames()
+    low, high = np.percentile(values, [1, 99.5])
+    return float(low + high) / 2, max(1e-3, float(high - low))
+
+
+def _copy(roi: Roi) -> Roi:
+    return Roi(
+        roi.itype, roi.name, None, roi.points.copy(), roi.rect,
+        None if roi.texture is None else roi.texture.copy(), roi.texture_xy,
+        roi.color, roi.thickness, roi.opacity,
+    )  # fmt: skip
