@@ -1,0 +1,1 @@
+"""From a request (image and prompts) to a belief: one protocol, several segmenters."""

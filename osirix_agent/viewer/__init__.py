@@ -1,0 +1,1 @@
+"""One OsiriX viewer: find it, read it, watch it, paint on it."""

@@ -1,0 +1,49 @@
+"""What the clinician is told: lines in the terminal, a desktop notification. Never patient data."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from typing import Protocol
+
+
+class Feedback(Protocol):
+    def notice(self, text: str) -> None:
+        """Something she should see (a refusal, a result)."""
+
+
+class TerminalFeedback:
+    """Prints; and, where the system offers it, posts a desktop notification.
+
+    Parameters
+    ----------
+    notify : bool
+        Desktop notifications.
+    """
+
+    def __init__(self, *, notify: bool) -> None:
+        self._command: list[str] | None = None
+        if notify and sys.platform == "darwin":
+            self._command = ["osascript", "-e", 'on run a', "-e", 'display notification (item 1 of a) with title "Contouring"', "-e", "end run"]
+        elif notify and shutil.which("notify-send"):
+            self._command = ["notify-send", "Contouring"]
+
+    def notice(self, text: str) -> None:
+        print(text, flush=True)
+        if self._command is None:
+            return
+        try:
+            subprocess.Popen([*self._command, text], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        except OSError:
+            self._command = None  # no notification service: the terminal is enough
+
+
+class RecordedFeedback:
+    """Keeps what was said, for tests and demos."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.texts.append(text)

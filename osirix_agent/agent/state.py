@@ -1,0 +1,119 @@
+"""The session's state as immutable values; undo and redo walk along a list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from osirix_agent.belief.belief import Belief
+from osirix_agent.prompting.prompt import Prompt
+from osirix_agent.viewer.roi import RoiSpec
+
+
+@dataclass(frozen=True, eq=False)
+class PromptRecord:
+    """One prompt and the ROI it was drawn as.
+
+    Attributes
+    ----------
+    number : int
+        Unique in the session.
+    viewer : int
+        0 the bound viewer, others a companion.
+    roi : RoiSpec or None
+        None: it did not come as an ROI.
+    permanent : bool
+        The ROI was there before the session: it is never removed.
+    consumed : bool
+        Accepted: its ROI has been taken away, its meaning stays.
+    """
+
+    number: int
+    prompt: Prompt
+    viewer: int = 0
+    roi: RoiSpec | None = None
+    permanent: bool = False
+    consumed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class StructureState:
+    """One structure.
+
+    Attributes
+    ----------
+    edits : mapping of slice to her ROIs there
+        These slices are hers: frozen, and evidence for their neighbours.
+    given : Belief or None
+        The outline it had before the session (a structure that is only protected).
+    """
+
+    name: str
+    prompts: tuple[PromptRecord, ...] = ()
+    edits: Mapping[int, tuple[RoiSpec, ...]] = field(default_factory=dict)
+    locked: bool = False
+    accepted: bool = False
+    given: Belief | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        return bool(self.prompts or self.edits)
+
+
+@dataclass(frozen=True, eq=False)
+class SessionState:
+    structures: Mapping[str, StructureState]
+    active: str
+
+    def structure(self, name: str) -> StructureState:
+        return self.structures.get(name) or StructureState(name)
+
+    def with_structure(self, structure: StructureState, *, active: str | None = None) -> SessionState:
+        return replace(self, structures={**self.structures, structure.name: structure}, active=active or self.active)
+
+    def without_structure(self, name: str) -> SessionState:
+        return replace(self, structures={n: s for n, s in self.structures.items() if n != name})
+
+    def find_prompt(self, number: int) -> tuple[StructureState, PromptRecord] | None:
+        for structure in self.structures.values():
+            for record in structure.prompts:
+                if record.number == number:
+                    return structure, record
+        return None
+
+
+class History:
+    """States in order with a cursor; a new state drops what had been undone."""
+
+    def __init__(self, first: SessionState) -> None:
+        self._states = [first]
+        self._at = 0
+
+    @property
+    def state(self) -> SessionState:
+        return self._states[self._at]
+
+    @property
+    def depth(self) -> int:
+        """How many steps can be undone."""
+        return self._at
+
+    def push(self, state: SessionState) -> None:
+        self._states = [*self._states[: self._at + 1], state]
+        self._at += 1
+
+    def amend(self, state: SessionState) -> None:
+        """Replace the current state: what is no step of its own (the active structure)."""
+        self._states[self._at] = state
+
+    def undo(self) -> bool:
+        if self._at == 0:
+            return False
+        self._at -= 1
+        return True
+
+    def redo(self) -> bool:
+        if self._at + 1 == len(self._states):
+            return False
+        self._at += 1
+        return True

@@ -1,0 +1,433 @@
+"""A segmenter without weights: random walks with an intensity prior on an adaptive crop, in millimetres.
+
+Grady, "Multilabel random walker image segmentation using prior models", CVPR 2005: the probability x of each voxel
+minimises  sum_edges w (x_a - x_b)^2 + gamma sum_voxels [q (1 - x)^2 + (1 - q) x^2]  with x = 1 and x = 0 at marked
+voxels. Edges weaken where the intensity jumps; q is how much a voxel looks like the marked ones, and is near enough
+to them. One sparse, positive definite system, solved by conjugate gradients (scipy).
+
+Honest limits: it knows nothing of anatomy; its probability is a smoothness statement, not a calibrated one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.sparse import dia_array
+from scipy.sparse.linalg import LinearOperator, cg
+
+from osirix_agent import __version__
+from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
+from osirix_agent.errors import PromptError
+from osirix_agent.imaging.contour import fill
+from osirix_agent.imaging.volume import Volume
+from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
+from osirix_agent.segmenter.seeds import Marks, read_marks
+
+Float32Array = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class ClassicalRecipe:
+    """The free numbers, chosen on the training patients only (docs/concepts/classical-segmenter.md)."""
+
+    margin_mm: float = 40.0
+    grow: float = 1.6
+    max_rounds: int = 3
+    max_voxels: int = 90_000
+    seed_radius_mm: float = 3.0
+    model_radius_mm: float = 6.0
+    smooth_mm: float = 1.0
+    beta: float = 12.0
+    gamma: float = 0.02
+    reach_mm: float = 30.0
+    reach_softness_mm: float = 8.0
+    spread_floor: float = 1.5
+    contrast_share: float = 0.3
+    evidence_limit: float = 4.0
+    relearn_rounds: int = 2
+    relearn_weight: float = 0.7
+    max_logit: float = 6.0
+
+
+class ClassicalSegmenter:
+    """Random walker with prior; see the module's text."""
+
+    capabilities = Capabilities(text=False)
+
+    def __init__(self, recipe: ClassicalRecipe | None = None) -> None:
+        self.recipe = recipe or ClassicalRecipe()
+
+    @property
+    def name(self) -> str:
+        return f"classical {__version__}"
+
+    def propose(self, request: SegmentationRequest) -> Belief:
+        volume, recipe = request.volume, self.recipe
+        marks = read_marks(volume, request.prompts)
+        fixed = {
+            f.k: fill([volume.geometry.to_kji(ring)[:, 1:] for ring in f.rings_lps], volume.geometry.shape_kji[1:])
+            for f in request.fixed
+        }
+        centre = marks.positive_points_kji
+        for k, mask in fixed.items():
+            if mask.any():
+                centre = np.vstack([centre, np.column_stack([np.full(mask.sum(), k), np.argwhere(mask)])])
+        if len(centre) == 0:
+            raise PromptError(
+                "Nothing says yet where the structure is.", "Add a point, box or outline inside it first."
+            )
+        margin = np.full(3, recipe.margin_mm)
+        for _ in range(recipe.max_rounds):
+            box = _crop(volume, centre, margin)
+            logit = _solve(volume, box, marks, fixed, request.excluded, recipe)
+            touching = _touches(logit >= 0, box, volume.geometry.shape_kji)
+            if not touching.any():
+                break
+            margin = margin * np.where(touching, recipe.grow, 1.0)
+        return _trimmed(logit, box, volume.geometry.shape_kji, self.name)
+
+
+def _crop(volume: Volume, points_kji: npt.NDArray[np.float64], margin_mm: npt.NDArray[np.float64]) -> Box:
+    shape, spacing = np.array(volume.geometry.shape_kji), np.array(volume.geometry.spacing_kji_mm)
+    low = np.clip(np.floor(points_kji.min(0) - margin_mm / spacing), 0, shape - 1).astype(int)
+    high = np.clip(np.ceil(points_kji.max(0) + margin_mm / spacing) + 1, low + 1, shape).astype(int)
+    k, j, i = ((int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return k, j, i
+
+
+def _touches(mask: BoolArray, box: Box, shape: tuple[int, int, int]) -> BoolArray:
+    """Per axis: does the mask reach a face of the crop behind which the volume goes on?"""
+    found = np.zeros(3, np.bool_)
+    for axis, ((low, high), size) in enumerate(zip(box, shape, strict=True)):
+        first, last = np.take(mask, 0, axis), np.take(mask, -1, axis)
+        found[axis] = (low > 0 and first.any()) or (high < size and last.any())
+    return found
+
+
+def _solve(
+    volume: Volume, box: Box, marks: Marks, fixed: dict[int, BoolArray], excluded: tuple[Belief, ...],
+    recipe: ClassicalRecipe,
+) -> Float32Array:  # fmt: skip
+    """Logit on the crop at the volume's own voxels."""
+    slices = tuple(slice(a, b) for a, b in box)
+    image = volume.array[slices]
+    spacing = np.array(volume.geometry.spacing_kji_mm)
+    stride = _strides(image.shape, spacing, recipe.max_voxels)
+    coarse = _block_mean(image, stride)
+    step_mm = spacing * stride
+    values = ndimage.gaussian_filter(coarse, np.clip(recipe.smooth_mm / step_mm, 0, 1), mode="nearest")
+    seeds, hint = _rasterise(coarse.shape, stride, box, spacing, marks, fixed, excluded, recipe)
+    evidence, place = _evidence(values, seeds, hint, step_mm, volume.modality, recipe)
+    probability = _random_walk(values, seeds, _sigmoid(evidence + place), step_mm, recipe)
+    for _ in range(recipe.relearn_rounds):
+        learnt = _learnt_evidence(values, probability, recipe)
+        mixed = recipe.relearn_weight * learnt + (1 - recipe.relearn_weight) * evidence
+        probability = _random_walk(values, seeds, _sigmoid(mixed + place), step_mm, recipe)
+    edge = 1.0 / (1.0 + np.exp(recipe.max_logit))
+    p = np.clip(probability, edge, 1 - edge)
+    logit = _upsample(np.log(p / (1 - p)).astype(np.float32), stride, image.shape)
+    _force(logit, box, spacing, marks, fixed, excluded, recipe)
+    return _connected(logit, box, marks, fixed)
+
+
+def _strides(shape: tuple[int, ...], spacing: npt.NDArray[np.float64], limit: int) -> npt.NDArray[np.int_]:
+    """Whole-number block size per axis that brings the crop below `limit` voxels, as isotropic as it can be."""
+    stride = np.ones(3, int)
+    while np.prod(np.ceil(np.array(shape) / stride)) > limit:
+        able = np.array(shape) // stride > 4
+        finest = np.where(able, spacing * stride, np.inf)
+        stride[int(np.argmin(finest))] += 1
+        if not able.any():
+            break
+    return stride
+
+
+def _block_mean(image: Float32Array, stride: npt.NDArray[np.int_]) -> Float32Array:
+    """Mean over blocks; the last block of an axis is filled up with the edge value."""
+    if (stride == 1).all():
+        return np.ascontiguousarray(image)
+    counts = -(-np.array(image.shape) // stride)
+    pad = [(0, int(c * s - n)) for c, s, n in zip(counts, stride, image.shape, strict=True)]
+    padded = np.pad(image, pad, mode="edge")
+    a, b, c = (int(v) for v in counts)
+    p, q, r = (int(v) for v in stride)
+    return np.asarray(padded.reshape(a, p, b, q, c, r).mean(axis=(1, 3, 5), dtype=np.float32))
+
+
+def _upsample(coarse: Float32Array, stride: npt.NDArray[np.int_], shape: tuple[int, ...]) -> Float32Array:
+    """Linear interpolation from block centres back to voxels, axis by axis."""
+    out = coarse
+    for axis, (s, n) in enumerate(zip(stride, shape, strict=True)):
+        if s == 1:
+            continue
+        at = (np.arange(n) + 0.5) / s - 0.5
+        low = np.clip(np.floor(at).astype(int), 0, out.shape[axis] - 1)
+        high = np.minimum(low + 1, out.shape[axis] - 1)
+        weight = np.clip(at - low, 0, 1).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+        out = np.take(out, low, axis) * (1 - weight) + np.take(out, high, axis) * weight
+    return np.ascontiguousarray(out, np.float32)
+
+
+def _ball(radius_mm: float, step_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.int_]:
+    """(n, 3) voxel offsets within a radius; always holds the centre."""
+    reach = np.floor(radius_mm / step_mm).astype(int)
+    grid = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), -1).reshape(-1, 3)
+    return grid[((grid * step_mm) ** 2).sum(1) <= radius_mm**2]
+
+
+def _stamp(shape: tuple[int, ...], centres: npt.NDArray[np.int_], offsets: npt.NDArray[np.int_]) -> BoolArray:
+    out = np.zeros(shape, np.bool_)
+    at = (centres[:, None] + offsets[None]).reshape(-1, 3)
+    at = at[((at >= 0) & (at < shape)).all(1)]
+    out[tuple(at.T)] = True
+    return out
+
+
+def _rasterise(
+    shape: tuple[int, ...], stride: npt.NDArray[np.int_], box: Box, spacing: npt.NDArray[np.float64], marks: Marks,
+    fixed: dict[int, BoolArray], excluded: tuple[Belief, ...], recipe: ClassicalRecipe,
+) -> tuple[npt.NDArray[np.int8], Float32Array]:  # fmt: skip
+    """(seeds, hint) on the coarse grid: +1 in, -1 out, 0 free; and a log-odds hint that shapes give."""
+    seeds = np.zeros(shape, np.int8)
+    hint = np.zeros(shape, np.float32)
+    corner = np.array([b[0] for b in box])
+    offsets = _ball(recipe.seed_radius_mm, spacing * stride)
+    for region in marks.regions:
+        row = (region.k - box[0][0]) // stride[0]
+        if not 0 <= row < shape[0]:
+            continue
+        inside = _plane(fill([ring - corner[1:] for ring in region.rings_ji], (box[1][1] - box[1][0], box[2][1] - box[2][0])), stride)
+        _mark_region(seeds, hint, int(row), inside, region.sign, region.loose, spacing * stride)
+    for stroke in marks.strokes:
+        at = np.floor((np.round(stroke.points_kji) - corner) / stride).astype(int)
+        seeds[_stamp(shape, at, offsets)] = stroke.sign
+    for belief in excluded:
+        cut = _excluded_crop(belief, box)
+        seeds[_block_mean(cut.astype(np.float32), stride) >= 0.5] = -1
+    for k, mask in fixed.items():
+        row = (k - box[0][0]) // stride[0]
+        if 0 <= row < shape[0]:
+            inside = _plane(mask[box[1][0] : box[1][1], box[2][0] : box[2][1]], stride)
+            seeds[row] = np.where(inside, 1, -1)
+    return seeds, hint
+
+
+def _plane(mask: BoolArray, stride: npt.NDArray[np.int_]) -> BoolArray:
+    flat = np.array([1, stride[1], stride[2]])
+    return np.asarray(_block_mean(mask[None].astype(np.float32), flat)[0] >= 0.5)
+
+
+def _mark_region(
+    seeds: npt.NDArray[np.int8], hint: Float32Array, row: int, inside: BoolArray, sign: int, loose: bool,
+    step_mm: npt.NDArray[np.float64],
+) -> None:  # fmt: skip
+    """A lasso marks its slice (in and out); a box bounds the structure and hints at an ellipse in and beyond it."""
+    if sign < 0:
+        seeds[row][inside] = -1
+        return
+    if not loose:
+        core = ndimage.binary_erosion(inside)
+        seeds[row] = np.where(core if core.any() else inside, 1, np.where(inside, seeds[row], -1)).astype(np.int8)
+        return
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    if rows.size == 0:
+        return
+    seeds[row][~inside & (seeds[row] == 0)] = -1
+    centre = np.array([(rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2])
+    radii = np.maximum([(rows.size) / 2 * step_mm[1], (columns.size) / 2 * step_mm[2]], 1.0)
+    depth = float(np.sqrt(radii[0] * radii[1]))
+    k, j, i = np.ogrid[tuple(slice(0, n) for n in seeds.shape)]
+    far = (
+        ((j - centre[0]) * step_mm[1] / radii[0]) ** 2
+        + ((i - centre[1]) * step_mm[2] / radii[1]) ** 2
+        + ((k - row) * step_mm[0] / (1.5 * depth)) ** 2
+    )
+    np.maximum(hint, (3.0 * (1.0 - np.sqrt(far))).clip(-6, 3).astype(np.float32), out=hint, where=far <= 1)
+    np.minimum(hint, (3.0 * (1.0 - np.sqrt(far))).clip(-6, 3).astype(np.float32), out=hint, where=far > 1)
+
+
+def _excluded_crop(belief: Belief, box: Box) -> BoolArray:
+    full = np.zeros([b - a for a, b in box], np.bool_)
+    low = np.array([b[0] for b in box])
+    at = np.array(belief.corner_kji) - low
+    source, target = [], []
+    for axis in range(3):
+        start, stop = max(0, int(at[axis])), min(full.shape[axis], int(at[axis]) + belief.mean_logit.shape[axis])
+        if stop <= start:
+            return full
+        target.append(slice(start, stop))
+        source.append(slice(start - int(at[axis]), stop - int(at[axis])))
+    full[tuple(target)] = belief.crop_mask[tuple(source)]
+    return full
+
+
+def _evidence(
+    values: Float32Array, seeds: npt.NDArray[np.int8], hint: Float32Array, step_mm: npt.NDArray[np.float64],
+    modality: str, recipe: ClassicalRecipe,
+) -> tuple[Float32Array, Float32Array]:  # fmt: skip
+    """(evidence, place), log-odds: from intensity, a Gaussian round the marked voxels against the rest of the crop;
+    and from position, near enough to a mark or as a box hints."""
+    inside = seeds > 0
+    if not inside.any():
+        inside = hint > 1.5
+    if not inside.any():
+        inside = hint >= hint.max()
+    distance = ndimage.distance_transform_edt(~inside, sampling=step_mm).astype(np.float32)
+    near = (distance <= recipe.model_radius_mm) & (seeds >= 0)
+    noise = _noise(values)
+    centre = float(np.median(values[near]))
+    outside = values[seeds < 0] if (seeds < 0).sum() > 8 else values[~near]
+    background = float(np.median(outside)) if outside.size else centre
+    spread = max(
+        1.4826 * float(np.median(np.abs(values[near] - centre))),
+        recipe.spread_floor * noise,
+        recipe.contrast_share * abs(centre - background),
+        1e-6,
+    )
+    looked_at = values
+    if modality == "PT":  # uptake has no upper bound: hotter than the mark is no less the tumour
+        looked_at = np.minimum(values, centre) if centre >= background else np.maximum(values, centre)
+    like = -0.5 * ((looked_at - centre) / spread) ** 2 - np.log(spread)
+    other = _log_density(values, values[~near] if (~near).sum() > 50 else values.ravel(), noise)
+    limit = recipe.evidence_limit
+    reach = np.clip((recipe.reach_mm - distance) / recipe.reach_softness_mm, -6, 1)
+    place = np.where(hint == 0, reach, hint)
+    return np.asarray(np.clip(like - other, -limit, limit), np.float32), np.asarray(place, np.float32)
+
+
+def _learnt_evidence(values: Float32Array, probability: npt.NDArray[np.float64], recipe: ClassicalRecipe) -> Float32Array:
+    """Log-odds of intensity from histograms of the current inside and outside (Rother et al., GrabCut, 2004)."""
+    low, high = np.percentile(values, [0.5, 99.5])
+    bins = 64
+    at = np.clip((values - low) / max(float(high - low), 1e-6) * bins, 0, bins - 1).astype(int).ravel()
+    weight = probability.ravel()
+    inside = ndimage.gaussian_filter1d(np.bincount(at, weight, bins), 1.5, mode="nearest")
+    outside = ndimage.gaussian_filter1d(np.bincount(at, 1 - weight, bins), 1.5, mode="nearest")
+    inside, outside = inside / max(inside.sum(), 1e-9), outside / max(outside.sum(), 1e-9)
+    odds = np.log((inside + 1e-4) / (outside + 1e-4))
+    return np.asarray(np.clip(odds, -recipe.evidence_limit, recipe.evidence_limit)[at].reshape(values.shape), np.float32)
+
+
+def _sigmoid(x: Float32Array) -> Float32Array:
+    return np.asarray(1.0 / (1.0 + np.exp(-x)), np.float32)
+
+
+def _noise(values: Float32Array) -> float:
+    """Typical step between neighbours (median absolute difference)."""
+    steps = np.abs(np.diff(values, axis=2))
+    moving = steps[steps > 0]
+    return 1.4826 * float(np.median(moving)) if moving.size else 1.0
+
+
+def _log_density(values: Float32Array, sample: Float32Array, noise: float) -> npt.NDArray[np.float64]:
+    """Smoothed histogram of `sample`, evaluated at `values` (without the factor 1/sqrt(2 pi))."""
+    low, high = np.percentile(sample, [0.5, 99.5])
+    width = max((high - low) / 128, noise / 2, 1e-6)
+    edges = np.arange(low - 4 * width, high + 5 * width, width)
+    counts, _ = np.histogram(sample, edges)
+    density = ndimage.gaussian_filter1d(counts.astype(float) + 0.05, 1.5) / max(counts.sum(), 1) / width
+    at = np.clip(((values - edges[0]) / width).astype(int), 0, len(density) - 1)
+    return np.asarray(np.log(density[at] * np.sqrt(2 * np.pi)))
+
+
+def _random_walk(
+    values: Float32Array, seeds: npt.NDArray[np.int8], prior: Float32Array, step_mm: npt.NDArray[np.float64],
+    recipe: ClassicalRecipe,
+) -> npt.NDArray[np.float64]:  # fmt: skip
+    """Solve (L + gamma + pins) x = gamma q + pins * seed; strong pins stand for x fixed at marked voxels."""
+    shape, n = values.shape, values.size
+    strides = (shape[1] * shape[2], shape[2], 1)
+    finest = float(step_mm.min())
+    scale = 2.0 * (_noise(values) * 3.0) ** 2 + 1e-12
+    diagonal = np.full(n, recipe.gamma)
+    bands, offsets = [], []
+    for axis in range(3):
+        if shape[axis] < 2:
+            continue
+        jump = np.diff(values, axis=axis)
+        weight = np.exp(-recipe.beta * 0.1 * jump.astype(np.float64) ** 2 / scale) + 1e-4
+        weight *= (finest / step_mm[axis]) ** 2
+        whole = np.zeros(shape)
+        whole[tuple(slice(0, -1) if a == axis else slice(None) for a in range(3))] = weight
+        flat, hop = whole.ravel(), strides[axis]
+        diagonal += flat
+        diagonal[hop:] += flat[:-hop]
+        upper = np.zeros(n)
+        upper[hop:] = flat[:-hop]
+        bands += [-upper, -flat]
+        offsets += [hop, -hop]
+    pins = 50.0 * (seeds.ravel() != 0)
+    diagonal += pins
+    matrix = dia_array((np.vstack([diagonal, *bands]), [0, *offsets]), shape=(n, n))
+    target = recipe.gamma * prior.ravel().astype(np.float64) + pins * (seeds.ravel() > 0)
+    inverse = 1.0 / diagonal
+    start = np.where(seeds.ravel() != 0, seeds.ravel() > 0, prior.ravel()).astype(np.float64)
+    solution, _ = cg(
+        matrix, target, x0=start, rtol=1e-3, maxiter=200, M=LinearOperator((n, n), matvec=lambda v: inverse * v)
+    )
+    return np.asarray(np.clip(solution, 0, 1).reshape(shape))
+
+
+def _force(
+    logit: Float32Array, box: Box, spacing: npt.NDArray[np.float64], marks: Marks, fixed: dict[int, BoolArray],
+    excluded: tuple[Belief, ...], recipe: ClassicalRecipe,
+) -> None:  # fmt: skip
+    """At the volume's own voxels: marks hold (the newest wins), then her slices, then what is locked."""
+    corner = np.array([b[0] for b in box])
+    certain = np.float32(recipe.max_logit)
+    offsets = _ball(recipe.seed_radius_mm / 2, spacing)
+    for region in marks.regions:
+        row = region.k - box[0][0]
+        if region.sign < 0 and 0 <= row < logit.shape[0]:
+            logit[row][fill([ring - corner[1:] for ring in region.rings_ji], logit.shape[1:])] = -certain
+    for stroke in marks.strokes:
+        held = _stamp(logit.shape, np.round(stroke.points_kji).astype(int) - corner, offsets)
+        logit[held] = np.maximum(logit[held], 2.0) if stroke.sign > 0 else np.minimum(logit[held], -2.0)
+    for k, mask in fixed.items():
+        row = k - box[0][0]
+        if 0 <= row < logit.shape[0]:
+            logit[row] = np.where(mask[box[1][0] : box[1][1], box[2][0] : box[2][1]], certain, -certain)
+    for belief in excluded:
+        logit[_excluded_crop(belief, box)] = OUTSIDE_LOGIT
+
+
+def _connected(logit: Float32Array, box: Box, marks: Marks, fixed: dict[int, BoolArray]) -> Float32Array:
+    """Only bodies that hold a mark of hers stay: a click does not light up the far side of the image."""
+    labels, count = ndimage.label(logit >= 0)
+    if count <= 1:
+        return logit
+    corner = np.array([b[0] for b in box])
+    keep = np.zeros(count + 1, np.bool_)
+    points = np.round(marks.positive_points_kji).astype(int) - corner
+    points = points[((points >= 0) & (points < logit.shape)).all(1)]
+    keep[labels[tuple(points.T)]] = True
+    for region in marks.regions:
+        row = region.k - box[0][0]
+        if region.sign > 0 and 0 <= row < logit.shape[0]:
+            keep[labels[row][fill([r - corner[1:] for r in region.rings_ji], logit.shape[1:])]] = True
+    for k in fixed:
+        if 0 <= k - box[0][0] < logit.shape[0]:
+            keep[np.unique(labels[k - box[0][0]])] = True
+    keep[0] = False
+    if not keep.any():
+        keep[1 + int(np.argmax(ndimage.sum_labels(logit >= 0, labels, range(1, count + 1))))] = True
+    drop = ~keep[labels] & (labels > 0)
+    logit[drop] = np.minimum(logit[drop], -1.0) * 0 - 1.0
+    return logit
+
+
+def _trimmed(logit: Float32Array, box: Box, shape: tuple[int, int, int], source: str) -> Belief:
+    """The crop cut down to where the probability is above 0.5 %, with one voxel of border."""
+    held = np.argwhere(logit > -5.3)
+    if len(held) == 0:
+        held = np.zeros((1, 3), int)
+    low = np.maximum(held.min(0) - 1, 0)
+    high = np.minimum(held.max(0) + 2, logit.shape)
+    cut = np.ascontiguousarray(logit[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
+    k, j, i = (int(b[0] + a) for b, a in zip(box, low, strict=True))
+    return Belief(cut, (k, j, i), shape, source)

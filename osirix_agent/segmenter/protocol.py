@@ -1,0 +1,91 @@
+"""The seam that does not change: `Segmenter.propose(SegmentationRequest) -> Belief`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from osirix_agent.belief.belief import Belief
+from osirix_agent.imaging.volume import Volume
+from osirix_agent.prompting.prompt import PointLps, Prompt
+
+
+class FixedSlice(BaseModel):
+    """A slice that the clinician has edited: its outline is hers, and evidence for the slices beside it.
+
+    Attributes
+    ----------
+    k : int
+    rings_lps : closed rings, LPS mm, even-odd; empty: nothing of the structure is there
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    k: int
+    rings_lps: tuple[tuple[PointLps, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationRequest:
+    """All that a proposal depends on: equal requests have equal digests and, on one build, equal beliefs.
+
+    Attributes
+    ----------
+    volume : Volume
+    structure : str
+        Name of what is segmented.
+    prompts : tuple of Prompt
+        Oldest first.
+    fixed : tuple of FixedSlice
+    excluded : tuple of Belief
+        Locked structures: their masks are never overlapped.
+    """
+
+    volume: Volume
+    structure: str
+    prompts: tuple[Prompt, ...]
+    fixed: tuple[FixedSlice, ...] = ()
+    excluded: tuple[Belief, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        parts = {
+            "volume": self.volume.digest,
+            "prompts": [p.model_dump(mode="json") for p in self.prompts],
+            "fixed": [f.model_dump(mode="json") for f in self.fixed],
+            "excluded": [b.mask_digest for b in self.excluded],
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a segmenter can take."""
+
+    text: bool = False
+
+
+class Segmenter(Protocol):
+    """Answers requests; holds no session state, so any request may follow any other."""
+
+    @property
+    def name(self) -> str:
+        """Name and version, written to the journal."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def propose(self, request: SegmentationRequest) -> Belief:
+        """The belief about the request's structure.
+
+        Raises
+        ------
+        PromptError
+            The prompts cannot be acted on: nothing says where the structure is, a position lies outside the image
+            or the body, or words come to a segmenter that cannot read.
+        """

@@ -1,0 +1,496 @@
+"""The Viewer over osirixgrpc: reads slices, ROIs and identity; carries out paint plans.
+
+Traps of the service that shape this file (all are OsiriX's, see docs/concepts): success is `status.status`, not the
+gRPC code; an index out of range kills OsiriX, so every index is checked here; polygons are rasterised here because
+OsiriX's own map is shifted; NewROI has no defaults and leaks its style into the clinician's pen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from osirixgrpc import (
+    dcmpix_pb2,
+    roi_pb2,
+    types_pb2,
+    utilities_pb2,
+    viewercontroller_pb2,
+)
+
+from osirix_agent.errors import (
+    DicomError,
+    EditedMeanwhileError,
+    NoViewerError,
+    SeriesChangedError,
+    UnsupportedSeriesError,
+    ViewerClosedError,
+    ViewerError,
+    ViewerRefusedError,
+    ViewerTimeoutError,
+)
+from osirix_agent.imaging.dicom import read_image_header
+from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.imaging.volume import Volume
+from osirix_agent.settings import Settings
+from osirix_agent.viewer.connection import OsirixConnection
+from osirix_agent.viewer.paint import (
+    CreateRoi,
+    DeleteRoi,
+    PaintPlan,
+    PaintReceipt,
+    RenameRoi,
+    ReshapeRoi,
+    RoiKey,
+    Write,
+    WriteLedger,
+)
+from osirix_agent.viewer.pixel import PixelMap
+from osirix_agent.viewer.protocol import Progress, SeriesIdentity, ViewerSnapshot
+from osirix_agent.viewer.roi import Brush, RoiSpec, RoiState, RoiType, Style
+
+RPC_BUDGET = 20  # of a poll when nothing is new
+_REOPEN = "Open the series again in a 2D viewer and restart the agent."
+
+
+def displayed_viewers(connection: OsirixConnection) -> list[str]:
+    """uids of the open 2D viewers, the frontmost first."""
+    answer = connection.call("OsirixDisplayed2DViewers", utilities_pb2.Empty())
+    uids = [v.osirixrpc_uid for v in answer.viewer_controllers]
+    try:
+        front = connection.call("OsirixFrontmostViewer", utilities_pb2.Empty()).viewer_controller.osirixrpc_uid
+    except ViewerRefusedError:
+        return uids
+    return [front, *(uid for uid in uids if uid != front)]
+
+
+class OsirixViewer:
+    """One 2D viewer of OsiriX, bound by uid for its lifetime.
+
+    Parameters
+    ----------
+    connection : OsirixConnection
+    uid : str
+        The viewer's; see `frontmost`.
+
+    Raises
+    ------
+    UnsupportedSeriesError
+        RGB, 4D, multi-frame, too few or unevenly spaced slices.
+    """
+
+    def __init__(self, connection: OsirixConnection, uid: str, settings: Settings) -> None:
+        self._rpc = connection
+        self._ref = types_pb2.ViewerController(osirixrpc_uid=uid)
+        self.uid = uid
+        self._pix_uids = self._read_pix_uids()
+        self._index_of_pix = {uid: k for k, uid in enumerate(self._pix_uids)}
+        self._identity = self._read_identity()
+        self._pixels = PixelMap(self._read_geometry(), settings.half_pixel_px)
+        self._known: dict[str, RoiState] = {}
+        self._order: list[str] = []  # rotation of ROIs on other slices
+        self._brush_hint: dict[str, tuple[float, float, float]] = {}
+
+    @classmethod
+    def frontmost(cls, connection: OsirixConnection, settings: Settings) -> OsirixViewer:
+        """The viewer in front.
+
+        Raises
+        ------
+        NoViewerError
+        """
+        uids = displayed_viewers(connection)
+        if not uids:
+            raise NoViewerError("No 2D viewer is open in OsiriX.", "Open the series to contour, then start again.")
+        return cls(connection, uids[0], settings)
+
+    @property
+    def identity(self) -> SeriesIdentity:
+        return self._identity
+
+    @property
+    def pixels(self) -> PixelMap:
+        return self._pixels
+
+    def close(self) -> None:
+        self._known.clear()
+
+    # -- the series ------------------------------------------------------------------------------------------
+    def read_volume(self, progress: Progress | None = None) -> Volume:
+        """All slices as one float32 volume; each slice is copied once, from the message into its place."""
+        shape = self._pixels.geometry.shape_kji
+        array = np.empty(shape, np.float32)
+        requests = [types_pb2.DCMPix(osirixrpc_uid=uid) for uid in self._pix_uids]
+        for k, answer in enumerate(self._rpc.call_many("DCMPixImage", requests)):
+            if answer.is_argb or (answer.rows, answer.columns) != shape[1:]:
+                raise UnsupportedSeriesError("The slices are not all grey images of one size.", _REOPEN)
+            array[k] = np.asarray(answer.image_data_float, dtype=np.float32).reshape(shape[1:])
+            if progress is not None:
+                progress(k + 1, shape[0])
+        return Volume(array, self._pixels.geometry, self._identity.modality)
+
+    def _read_pix_uids(self) -> tuple[str, ...]:
+        frames = self._rpc.call("ViewerControllerMaxMovieIdx", self._ref).max_movie_idx
+        if frames > 1:
+            raise UnsupportedSeriesError(
+                f"The viewer shows a 4D series ({frames} time frames).", "Open one time frame as a series of its own."
+            )
+        return self._pix_list()
+
+    def _pix_list(self) -> tuple[str, ...]:
+        request = viewercontroller_pb2.ViewerControllerPixListRequest(viewer_controller=self._ref, movie_idx=0)
+        return tuple(pix.osirixrpc_uid for pix in self._rpc.call("ViewerControllerPixList", request).pix)
+
+    def _read_identity(self) -> SeriesIdentity:
+        pixes = [types_pb2.DCMPix(osirixrpc_uid=uid) for uid in self._pix_uids]
+        images = [a.dicom_image for a in self._rpc.call_many("DCMPixDicomImage", pixes)]
+        sops = tuple(a.sop_instance_uid for a in self._rpc.call_many("DicomImageSOPInstanceUID", images))
+        if len(set(sops)) != len(sops):
+            raise UnsupportedSeriesError(
+                "Several slices come from one multi-frame file.", "Export the series as single-frame DICOM and open that."
+            )
+        series = self._rpc.call("DCMPixDicomSeries", pixes[0]).dicom_series
+        study = self._rpc.call("DCMPixDicomStudy", pixes[0]).dicom_study
+        source = self._rpc.call("DCMPixSourceFile", pixes[0]).source_file
+        try:
+            frame = read_image_header(Path(source)).frame_of_reference_uid
+        except DicomError:
+            frame = None
+        return SeriesIdentity(
+            patient_id=self._rpc.call("DicomStudyPatientID", study).patient_id,
+            study_uid=self._rpc.call("DicomStudyStudyInstanceUID", study).study_instance_uid,
+            series_uid=self._rpc.call("DicomSeriesSeriesInstanceUID", series).series_instance_uid,
+            sop_uids=sops,
+            frame_of_reference_uid=frame,
+            modality=self._rpc.call("ViewerControllerModality", self._ref).modality,
+        )
+
+    def _read_geometry(self) -> Geometry:
+        pixes = [types_pb2.DCMPix(osirixrpc_uid=uid) for uid in self._pix_uids]
+        if any(a.is_rgb for a in self._rpc.call_many("DCMPixIsRGB", pixes)):
+            raise UnsupportedSeriesError("The viewer shows a colour series.", "Open the grey original.")
+        shapes = {(a.rows, a.columns) for a in self._rpc.call_many("DCMPixShape", pixes)}
+        spacings = {
+            (round(a.spacing_rows, 4), round(a.spacing_columns, 4)) for a in self._rpc.call_many("DCMPixSpacing", pixes)
+        }
+        turns = np.array([a.orientation[:6] for a in self._rpc.call_many("DCMPixOrientation", pixes)], float)
+        origins = [(a.origin_x, a.origin_y, a.origin_z) for a in self._rpc.call_many("DCMPixOrigin", pixes)]
+        if len(shapes) != 1 or len(spacings) != 1 or np.abs(turns - turns[0]).max() > 1e-3:
+            raise UnsupportedSeriesError(
+                "The slices differ in size, pixel spacing or orientation.", "Open one series of parallel, equal slices."
+            )
+        (rows, columns), (spacing_rows, spacing_columns) = shapes.pop(), spacings.pop()
+        return Geometry.from_slices(
+            origins, turns[0, :3], turns[0, 3:], spacing_rows, spacing_columns, rows, columns
+        )
+
+    def verify_series(self) -> None:
+        """Raise SeriesChangedError unless the viewer still shows the slices it was bound with."""
+        if self._pix_list() != self._pix_uids:
+            raise SeriesChangedError("The viewer now shows another series.", _REOPEN)
+
+    # -- reading ROIs ----------------------------------------------------------------------------------------
+    def snapshot(self, *, full: bool = False, skip: frozenset[str] = frozenset()) -> ViewerSnapshot:
+        start = self._rpc.rpc_count
+        displayed = self._displayed_k()
+        listed = self._roi_list()
+        for uid in set(self._known) - set(listed):
+            del self._known[uid]
+            self._brush_hint.pop(uid, None)
+        new = [uid for uid in listed if uid not in self._known]
+        for state in self._read_new([(uid, listed[uid]) for uid in new]):
+            self._known[state.uid] = state
+        budget = None if full else RPC_BUDGET - (self._rpc.rpc_count - start if not new else 2)
+        again = self._read_again(listed, displayed, frozenset(new), skip, budget)
+        rois = {uid: self._known[uid] for uid in listed if uid in self._known}
+        return ViewerSnapshot(rois, frozenset(new) | again, displayed)
+
+    def _displayed_k(self) -> int:
+        uid = self._rpc.call("ViewerControllerCurDCM", self._ref).pix.osirixrpc_uid
+        if uid not in self._index_of_pix:
+            self.verify_series()
+            raise SeriesChangedError("The displayed slice is not one of the session's series.", _REOPEN)
+        return self._index_of_pix[uid]
+
+    def _roi_list(self) -> dict[str, int]:
+        request = viewercontroller_pb2.ViewerControllerROIListRequest(viewer_controller=self._ref, movie_idx=0)
+        slices = self._rpc.call("ViewerControllerROIList", request).roi_slices
+        return {roi.osirixrpc_uid: k for k, one in enumerate(slices) for roi in one.rois}
+
+    def _read_new(self, found: Sequence[tuple[str, int]]) -> list[RoiState]:
+        """Full state of ROIs seen for the first time; one that vanishes in between is left out."""
+        if not found:
+            return []
+        try:
+            return self._read_full(found)
+        except ViewerClosedError:
+            states = []
+            for one in found:
+                try:
+                    states += self._read_full([one])
+                except ViewerClosedError:
+                    continue
+            return states
+
+    def _read_full(self, found: Sequence[tuple[str, int]]) -> list[RoiState]:
+        refs = [types_pb2.ROI(osirixrpc_uid=uid) for uid, _ in found]
+        many = self._rpc.call_many
+        kinds = [a.itype for a in many("ROIIType", refs)]
+        names = [a.name for a in many("ROIName", refs)]
+        colours = [(a.r, a.g, a.b) for a in many("ROIColor", refs)]
+        widths = [a.thickness for a in many("ROIThickness", refs)]
+        opacities = [a.opacity for a in many("ROIOpacity", refs)]
+        shapes = [_points(a) for a in many("ROIPoints", refs)]
+        states = []
+        for n, (uid, k) in enumerate(found):
+            brush = self._read_brush(uid, k) if kinds[n] == RoiType.BRUSH else None
+            points = shapes[n] if brush is None else np.zeros((0, 2), np.float32)
+            style = Style(colours[n], widths[n], opacities[n])
+            states.append(RoiState(uid, RoiSpec(k, kinds[n], names[n], style, points, brush)))
+        return states
+
+    def _read_brush(self, uid: str, k: int) -> Brush:
+        roi = types_pb2.ROI(osirixrpc_uid=uid)
+        self._brush_hint[uid] = self._read_hint(roi)
+        request = dcmpix_pb2.DCMPixGetMapFromROIRequest(
+            pix=types_pb2.DCMPix(osirixrpc_uid=self._pix_uids[k]), roi=roi
+        )
+        answer = self._rpc.call("DCMPixGetMapFromROI", request)
+        full = np.array(answer.map, np.bool_).reshape(answer.rows, answer.columns)
+        return Brush.from_full(full) or Brush(np.zeros((1, 1), np.bool_), (0, 0))
+
+    def _read_hint(self, roi: Any) -> tuple[float, float, float]:
+        """Area and centroid: they change when the painting changes, and cost two small calls instead of a map."""
+        centre = self._rpc.call("ROICentroid", roi)
+        return self._rpc.call("ROIArea", roi).area, centre.x, centre.y
+
+    def _read_again(
+        self, listed: dict[str, int], displayed: int, new: frozenset[str], skip: frozenset[str], budget: int | None
+    ) -> frozenset[str]:
+        """Re-read name and shape: everything, or within a budget of calls the displayed slice and a rotating rest."""
+        wanted = [uid for uid in listed if uid not in new and uid not in skip and uid in self._known]
+        if budget is not None:
+            rank = {uid: n for n, uid in enumerate(self._order)}
+            wanted.sort(key=lambda uid: (listed[uid] != displayed, rank.get(uid, -1)))
+            chosen, cost = [], 0
+            for uid in wanted:
+                cost += 3 if self._known[uid].spec.itype == RoiType.BRUSH else 2
+                if cost > budget:
+                    break
+                chosen.append(uid)
+            wanted = chosen
+            turned = set(wanted)
+            self._order = [uid for uid in self._order if uid in listed and uid not in turned] + wanted
+        try:
+            self._refresh(wanted, listed)
+            return frozenset(wanted)
+        except ViewerClosedError:  # one of them vanished just now: the next poll lists what is left
+            self._rpc.call("ViewerControllerIdx", self._ref)  # unless the viewer itself is gone
+            return frozenset()
+
+    def _refresh(self, uids: Sequence[str], listed: dict[str, int]) -> None:
+        refs = [types_pb2.ROI(osirixrpc_uid=uid) for uid in uids]
+        names = [a.name for a in self._rpc.call_many("ROIName", refs)]
+        for uid, ref, name in zip(uids, refs, names, strict=True):
+            old = self._known[uid].spec
+            points, brush = old.points_xy, old.brush
+            if old.itype == RoiType.BRUSH:
+                if self._read_hint(ref) != self._brush_hint.get(uid):
+                    brush = self._read_brush(uid, listed[uid])
+            else:
+                read = _points(self._rpc.call("ROIPoints", ref))
+                points = points if np.array_equal(read, points) else read
+            if points is not old.points_xy or brush is not old.brush or name != old.name:
+                self._known[uid] = RoiState(uid, RoiSpec(old.k, old.itype, name, old.style, points, brush))
+
+    # -- writing ---------------------------------------------------------------------------------------------
+    def apply(self, plan: PaintPlan, ledger: WriteLedger) -> PaintReceipt:
+        if not plan.writes:
+            return PaintReceipt()
+        self.verify_series()
+        self._verify_untouched(plan)
+        ledger.intend(plan.created)
+        held: dict[RoiKey, RoiState | None] = {}
+        done: list[Write] = []
+        try:
+            for write in plan.writes:
+                self._write(write, held)
+                done.append(write)
+        except ViewerError:
+            self._roll_back(done, held)
+            raise
+        finally:
+            self._redraw()
+        for key, state in held.items():
+            if state is not None:
+                self._known[state.uid] = state
+            del key
+        return PaintReceipt(held, len(plan.writes))
+
+    def _redraw(self) -> None:
+        try:
+            self._rpc.call("ViewerControllerNeedsDisplayUpdate", self._ref)
+        except ViewerError:
+            pass  # what made the writes fail is already on its way up; a lost redraw shows with the next one
+
+    def _verify_untouched(self, plan: PaintPlan) -> None:
+        """Compare, before anything is written, every ROI that will be changed with what is known of it."""
+        touched = {w.before.uid: w.before for w in plan.writes if not isinstance(w, CreateRoi)}
+        for before in touched.values():
+            try:
+                now = self._read_shape(before)
+            except ViewerClosedError:
+                raise EditedMeanwhileError(
+                    "An ROI that was to be changed has just been deleted.", "Nothing was written; it is looked at again."
+                ) from None
+            if not now.spec.same_shape(before.spec) or now.spec.name != before.spec.name:
+                raise EditedMeanwhileError(
+                    "An ROI that was to be changed has just been edited.", "Nothing was written; the edit is kept."
+                )
+
+    def _read_shape(self, state: RoiState) -> RoiState:
+        ref = types_pb2.ROI(osirixrpc_uid=state.uid)
+        spec = state.spec
+        name = self._rpc.call("ROIName", ref).name
+        if spec.itype == RoiType.BRUSH:
+            unchanged = self._brush_hint.get(state.uid) == self._read_hint(ref)
+            brush = spec.brush if unchanged else self._read_brush(state.uid, spec.k)
+            return RoiState(state.uid, RoiSpec(spec.k, spec.itype, name, spec.style, spec.points_xy, brush))
+        points = _points(self._rpc.call("ROIPoints", ref))
+        return RoiState(state.uid, RoiSpec(spec.k, spec.itype, name, spec.style, points))
+
+    def _write(self, write: Write, held: dict[RoiKey, RoiState | None]) -> None:
+        match write:
+            case CreateRoi():
+                held[write.key] = self._create(write.spec)
+            case DeleteRoi():
+                self._rpc.call("ROIDelete", types_pb2.ROI(osirixrpc_uid=write.before.uid))
+                self._known.pop(write.before.uid, None)
+                held[write.key] = None
+            case ReshapeRoi():
+                self._set_points(write.before.uid, write.spec)
+                held[write.key] = RoiState(write.before.uid, write.spec)
+            case RenameRoi():
+                self._set_name(write.before.uid, write.name)
+                held[write.key] = RoiState(write.before.uid, _renamed(write.before.spec, write.name))
+
+    def _roll_back(self, done: list[Write], held: dict[RoiKey, RoiState | None]) -> None:
+        """Undo what was done, newest first, as far as OsiriX still lets us; the ledger knows the rest."""
+        for write in reversed(done):
+            try:
+                match write:
+                    case CreateRoi():
+                        made = held[write.key]
+                        if made is not None:
+                            self._rpc.call("ROIDelete", types_pb2.ROI(osirixrpc_uid=made.uid))
+                    case DeleteRoi():
+                        self._create(write.before.spec)
+                    case ReshapeRoi():
+                        self._set_points(write.before.uid, write.before.spec)
+                    case RenameRoi():
+                        self._set_name(write.before.uid, write.before.spec.name)
+            except ViewerError:
+                continue
+        self._known.clear()
+
+    def _create(self, spec: RoiSpec) -> RoiState:
+        if not 0 <= spec.k < len(self._pix_uids):  # OsiriX itself dies of this
+            raise ValueError(f"slice {spec.k} is outside the series of {len(self._pix_uids)} slices")
+        before = None
+        try:
+            roi = self._rpc.call("ViewerControllerNewROI", _new_roi_request(self._ref, spec)).roi
+        except ViewerTimeoutError:
+            before = self._find_created(spec)  # it may have been made all the same: look before anything is repeated
+            if before is None:
+                raise
+            return before
+        if spec.brush is not None:
+            self._brush_hint[roi.osirixrpc_uid] = self._read_hint(roi)
+        return RoiState(roi.osirixrpc_uid, spec)
+
+    def _find_created(self, spec: RoiSpec) -> RoiState | None:
+        unknown = [(uid, k) for uid, k in self._roi_list().items() if uid not in self._known and k == spec.k]
+        for state in self._read_new(unknown):
+            if state.spec.name == spec.name and state.spec.same_shape(spec):
+                return state
+        return None
+
+    def _set_points(self, uid: str, spec: RoiSpec) -> None:
+        request = roi_pb2.ROISetPointsRequest(roi=types_pb2.ROI(osirixrpc_uid=uid))
+        for x, y in spec.points_xy.tolist():
+            request.points.add(x=x, y=y)
+        self._rpc.call("ROISetPoints", request)
+
+    def _set_name(self, uid: str, name: str) -> None:
+        self._rpc.call("ROISetName", roi_pb2.ROISetNameRequest(roi=types_pb2.ROI(osirixrpc_uid=uid), name=name))
+
+    def restore_pens(self, hers: Sequence[str]) -> None:
+        """Re-set the newest of her ROIs of each class (brush, others) to the style it has: that sets the pen."""
+        newest: dict[bool, str] = {}
+        for uid in hers:
+            state = self._known.get(uid)
+            if state is not None:
+                newest[state.spec.itype == RoiType.BRUSH] = uid
+        for uid in newest.values():
+            ref = types_pb2.ROI(osirixrpc_uid=uid)
+            try:
+                colour = self._rpc.call("ROIColor", ref)
+                width = self._rpc.call("ROIThickness", ref).thickness
+                opacity = self._rpc.call("ROIOpacity", ref).opacity
+                self._rpc.call("ROISetColor", roi_pb2.ROISetColorRequest(roi=ref, r=colour.r, g=colour.g, b=colour.b))
+                self._rpc.call("ROISetThickness", roi_pb2.ROISetThicknessRequest(roi=ref, thickness=width))
+                self._rpc.call("ROISetOpacity", roi_pb2.ROISetOpacityRequest(roi=ref, opacity=opacity))
+            except ViewerClosedError:
+                continue
+
+    def show_slice(self, k: int) -> None:
+        count = len(self._pix_uids)
+        if not 0 <= k < count:
+            raise ValueError(f"slice {k} is outside the series of {count} slices")
+        flipped = self._rpc.call("ViewerControllerFlippedData", self._ref).flipped_data
+        request = viewercontroller_pb2.ViewerControllerSetDisplayedIdxRequest(
+            viewer_controller=self._ref, displayed_idx=count - 1 - k if flipped else k
+        )
+        self._rpc.call("ViewerControllerSetDisplayedIdx", request)
+
+
+def _points(answer: Any) -> np.ndarray:
+    return np.array([(p.x, p.y) for p in answer.points], np.float32).reshape(-1, 2)
+
+
+def _renamed(spec: RoiSpec, name: str) -> RoiSpec:
+    return RoiSpec(spec.k, spec.itype, name, spec.style, spec.points_xy, spec.brush)
+
+
+def _new_roi_request(viewer: Any, spec: RoiSpec) -> Any:
+    r, g, b = spec.style.color
+    request = viewercontroller_pb2.ViewerControllerNewROIRequest(
+        viewer_controller=viewer, itype=spec.itype, name=spec.name, idx=spec.k, movie_idx=0,
+        thickness=spec.style.thickness, opacity=spec.style.opacity,
+        color=viewercontroller_pb2.ViewerControllerNewROIRequest.Color(r=r, g=g, b=b),
+    )  # fmt: skip
+    points = spec.points_xy
+    if spec.brush is not None:
+        request.buffer.rows, request.buffer.columns = spec.brush.mask.shape
+        request.buffer.buffer.extend(spec.brush.mask.ravel().tolist())
+        request.buffer_position_x, request.buffer_position_y = spec.brush.corner
+    elif spec.itype == RoiType.BOX:
+        low, high = points.min(0), points.max(0)
+        _set_rectangle(request, low, high - low)
+    elif spec.itype == RoiType.OVAL:
+        centre = points[[0, 100]].mean(0)
+        _set_rectangle(request, centre, np.abs(points[[0, 50]] - centre).max(0))
+    elif spec.itype == RoiType.POINT:
+        _set_rectangle(request, points[0], np.zeros(2))
+    else:
+        for x, y in points.tolist():
+            request.points.add(x=x, y=y)
+    return request
+
+
+def _set_rectangle(request: Any, origin: Any, size: Any) -> None:
+    rectangle = request.rectangle
+    rectangle.origin_x, rectangle.origin_y = float(origin[0]), float(origin[1])
+    rectangle.width, rectangle.height = float(size[0]), float(size[1])
