@@ -96,12 +96,21 @@ class ContouringSession:
         self.history.push(self.state.with_structure(replace(held, edits={}, accepted=False)))
 
     # -- decisions -------------------------------------------------------------------------------------------
-    def accept(self, structure: str, *, consume_prompts: bool) -> None:
+    def accept(self, structure: str, final: Belief | None, *, consume_prompts: bool) -> None:
+        """Make what is shown final.
+
+        Parameters
+        ----------
+        final : Belief or None
+            What she saw; None when there are only her own slices.
+        consume_prompts : bool
+            Take the prompts' ROIs away.
+        """
         held = self.state.structure(structure)
-        if not held.is_asked or held.accepted:
+        if held.accepted or not (held.is_asked and (final is not None or held.edits)):
             raise PromptError(f"'{structure}' has no proposal to accept.", "Click or draw first.")
         prompts = tuple(replace(r, consumed=r.consumed or consume_prompts) for r in held.prompts)
-        self.history.push(self.state.with_structure(replace(held, accepted=True, prompts=prompts)))
+        self.history.push(self.state.with_structure(replace(held, accepted=True, final=final, prompts=prompts)))
 
     def reject(self, structure: str) -> None:
         """Drop proposal, prompts and edits of a structure; undo brings all of it back."""

@@ -44,6 +44,8 @@ class StructureState:
     ----------
     edits : mapping of slice to her ROIs there
         These slices are hers: frozen, and evidence for their neighbours.
+    final : Belief or None
+        The belief that was accepted.
     given : Belief or None
         The outline it had before the session (a structure that is only protected).
     """
@@ -53,6 +55,7 @@ class StructureState:
     edits: Mapping[int, tuple[RoiSpec, ...]] = field(default_factory=dict)
     locked: bool = False
     accepted: bool = False
+    final: Belief | None = None
     given: Belief | None = None
 
     @property

@@ -39,18 +39,19 @@ class ClassicalRecipe:
     grow: float = 1.6
     max_rounds: int = 3
     max_voxels: int = 90_000
-    seed_radius_mm: float = 3.0
+    seed_radius_mm: float = 5.0
     model_radius_mm: float = 6.0
-    smooth_mm: float = 1.0
-    beta: float = 12.0
-    gamma: float = 0.02
-    reach_mm: float = 30.0
+    smooth_mm: float = 2.0
+    beta: float = 1.2
+    gamma: float = 0.03
+    gamma_decay: float = 1.0
+    reach_mm: float = 35.0
     reach_softness_mm: float = 8.0
     spread_floor: float = 1.5
-    contrast_share: float = 0.3
+    contrast_share: float = 0.4
     evidence_limit: float = 4.0
     relearn_rounds: int = 2
-    relearn_weight: float = 0.7
+    relearn_weight: float = 0.8
     max_logit: float = 6.0
 
 
@@ -122,12 +123,13 @@ def _solve(
     step_mm = spacing * stride
     values = ndimage.gaussian_filter(coarse, np.clip(recipe.smooth_mm / step_mm, 0, 1), mode="nearest")
     seeds, hint = _rasterise(coarse.shape, stride, box, spacing, marks, fixed, excluded, recipe)
+    gamma = recipe.gamma * recipe.gamma_decay ** max(0, len(marks.strokes) - 1)
     evidence, place = _evidence(values, seeds, hint, step_mm, volume.modality, recipe)
-    probability = _random_walk(values, seeds, _sigmoid(evidence + place), step_mm, recipe)
+    probability = _random_walk(values, seeds, _sigmoid(evidence + place), step_mm, gamma, recipe)
     for _ in range(recipe.relearn_rounds):
         learnt = _learnt_evidence(values, probability, recipe)
         mixed = recipe.relearn_weight * learnt + (1 - recipe.relearn_weight) * evidence
-        probability = _random_walk(values, seeds, _sigmoid(mixed + place), step_mm, recipe)
+        probability = _random_walk(values, seeds, _sigmoid(mixed + place), step_mm, gamma, recipe)
     edge = 1.0 / (1.0 + np.exp(recipe.max_logit))
     p = np.clip(probability, edge, 1 - edge)
     logit = _upsample(np.log(p / (1 - p)).astype(np.float32), stride, image.shape)
@@ -337,20 +339,20 @@ def _log_density(values: Float32Array, sample: Float32Array, noise: float) -> np
 
 def _random_walk(
     values: Float32Array, seeds: npt.NDArray[np.int8], prior: Float32Array, step_mm: npt.NDArray[np.float64],
-    recipe: ClassicalRecipe,
+    gamma: float, recipe: ClassicalRecipe,
 ) -> npt.NDArray[np.float64]:  # fmt: skip
     """Solve (L + gamma + pins) x = gamma q + pins * seed; strong pins stand for x fixed at marked voxels."""
     shape, n = values.shape, values.size
     strides = (shape[1] * shape[2], shape[2], 1)
     finest = float(step_mm.min())
     scale = 2.0 * (_noise(values) * 3.0) ** 2 + 1e-12
-    diagonal = np.full(n, recipe.gamma)
+    diagonal = np.full(n, gamma)
     bands, offsets = [], []
     for axis in range(3):
         if shape[axis] < 2:
             continue
         jump = np.diff(values, axis=axis)
-        weight = np.exp(-recipe.beta * 0.1 * jump.astype(np.float64) ** 2 / scale) + 1e-4
+        weight = np.exp(-recipe.beta * jump.astype(np.float64) ** 2 / scale) + 1e-4
         weight *= (finest / step_mm[axis]) ** 2
         whole = np.zeros(shape)
         whole[tuple(slice(0, -1) if a == axis else slice(None) for a in range(3))] = weight
@@ -364,7 +366,7 @@ def _random_walk(
     pins = 50.0 * (seeds.ravel() != 0)
     diagonal += pins
     matrix = dia_array((np.vstack([diagonal, *bands]), [0, *offsets]), shape=(n, n))
-    target = recipe.gamma * prior.ravel().astype(np.float64) + pins * (seeds.ravel() > 0)
+    target = gamma * prior.ravel().astype(np.float64) + pins * (seeds.ravel() > 0)
     inverse = 1.0 / diagonal
     start = np.where(seeds.ravel() != 0, seeds.ravel() > 0, prior.ravel()).astype(np.float64)
     solution, _ = cg(

@@ -1,0 +1,130 @@
+"""Open a session: connect, bind the viewer, read the volume, start the journal and the engine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+from osirix_agent.agent.engine import Engine
+from osirix_agent.agent.feedback import Feedback
+from osirix_agent.agent.leftovers import SessionLedger
+from osirix_agent.agent.log import SessionLog
+from osirix_agent.errors import OsirixAgentError, SettingsError
+from osirix_agent.imaging.volume import Volume
+from osirix_agent.record.journal import Journal
+from osirix_agent.record.ledger import Ledger
+from osirix_agent.record.pseudonym import Pseudonyms
+from osirix_agent.segmenter.protocol import Segmenter
+from osirix_agent.settings import Settings
+from osirix_agent.viewer.client import OsirixViewer, displayed_viewers
+from osirix_agent.viewer.connection import OsirixConnection
+from osirix_agent.viewer.protocol import Progress, SeriesIdentity
+
+
+@dataclass(eq=False)
+class OpenSession:
+    """A running engine and what belongs to it."""
+
+    engine: Engine
+    connection: OsirixConnection
+    viewer: OsirixViewer
+    volume: Volume
+    log: SessionLog
+    journal_path: Path
+
+    def close(self) -> None:
+        self.log.close()
+        self.connection.close()
+
+
+def make_segmenter(name: str) -> Segmenter:
+    """A segmenter by name.
+
+    Raises
+    ------
+    SettingsError
+        No such segmenter.
+    """
+    if name == "classical":
+        from osirix_agent.segmenter.classical import ClassicalSegmenter
+
+        return ClassicalSegmenter()
+    raise SettingsError(f"There is no segmenter '{name}'.", "Choose one of: classical.")
+
+
+def new_run_id() -> str:
+    return secrets.token_hex(3)
+
+
+def open_session(
+    settings: Settings, feedback: Feedback, *, executor: Executor | None = None, progress: Progress | None = None,
+    journal_path: Path | None = None, run: str | None = None, companions: bool = True,
+) -> OpenSession:  # fmt: skip
+    """Bind the frontmost viewer and start a session on it.
+
+    Parameters
+    ----------
+    journal_path : Path or None
+        None: a new file in the state folder, named by time and run.
+    companions : bool
+        Watch the other open viewers too.
+
+    Raises
+    ------
+    OsirixAgentError
+        Whatever stands in the way; nothing is left behind.
+    """
+    run = run or new_run_id()
+    segmenter = make_segmenter(settings.segmenter)
+    pseudonyms = Pseudonyms.at(settings.state_dir)
+    connection = OsirixConnection.find(settings)
+    try:
+        viewer = OsirixViewer.frontmost(connection, settings)
+        volume = viewer.read_volume(progress)
+        path = journal_path or _journal_path(settings.state_dir, run)
+        log = SessionLog(Journal(path), pseudonyms, time.time, time.monotonic)
+        log.started(run, viewer.identity, volume, segmenter.name, settings)
+        ledger = Ledger(settings.state_dir / "ledger" / f"{pseudonyms.of(viewer.identity.series_uid)}.jsonl")
+        engine = Engine(
+            viewer, volume, segmenter, log, SessionLedger(ledger, viewer.identity, pseudonyms), feedback, settings,
+            run, executor=executor,
+        )  # fmt: skip
+        engine.start()
+        if companions:
+            _add_companions(engine, connection, viewer, settings, feedback)
+    except BaseException:
+        connection.close()
+        raise
+    return OpenSession(engine, connection, viewer, volume, log, path)
+
+
+def refusal_for(main: SeriesIdentity, other: SeriesIdentity) -> str | None:
+    """Why prompts drawn on another series cannot be placed on this one; None: they share a frame of reference."""
+    if main.frame_of_reference_uid is None or other.frame_of_reference_uid is None:
+        return "The frame of reference of the second viewer cannot be read, so its place in the first is not known."
+    if main.frame_of_reference_uid != other.frame_of_reference_uid:
+        return "The second viewer has another frame of reference (it is not registered to the first)."
+    return None
+
+
+def _add_companions(
+    engine: Engine, connection: OsirixConnection, main: OsirixViewer, settings: Settings, feedback: Feedback
+) -> None:
+    for uid in displayed_viewers(connection):
+        if uid == main.uid:
+            continue
+        try:
+            other = OsirixViewer(connection, uid, settings)
+        except OsirixAgentError as error:
+            feedback.notice(f"A second viewer cannot be used for prompts: {error.what}")
+            continue
+        engine.add_companion(other, refusal_for(main.identity, other.identity))
+
+
+def _journal_path(state_dir: Path, run: str) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    return state_dir / "journal" / f"{stamp}-{run}-{os.getpid()}.jsonl"

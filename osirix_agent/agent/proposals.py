@@ -1,0 +1,136 @@
+"""Beliefs by request: computed once, kept while recent, recomputed (identically) when undo comes back to them."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+
+from osirix_agent.agent.session import ContouringSession
+from osirix_agent.belief.belief import Belief
+from osirix_agent.errors import OsirixAgentError, PromptError
+from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest, Segmenter
+
+CACHED_BELIEFS = 48
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What became of a request: a belief, or why there is none."""
+
+    request: SegmentationRequest
+    belief: Belief | None
+    error: PromptError | None
+    segment_ms: float
+
+
+class Proposals:
+    """Keeps `shown`, the belief of each structure that the clinician sees, in step with the session.
+
+    Parameters
+    ----------
+    executor : Executor or None
+        None: compute in `update` itself.
+    deliver : callable
+        Takes an answer from another thread.
+    on_answer : callable
+        Told of every answer on the session's thread (for the journal).
+    on_error : callable
+        Told once when a structure's request cannot be answered.
+    """
+
+    def __init__(
+        self, segmenter: Segmenter, executor: Executor | None, deliver: Callable[[Answer], None],
+        on_answer: Callable[[Answer], None], on_error: Callable[[str, PromptError], None],
+    ) -> None:  # fmt: skip
+        self.shown: dict[str, Belief] = {}
+        self.in_flight: set[str] = set()
+        self.version = 0  # grows whenever `shown` changes
+        self._segmenter, self._executor, self._deliver = segmenter, executor, deliver
+        self._on_answer, self._on_error = on_answer, on_error
+        self._known: OrderedDict[str, Belief | PromptError] = OrderedDict()
+        self._settled: dict[str, str] = {}
+        self._seen: tuple[object, int] | None = None
+
+    def update(
+        self, session: ContouringSession, fixed: Callable[[], Mapping[str, tuple[FixedSlice, ...]]], *, wait: bool = False
+    ) -> None:
+        """Bring every structure up to its request: locked ones first, since the others keep off them."""
+        state = session.state
+        if self._seen == (state, self.version) and not wait:
+            return
+        for name in [name for name in self.shown if not state.structure(name).is_asked]:
+            self._hide(name)
+        slices = fixed()
+        complete = True
+        for structure in sorted(state.structures.values(), key=lambda s: not s.locked):
+            if structure.accepted and structure.final is not None:  # accepted is hers: never recomputed
+                self._show(structure.name, "accepted", structure.final)
+                continue
+            request = session.request(structure.name, self.shown, slices)
+            if request is not None:
+                complete &= self._answer(request, wait)
+        self._seen = (state, self.version) if complete else None
+
+    def take(self, answer: Answer) -> None:
+        """An answer has arrived; it shows only if the session still asks for it (see `update`)."""
+        self.in_flight.discard(answer.request.digest)
+        self._keep(answer)
+        self._seen = None
+
+    def _answer(self, request: SegmentationRequest, wait: bool) -> bool:
+        if request.digest not in self._known:
+            if self._executor is None or wait:
+                self._keep(segment(self._segmenter, request))
+            elif not self.in_flight:  # one at a time; what is newest when it ends goes next
+                self.in_flight.add(request.digest)
+                self._executor.submit(segment, self._segmenter, request).add_done_callback(self._done)
+                return False
+            else:
+                return False
+        self._known.move_to_end(request.digest)
+        self._show(request.structure, request.digest, self._known[request.digest])
+        return True
+
+    def _done(self, future: Future[Answer]) -> None:
+        if not future.cancelled():
+            self._deliver(future.result())
+
+    def _keep(self, answer: Answer) -> None:
+        found = answer.belief if answer.belief is not None else answer.error
+        assert found is not None
+        self._known[answer.request.digest] = found
+        while len(self._known) > CACHED_BELIEFS:
+            self._known.popitem(last=False)
+        self._on_answer(answer)
+
+    def _show(self, name: str, digest: str, found: Belief | PromptError) -> None:
+        if self._settled.get(name) == digest and (isinstance(found, PromptError) or self.shown.get(name) is found):
+            return
+        self._settled[name] = digest
+        self.version += 1
+        if isinstance(found, PromptError):
+            self.shown.pop(name, None)
+            self._on_error(name, found)
+        else:
+            self.shown[name] = found
+
+    def _hide(self, name: str) -> None:
+        del self.shown[name]
+        self._settled.pop(name, None)
+        self.version += 1
+
+
+def segment(segmenter: Segmenter, request: SegmentationRequest) -> Answer:
+    """Ask the segmenter; whatever it raises on purpose becomes the answer."""
+    began = time.perf_counter()
+    belief, error = None, None
+    try:
+        belief = segmenter.propose(request)
+    except PromptError as refusal:
+        error = refusal
+    except OsirixAgentError as failure:
+        error = PromptError(failure.what, failure.cure)
+    return Answer(request, belief, error, (time.perf_counter() - began) * 1e3)

@@ -1,0 +1,86 @@
+"""Replay a journal: ask the segmenter every recorded request again and compare the masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from osirix_agent.agent.commands import CERTAIN_LOGIT
+from osirix_agent.belief.belief import Belief
+from osirix_agent.errors import JournalError, PromptError
+from osirix_agent.imaging.contour import fill
+from osirix_agent.imaging.volume import Volume
+from osirix_agent.record.events import Event, FixedRings, Proposed, SessionStarted, StructureLocked
+from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest, Segmenter
+
+
+@dataclass(frozen=True)
+class ReplayedRequest:
+    """One recorded request and how it came out this time."""
+
+    number: int
+    structure: str
+    same: bool
+    recorded: str
+    replayed: str
+
+
+def check_image(events: Iterable[Event], volume: Volume) -> bool:
+    """Is it bit for bit the image of the journal?
+
+    Raises
+    ------
+    JournalError
+        Another size: certainly another image.
+    """
+    started = next(e for e in events if isinstance(e, SessionStarted))
+    if started.shape_kji != volume.geometry.shape_kji:
+        raise JournalError(
+            f"The journal belongs to an image of {started.shape_kji} voxels, not {volume.geometry.shape_kji}.",
+            "Give the folder of the series that was contoured (--dicom).",
+        )
+    return started.volume_digest == volume.digest
+
+
+def replay(events: Iterable[Event], volume: Volume, segmenter: Segmenter) -> list[ReplayedRequest]:
+    """Every proposal of the journal again, in the recorded order."""
+    masks: dict[str, Belief] = {}
+    results: list[ReplayedRequest] = []
+    for event in events:
+        if isinstance(event, StructureLocked):
+            masks[event.mask_digest] = _given(event.slices, volume)
+        if not isinstance(event, Proposed):
+            continue
+        missing = [digest for digest in event.excluded if digest not in masks]
+        if missing:
+            raise JournalError(
+                "A request keeps off a structure whose outline is not in the journal.", "Replay the journal it began in."
+            )
+        request = SegmentationRequest(
+            volume, event.structure, event.prompts,
+            tuple(FixedSlice(k=f.k, rings_lps=f.rings_lps) for f in event.fixed),
+            tuple(masks[digest] for digest in event.excluded),
+        )  # fmt: skip
+        recorded = event.mask_digest or f"refused: {event.refused}"
+        try:
+            belief = segmenter.propose(request)
+            masks[belief.mask_digest] = belief
+            replayed = belief.mask_digest
+            same = replayed == recorded
+        except PromptError as error:
+            replayed = f"refused: {error.what}"
+            same = event.refused is not None
+        results.append(ReplayedRequest(len(results) + 1, event.structure, same, recorded, replayed))
+    return results
+
+
+def _given(slices: tuple[FixedRings, ...], volume: Volume) -> Belief:
+    shape = volume.geometry.shape_kji
+    low = min(s.k for s in slices)
+    logit = np.full((max(s.k for s in slices) + 1 - low, *shape[1:]), -CERTAIN_LOGIT, np.float32)
+    for held in slices:
+        rings = [volume.geometry.to_kji(ring)[:, 1:] for ring in held.rings_lps]
+        logit[held.k - low][fill(rings, shape[1:])] = CERTAIN_LOGIT
+    return Belief(logit, (low, 0, 0), shape, "clinician")
