@@ -26,6 +26,8 @@ from osirix_agent.imaging.volume import Volume
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
 from osirix_agent.segmenter.seeds import Marks, read_marks
 
+BOX_CORE = 0.7  # share of a box's half axes within which the structure is taken to be
+
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -35,23 +37,24 @@ Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 class ClassicalRecipe:
     """The free numbers, chosen on the training patients only (docs/concepts/classical-segmenter.md)."""
 
-    margin_mm: float = 40.0
+    margin_mm: float = 50.0
     grow: float = 1.6
     max_rounds: int = 3
     max_voxels: int = 90_000
     seed_radius_mm: float = 5.0
-    model_radius_mm: float = 6.0
-    smooth_mm: float = 2.0
-    beta: float = 1.2
+    click_radius_mm: float = 2.0
+    model_radius_mm: float = 4.0
+    smooth_mm: float = 1.5
+    beta: float = 3.0
     gamma: float = 0.03
     gamma_decay: float = 1.0
     reach_mm: float = 35.0
     reach_softness_mm: float = 8.0
     spread_floor: float = 1.5
     contrast_share: float = 0.4
-    evidence_limit: float = 4.0
+    evidence_limit: float = 3.0
     relearn_rounds: int = 2
-    relearn_weight: float = 0.8
+    relearn_weight: float = 0.6
     max_logit: float = 6.0
 
 
@@ -102,12 +105,23 @@ def _crop(volume: Volume, points_kji: npt.NDArray[np.float64], margin_mm: npt.ND
 
 
 def _touches(mask: BoolArray, box: Box, shape: tuple[int, int, int]) -> BoolArray:
-    """Per axis: does the mask reach a face of the crop behind which the volume goes on?"""
+    """Per axis: does the mask come near a face of the crop behind which the volume goes on?"""
     found = np.zeros(3, np.bool_)
     for axis, ((low, high), size) in enumerate(zip(box, shape, strict=True)):
-        first, last = np.take(mask, 0, axis), np.take(mask, -1, axis)
-        found[axis] = (low > 0 and first.any()) or (high < size and last.any())
+        held = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        near = max(2, (high - low) // 16)
+        if held.size:
+            found[axis] = (low > 0 and held[0] < near) or (high < size and held[-1] >= high - low - near)
     return found
+
+
+def _close(seeds: npt.NDArray[np.int8], box: Box, shape: tuple[int, int, int]) -> None:
+    """The structure ends inside the crop: its faces inside the volume count as out (the crop grows if it is too small)."""
+    for axis, ((low, high), size) in enumerate(zip(box, shape, strict=True)):
+        for face, inner in ((0, low > 0), (-1, high < size)):
+            layer = seeds[tuple(face if a == axis else slice(None) for a in range(3))]
+            if inner and seeds.shape[axis] > 4:
+                layer[layer == 0] = -1
 
 
 def _solve(
@@ -125,6 +139,7 @@ def _solve(
     seeds, hint = _rasterise(coarse.shape, stride, box, spacing, marks, fixed, excluded, recipe)
     gamma = recipe.gamma * recipe.gamma_decay ** max(0, len(marks.strokes) - 1)
     evidence, place = _evidence(values, seeds, hint, step_mm, volume.modality, recipe)
+    _close(seeds, box, volume.geometry.shape_kji)
     probability = _random_walk(values, seeds, _sigmoid(evidence + place), step_mm, gamma, recipe)
     for _ in range(recipe.relearn_rounds):
         learnt = _learnt_evidence(values, probability, recipe)
@@ -249,8 +264,8 @@ def _mark_region(
         + ((i - centre[1]) * step_mm[2] / radii[1]) ** 2
         + ((k - row) * step_mm[0] / (1.5 * depth)) ** 2
     )
-    np.maximum(hint, (3.0 * (1.0 - np.sqrt(far))).clip(-6, 3).astype(np.float32), out=hint, where=far <= 1)
-    np.minimum(hint, (3.0 * (1.0 - np.sqrt(far))).clip(-6, 3).astype(np.float32), out=hint, where=far > 1)
+    hint[:] = (3.0 * (1.0 - np.sqrt(far))).clip(-6, 3)
+    seeds[row][(far[row] <= BOX_CORE**2) & (seeds[row] == 0)] = 1
 
 
 def _excluded_crop(belief: Belief, box: Box) -> BoolArray:
@@ -382,7 +397,7 @@ def _force(
     """At the volume's own voxels: marks hold (the newest wins), then her slices, then what is locked."""
     corner = np.array([b[0] for b in box])
     certain = np.float32(recipe.max_logit)
-    offsets = _ball(recipe.seed_radius_mm / 2, spacing)
+    offsets = _ball(recipe.click_radius_mm, spacing)
     for region in marks.regions:
         row = region.k - box[0][0]
         if region.sign < 0 and 0 <= row < logit.shape[0]:

@@ -1,0 +1,88 @@
+"""`osirix-agent run`: a session in the terminal, until `quit`, Ctrl-C or a signal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+
+from osirix_agent.agent.engine import Engine
+from osirix_agent.agent.feedback import TerminalFeedback
+from osirix_agent.agent.opening import open_session
+from osirix_agent.errors import NoServerError, OsirixAgentError, ViewerClosedError
+from osirix_agent.prompting.grammar import COMMANDS, Command, parse_command
+from osirix_agent.settings import Settings
+
+WELCOME = (
+    "Watching. Point = include or exclude, rectangle = box, pencil = scribble, closed polygon or brush = outline; an ROI "
+    "named 'GTVp' makes a structure, '!undo' or '!accept' commands.\nType 'help' here for the commands, 'quit' to leave."
+)
+
+
+def run_live(settings: Settings, *, for_seconds: float | None = None) -> None:
+    """Contour with the frontmost viewer.
+
+    Raises
+    ------
+    OsirixAgentError
+        The session could not begin or had to end; drafts are cleared wherever there is still a viewer.
+    """
+    from rich.progress import Progress
+
+    feedback = TerminalFeedback(notify=settings.notify)
+    with ThreadPoolExecutor(1) as executor:
+        with Progress(transient=True) as bar:
+            task = bar.add_task("reading the series")
+            opened = open_session(
+                settings, feedback, executor=executor,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+        engine = opened.engine
+        print(f"{WELCOME}\nJournal: {opened.journal_path}", flush=True)
+        _stop_on_signals(engine)
+        threading.Thread(target=_read_commands, args=(engine,), daemon=True).start()
+        if for_seconds is not None:
+            threading.Timer(for_seconds, lambda: engine.command(Command("quit"))).start()
+        try:
+            engine.run_until_stopped()
+        except OsirixAgentError as error:
+            _leave(engine, f"ended: {type(error).__name__}")
+            raise
+        else:
+            engine.finish()
+        finally:
+            opened.close()
+
+
+def _leave(engine: Engine, reason: str) -> None:
+    """Clean up as far as OsiriX is still there; what cannot be cleared now is cleared by the next start."""
+    try:
+        engine.finish(reason)
+    except (ViewerClosedError, NoServerError):
+        print("Drafts could not be cleared now; the next start on this series clears them.", file=sys.stderr)
+    except OsirixAgentError as error:
+        print(f"While leaving: {error}", file=sys.stderr)
+
+
+def _stop_on_signals(engine: Engine) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        engine.command(Command("quit"))
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), stop)
+
+
+def _read_commands(engine: Engine) -> None:
+    for line in sys.stdin:
+        if not line.strip():
+            continue
+        command = parse_command(line)
+        if command is None:
+            print(f"Not a command. Commands: {', '.join(COMMANDS)}.", flush=True)
+            continue
+        engine.command(command)
+        time.sleep(0)

@@ -1,0 +1,1 @@
+"""The main job, shown: a virtual OsiriX, a scripted clinician, the agent between them."""

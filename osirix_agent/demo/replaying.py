@@ -1,0 +1,93 @@
+"""`osirix-agent replay`: find the journal's image, ask every request again, compare the masks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from osirix_agent.agent.opening import make_segmenter
+from osirix_agent.agent.replay import ReplayedRequest, check_image, replay
+from osirix_agent.errors import JournalError, OsirixAgentError
+from osirix_agent.imaging.volume import Volume
+from osirix_agent.record.events import SessionStarted
+from osirix_agent.record.journal import read_journal
+from osirix_agent.settings import Settings
+from osirix_agent.viewer.client import OsirixViewer, displayed_viewers
+from osirix_agent.viewer.connection import OsirixConnection
+
+
+@dataclass(frozen=True)
+class ReplayOutcome:
+    """How a replay came out."""
+
+    image_is_identical: bool
+    requests: list[ReplayedRequest]
+
+    @property
+    def same(self) -> bool:
+        return all(request.same for request in self.requests)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"image_is_identical": self.image_is_identical, "same": self.same,
+                "requests": [asdict(request) for request in self.requests]}  # fmt: skip
+
+    def print(self) -> None:
+        good = sum(request.same for request in self.requests)
+        print(f"{good} of {len(self.requests)} masks are identical.")
+        if not self.image_is_identical:
+            print("The image differs from the one in the journal in its values, so masks may differ.")
+        for request in self.requests:
+            if not request.same:
+                print(f"  request {request.number} ({request.structure}): {request.recorded} -> {request.replayed}")
+
+
+def replay_journal(path: Path, dicom: Path | None, settings: Settings) -> ReplayOutcome:
+    """Replay on the journal's image.
+
+    Raises
+    ------
+    JournalError
+        Unreadable, newer, or its image is not to be found.
+    """
+    events = read_journal(path)
+    started = next(e for e in events if isinstance(e, SessionStarted))
+    beside = path.parent / "study"
+    if dicom is None and beside.is_dir():
+        dicom = beside
+    volumes = _read_folder(dicom, settings) if dicom is not None else _read_open_viewers(settings)
+    volume = next((v for v in volumes if v.digest == started.volume_digest), None)
+    if volume is None:
+        volume = next((v for v in volumes if v.geometry.shape_kji == started.shape_kji), None)
+    if volume is None:
+        raise JournalError(
+            "The image of the journal was not found.", "Give the folder of the series that was contoured (--dicom)."
+        )
+    identical = check_image(events, volume)
+    segmenter = make_segmenter(started.segmenter.split()[0])
+    return ReplayOutcome(identical, replay(events, volume, segmenter))
+
+
+def _read_folder(dicom: Path, settings: Settings) -> list[Volume]:
+    """Every series of a folder, read through a virtual OsiriX: the values are those that the session saw."""
+    from osirix_agent.virtual_osirix.app import VirtualOsirix
+    from osirix_agent.virtual_osirix.server import VirtualServer
+
+    app = VirtualOsirix()
+    app.open_folder(dicom)
+    with VirtualServer(app) as server:
+        return _read_open_viewers(settings.model_copy(update={"server": server.address}))
+
+
+def _read_open_viewers(settings: Settings) -> list[Volume]:
+    connection = OsirixConnection.find(settings)
+    try:
+        volumes = []
+        for uid in displayed_viewers(connection):
+            try:
+                volumes.append(OsirixViewer(connection, uid, settings).read_volume())
+            except OsirixAgentError:
+                continue  # a series that no session could have been about
+        return volumes
+    finally:
+        connection.close()

@@ -1,0 +1,233 @@
+"""Run the demo on a study and leave pictures, journal, contours and a table behind."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from osirix_agent.agent.engine import Engine
+from osirix_agent.agent.feedback import RecordedFeedback
+from osirix_agent.agent.opening import OpenSession, open_session
+from osirix_agent.demo.script import Action, scripted
+from osirix_agent.errors import DicomError, OsirixAgentError
+from osirix_agent.imaging.dicom import Truth, find_truths, read_image_header
+from osirix_agent.imaging.nifti import write_mask
+from osirix_agent.imaging.structure import ascii_name, structure_name
+from osirix_agent.prompting.grammar import Command
+from osirix_agent.settings import Settings, load_settings
+from osirix_agent.training.clicks import dice
+from osirix_agent.virtual_osirix.app import Viewer, VirtualOsirix
+from osirix_agent.virtual_osirix.clinician import Clinician
+from osirix_agent.virtual_osirix.phantom import write_phantom
+from osirix_agent.virtual_osirix.render import save_picture
+from osirix_agent.virtual_osirix.server import VirtualServer
+
+SETTLE_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of the table.
+
+    Attributes
+    ----------
+    watch_ms : from the ROI's creation until the agent saw it
+    """
+
+    action: str
+    dice: float | None
+    watch_ms: float
+    segment_ms: float
+    plan_ms: float
+    paint_ms: float
+    total_ms: float
+    writes: int
+    is_click: bool = False
+
+
+@dataclass(eq=False)
+class DemoResult:
+    """What one series gave."""
+
+    modality: str
+    structure: str
+    folder: Path
+    steps: list[Step] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    volume_cm3: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "folder": str(self.folder)}
+
+
+def run_demo(out: Path, dicom: Path | None, overrides: dict[str, Any]) -> list[DemoResult]:
+    """The main job on the generated phantom, or on every series of a DICOM folder (those with a reference first).
+
+    Parameters
+    ----------
+    out : Path
+        Made if missing; an existing one gets the new files beside the old.
+    dicom : Path or None
+    overrides : settings given on the command line
+
+    Raises
+    ------
+    OsirixAgentError
+        No series, or the only ones cannot be contoured (the reason is in the message).
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if dicom is None:
+        dicom = write_phantom(out / "study").folder
+    app = VirtualOsirix()
+    viewers = app.open_folder(dicom)
+    results: list[DemoResult] = []
+    refused: list[OsirixAgentError] = []
+    with VirtualServer(app) as server:
+        settings = load_settings(**{**overrides, "server": server.address, "state_dir": out / "state"})
+        for viewer in viewers:
+            app.viewers.remove(viewer)
+            app.viewers.insert(0, viewer)  # in front: the one that is contoured
+            label = f"{viewer.series.modality}-{len(results) + len(refused) + 1}"
+            folder = out if len(viewers) == 1 else out / label
+            try:
+                results.append(_contour(app, viewer, dicom, folder, settings))
+            except OsirixAgentError as error:
+                refused.append(error)
+    if not results:
+        raise refused[0]
+    return results
+
+
+def _contour(app: VirtualOsirix, viewer: Viewer, dicom: Path, folder: Path, settings: Settings) -> DemoResult:
+    folder.mkdir(parents=True, exist_ok=True)
+    feedback = RecordedFeedback()
+    journal = folder / "journal.jsonl"
+    journal.unlink(missing_ok=True)
+    opened = open_session(settings, feedback, journal_path=journal)
+    try:
+        truth = _truth(viewer, dicom, opened)
+        name = (truth and structure_name(truth.name)) or "GTV"
+        name = ascii_name(name, "GTV")
+        result = DemoResult(viewer.series.modality, name, folder)
+        clinician = Clinician(app, viewer)
+        _play(opened.engine, clinician, truth.mask if truth else None, name, result)
+        final = opened.engine.belief(name)
+        opened.engine.finish("demo")
+        if final is not None:
+            result.volume_cm3 = final.volume_mm3(opened.volume.geometry) / 1000
+            write_mask(folder / f"{name}.nii.gz", final.mask(), opened.volume.geometry)
+        _write_contours(folder / "contours.json", clinician, opened, name)
+        result.notices = feedback.texts
+        return result
+    finally:
+        opened.close()
+
+
+def _truth(viewer: Viewer, dicom: Path, opened: OpenSession) -> Truth | None:
+    """The largest reference structure drawn on this series; None if there is none."""
+    try:
+        header = read_image_header(viewer.pixes[0][0].source.path)
+    except DicomError:
+        return None
+    truths = find_truths(
+        dicom, opened.volume.geometry, header.frame_of_reference_uid, header.series_uid
+    )
+    targets = [t for t in truths if structure_name(t.name)] or truths
+    return max(targets, key=lambda t: (t.name.upper().startswith("GTV_MASS"), int(t.mask.sum())), default=None)
+
+
+def _play(
+    engine: Engine, clinician: Clinician, truth: npt.NDArray[np.bool_] | None, name: str, result: DemoResult
+) -> None:
+    shape = engine.session.volume.geometry.shape_kji
+
+    def proposal() -> npt.NDArray[np.bool_]:
+        belief = engine.belief(name)
+        return belief.mask() if belief is not None else np.zeros(shape, np.bool_)
+
+    for number, action in enumerate(scripted(clinician, truth, proposal, name), 1):
+        step = _do(engine, action, None if truth is None else (lambda: dice(proposal(), truth)))
+        result.steps.append(step)
+        shown = "" if step.dice is None else f"   Dice {step.dice:.3f}"
+        save_picture(
+            clinician.viewer, result.folder / f"step-{number:02d}.png", caption=f"{number}. {action.text}{shown}"
+        )
+
+
+def _do(engine: Engine, action: Action, score: Any) -> Step:
+    before = engine.last_timing
+    began = time.monotonic()
+    action.act()
+    if action.command is not None:
+        engine.command(Command(action.command))
+    settle(engine)
+    total_ms = (time.monotonic() - began) * 1e3
+    timing = engine.last_timing
+    if timing is before:
+        return Step(action.text, score() if score else None, total_ms, 0, 0, 0, total_ms, 0, action.is_click)
+    segment_ms = timing.segment_ms if timing.segment_ms != before.segment_ms else 0.0
+    watch_ms = max(0.0, total_ms - segment_ms - timing.plan_ms - timing.paint_ms)
+    return Step(
+        action.text, score() if score else None, watch_ms, segment_ms, timing.plan_ms, timing.paint_ms, total_ms,
+        timing.writes, action.is_click,
+    )  # fmt: skip
+
+
+def settle(engine: Engine) -> None:
+    """Step at the watching rate until nothing is on its way.
+
+    Raises
+    ------
+    OsirixAgentError
+        It does not come to rest within a minute.
+    """
+    period = 1.0 / engine.settings.watch_active_hz
+    deadline = time.monotonic() + SETTLE_LIMIT_S
+    engine.step()
+    while engine.pending:
+        if time.monotonic() > deadline:
+            raise OsirixAgentError("The session did not come to rest.", "Run it again; report it if it happens again.")
+        time.sleep(period)
+        engine.step()
+
+
+def _write_contours(path: Path, clinician: Clinician, opened: OpenSession, name: str) -> None:
+    """The ROIs as they stand in the viewer at the end, as closed polygons in LPS mm."""
+    rows = []
+    for state in opened.viewer.snapshot(full=True).rois.values():
+        if state.spec.name != name:
+            continue
+        for ring in opened.viewer.pixels.rings_of(state.spec):
+            points = opened.viewer.pixels.ring_lps(state.spec.k, ring)
+            rows.append({"slice": state.spec.k, "points_lps_mm": np.round(points, 3).tolist()})
+    del clinician
+    rows.sort(key=lambda row: row["slice"])
+    path.write_text(json.dumps({"structure": name, "contours": rows}))
+
+
+def print_results(results: Sequence[DemoResult]) -> None:
+    """The one-screen table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for result in results:
+        table = Table(title=f"{result.modality}: {result.structure}, {result.volume_cm3:.1f} cm3 (uncalibrated probabilities)")
+        for column in ("step", "Dice", "watch", "segment", "plan", "paint", "total ms", "ROI writes"):
+            table.add_column(column, justify="left" if column == "step" else "right")
+        for step in result.steps:
+            cells = [step.watch_ms, step.segment_ms, step.plan_ms, step.paint_ms, step.total_ms]
+            table.add_row(
+                step.action, "" if step.dice is None else f"{step.dice:.3f}", *(f"{c:.0f}" for c in cells), str(step.writes)
+            )
+        console.print(table)
+        for text in result.notices:
+            console.print(f"  agent: {text}", markup=False)
+        console.print(f"  pictures, journal and contours: {result.folder}", markup=False)
