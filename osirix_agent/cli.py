@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 
     replay = commands.add_parser("replay", help="reproduce every mask of a journal")
     replay.add_argument("journal", type=Path)
-    replay.add_argument("--dicom", type=Path, help="the image (default: 'study' beside the journal, else OsiriX's viewer)")
+    replay.add_argument(
+        "--dicom", type=Path, help="the image (default: 'study' beside the journal, else OsiriX's viewer)"
+    )
     _json(replay)
     _settings(replay)
     replay.set_defaults(act=_replay)

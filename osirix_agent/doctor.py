@@ -39,7 +39,11 @@ def examine(settings: Settings) -> list[Finding]:
         *_server(settings),
         _state_folder(settings),
         _disk(settings),
-        Finding("half pixel", True, f"ROI coordinates of a pixel centre: +{settings.half_pixel_px} (from Horos; not measured)"),
+        Finding(
+            "half pixel",
+            True,
+            f"ROI coordinates of a pixel centre: +{settings.half_pixel_px} (from Horos; not measured)",
+        ),
     ]
 
 
@@ -77,10 +81,11 @@ def _server(settings: Settings) -> list[Finding]:
             same_place = viewer.identity.frame_of_reference_uid is not None
             found.append(
                 Finding(
-                    "frame of reference", same_place,
+                    "frame of reference",
+                    same_place,
                     "read from the DICOM file" if same_place else "the DICOM file behind the slice cannot be read",
                     "Run the agent on the machine that holds the OsiriX database; else second viewers are refused.",
-                )  # fmt: skip
+                )
             )
         except OsirixAgentError as error:
             found.append(Finding("viewer", False, error.what, error.cure))
@@ -96,7 +101,9 @@ def _state_folder(settings: Settings) -> Finding:
         return Finding("state folder", False, error.what, error.cure)
     mode = os.stat(settings.state_dir / "site.key").st_mode & 0o777
     if mode & 0o077:
-        return Finding("state folder", False, "the site key can be read by others", "chmod 600 the file site.key in it.")
+        return Finding(
+            "state folder", False, "the site key can be read by others", "chmod 600 the file site.key in it."
+        )
     return Finding("state folder", True, "writable; the site key is readable by its owner only")
 
 

@@ -1,6 +1,6 @@
 """The one shape in which every measuring command reports.
 
-    {"figures": [{id, value, unit, interval, n, peer, ratio, reach, holds, note}], "seed", "versions", "machine"}
+{"figures": [{id, value, unit, interval, n, peer, ratio, reach, holds, note}], "seed", "versions", "machine"}
 """
 
 from __future__ import annotations

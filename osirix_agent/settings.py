@@ -28,9 +28,7 @@ def default_state_dir() -> Path:
 
 
 def default_config_file() -> Path:
-    return Path(
-        os.environ.get("OSIRIX_AGENT_CONFIG", Path.home() / ".config" / "osirix-agent" / "config.toml")
-    )
+    return Path(os.environ.get("OSIRIX_AGENT_CONFIG", Path.home() / ".config" / "osirix-agent" / "config.toml"))
 
 
 class Settings(BaseSettings):
@@ -41,9 +39,7 @@ class Settings(BaseSettings):
     server: str | None = Field(None, description="host:port of the osirixgrpc server")
     ping_deadline_s: float = Field(2.0, gt=0)
     rpc_deadline_s: float = Field(10.0, gt=0, description="deadline of each call to OsiriX")
-    half_pixel_px: float = Field(
-        0.5, ge=0, le=1, description="OsiriX ROI coordinate of the centre of pixel (0, 0)"
-    )
+    half_pixel_px: float = Field(0.5, ge=0, le=1, description="OsiriX ROI coordinate of the centre of pixel (0, 0)")
     structure: str = Field("GTV", description="structure addressed when a ROI names none")
     segmenter: str = "classical"
     isoline_levels: Annotated[tuple[int, ...], NoDecode] = (5, 50, 95)
@@ -53,9 +49,7 @@ class Settings(BaseSettings):
     watch_active_hz: float = Field(10.0, gt=0, le=50)
     watch_idle_hz: float = Field(1.0, gt=0, le=50)
     watch_idle_after_s: float = Field(5.0, ge=0)
-    polygon_settle_s: float = Field(
-        0.3, ge=0, description="a polygon drawn click by click must rest this long as well"
-    )
+    polygon_settle_s: float = Field(0.3, ge=0, description="a polygon drawn click by click must rest this long as well")
     notify: bool = Field(True, description="desktop notifications (never with patient data)")
     state_dir: Path = Field(default_factory=default_state_dir)
 

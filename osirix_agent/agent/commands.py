@@ -32,7 +32,12 @@ class Commands:
     """
 
     def __init__(
-        self, session: ContouringSession, main: Window, log: SessionLog, feedback: Feedback, settings: Settings
+        self,
+        session: ContouringSession,
+        main: Window,
+        log: SessionLog,
+        feedback: Feedback,
+        settings: Settings,
     ) -> None:
         self._session, self._main, self._log, self._feedback = session, main, log, feedback
         self._consume = settings.remove_prompts_on_accept

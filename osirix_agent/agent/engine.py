@@ -12,17 +12,15 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
+from osirix_agent.agent.acts import Acts
 from osirix_agent.agent.commands import Commands
 from osirix_agent.agent.feedback import Feedback
-from osirix_agent.agent.interpret import PROMPT_TYPES, interpret, rings_lps
+from osirix_agent.agent.interpret import rings_lps
 from osirix_agent.agent.leftovers import SessionLedger, clear_leftovers
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.proposals import Answer, Proposals
 from osirix_agent.agent.scene import (
-    CONTOUR_ROLE,
-    PROMPT_ROLE,
     Look,
-    prompt_key,
     wanted_at_exit,
     wanted_prompts,
     wanted_rois,
@@ -37,17 +35,12 @@ from osirix_agent.errors import (
     ViewerRefusedError,
     ViewerTimeoutError,
 )
-from osirix_agent.imaging.structure import structure_name
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.prompting.grammar import COMMANDS, Command, RoiName, parse_command, parse_roi_name
-from osirix_agent.prompting.prompt import Prompt, TextPrompt
+from osirix_agent.prompting.grammar import Command
 from osirix_agent.segmenter.protocol import FixedSlice, Segmenter
-from osirix_agent.segmenter.seeds import check_prompt
 from osirix_agent.settings import Settings
-from osirix_agent.viewer.paint import NoLedger, RoiKey
+from osirix_agent.viewer.paint import NoLedger
 from osirix_agent.viewer.protocol import Viewer
-from osirix_agent.viewer.roi import RoiState, RoiType
-from osirix_agent.viewer.watch import RoiAppeared, RoiChange, RoiChanged, RoiVanished
 
 
 @dataclass(frozen=True)
@@ -88,16 +81,23 @@ class Engine:
     ) -> None:  # fmt: skip
         self.session = ContouringSession(volume, settings.structure)
         self.settings, self.run, self.last_timing = settings, run, Timing()
-        self._segmenter, self._log, self._ledger, self._feedback = segmenter, log, ledger, feedback
+        self._log, self._ledger, self._feedback = log, ledger, feedback
         self._clock = clock
         self._windows = [Window(0, viewer, clock, settings.polygon_settle_s)]
         self._inbox: SimpleQueue[Command | Answer] = SimpleQueue()
         self._proposals = Proposals(segmenter, executor, self._inbox.put, self._log_answer, self._tell_error)
         self._commands = Commands(self.session, self._windows[0], log, feedback, settings)
-        self._dismissed: set[RoiKey] = set()
-        self._displayed_k = 0
+        self._acts = Acts(
+            self.session,
+            self._proposals.shown,
+            segmenter.capabilities.text,
+            ledger,
+            log,
+            feedback,
+            self._do,
+            clock,
+        )
         self._painted: tuple[object, ...] = ()
-        self._click_at: float | None = None
         self._active_at = clock()
         self._said: str | None = None
 
@@ -113,7 +113,7 @@ class Engine:
         if kept:
             self._feedback.notice(f"{kept} ROIs look like drafts of an earlier run but were edited since: they stay.")
         main.adopt_baseline(snapshot.rois)
-        self._displayed_k = snapshot.displayed_k
+        self._acts.displayed_k = snapshot.displayed_k
         self._painted = self._picture()
 
     def finish(self, reason: str = "quit") -> None:
@@ -202,13 +202,13 @@ class Engine:
 
     def _look_at(self, window: Window, *, at_once: bool = False, full: bool = False) -> None:
         snapshot, changes = window.observe(at_once=at_once, full=full)
-        if window.number == 0 and snapshot.displayed_k != self._displayed_k:
-            self._displayed_k = snapshot.displayed_k
+        if window.number == 0 and snapshot.displayed_k != self._acts.displayed_k:
+            self._acts.displayed_k = snapshot.displayed_k
             self._active_at = self._clock()
         if changes or window.watcher.drawing:
             self._active_at = self._clock()
         for change in changes:
-            self._act(window, change)
+            self._acts.act(window, change)
 
     def _drain(self) -> None:
         while True:
@@ -230,146 +230,8 @@ class Engine:
             self._look_at(self._windows[0], at_once=True, full=True)  # her very last edit counts
             self._proposals.update(self.session, self._fixed_slices, wait=True)
         if command.verb == "isolines":
-            self._dismissed.clear()
+            self._acts.dismissed.clear()
         self._commands.do(command, self._proposals.shown)
-
-    # -- what she does ---------------------------------------------------------------------------------------
-    def _act(self, window: Window, change: RoiChange) -> None:
-        try:
-            match change:
-                case RoiAppeared():
-                    self._appeared(window, change.state)
-                case RoiChanged():
-                    self._changed(window, change.state, change.before)
-                case RoiVanished():
-                    self._vanished(window, change.before)
-        except PromptError as error:
-            state = change.before if isinstance(change, RoiVanished) else change.state
-            window.refused.add(state.uid)
-            known = state.spec.itype in PROMPT_TYPES
-            self._log.refused(RoiType(state.spec.itype).name.lower() if known else "roi", error.what)
-            self._feedback.notice(f"Not used: {error}")
-
-    def _appeared(self, window: Window, state: RoiState, *, permanent: bool = False) -> None:
-        spec = state.spec
-        window.refused.discard(state.uid)
-        if window.number == 0 and self._ledger.wrote(spec):
-            window.remove(state)  # a write of ours that landed after its deadline
-            return
-        name = parse_roi_name(spec.name, self.session.state.structures)
-        if name.command is not None:
-            self._command_roi(window, state, name.command, permanent)
-            return
-        if spec.itype not in PROMPT_TYPES:
-            window.hers[state.uid] = None
-            return
-        structure = name.structure or self.session.state.active
-        prompt = self._read(window, state, name, structure)
-        record = self.session.add_prompt(
-            structure, prompt, viewer=window.number, roi=spec, permanent=permanent
-        )
-        if permanent:
-            window.hers.pop(state.uid, None)
-            window.promoted[state.uid] = record.number
-        else:
-            window.held[prompt_key(record.number, spec.k)] = state
-        self._click_at = self._click_at or self._clock()
-        self._log.prompt("added", record, structure, self._displayed_k)
-
-    def _read(self, window: Window, state: RoiState, name: RoiName, structure: str) -> Prompt:
-        if window.refusal is not None:
-            raise PromptError(window.refusal, "Draw the prompt in the viewer of the series being contoured.")
-        if name.text is not None:
-            return self._read_text(name.text)
-        shown, geometry = self._proposals.shown.get(structure), self.session.volume.geometry
-        prompt = interpret(state.spec, window.viewer.pixels, name.polarity, shown, geometry)
-        check_prompt(self.session.volume, prompt)
-        return prompt
-
-    def _read_text(self, text: str) -> TextPrompt:
-        if not self._segmenter.capabilities.text:
-            raise PromptError(
-                "This segmenter cannot read words.", "Click or draw instead, or choose a segmenter that reads text."
-            )
-        phrase = structure_name(text)
-        if phrase is None:  # only a canonical phrase may go on: typed words can hold a name
-            raise PromptError("The words name no known structure.", "Use a TG-263 name such as 'Parotid_L'.")
-        return TextPrompt(phrase=phrase)
-
-    def _command_roi(self, window: Window, state: RoiState, text: str, permanent: bool) -> None:
-        command = parse_command(text)
-        if command is None:
-            raise PromptError(f"'{text[:20]}' is no command.", f"Commands: {', '.join(COMMANDS)}.")
-        if not permanent:  # it has done its work
-            window.remove(state)
-        self._do(command)
-
-    def _changed(self, window: Window, state: RoiState, before: RoiState) -> None:
-        key = window.key_of(state.uid)
-        number = window.promoted.get(state.uid)
-        if key is not None:
-            window.held[key] = state
-            if key.role == CONTOUR_ROLE:
-                self._edited(window, key.owner, key.k)
-                return
-            number = int(key.owner) if key.role == PROMPT_ROLE else None
-        if number is not None:
-            self._prompt_changed(window, number, state)
-        elif key is None and state.uid in window.hers:
-            renamed = state.spec.name != before.spec.name
-            if renamed and state.spec.name[:1] in {"+", "-", "?", "!"}:
-                self._appeared(window, state, permanent=True)
-        elif key is None:
-            self._appeared(window, state)
-
-    def _prompt_changed(self, window: Window, number: int, state: RoiState) -> None:
-        found = self.session.state.find_prompt(number)
-        if found is None:
-            return
-        structure, record = found
-        name = parse_roi_name(state.spec.name, self.session.state.structures)
-        kept = replace(name, polarity=name.polarity or record.prompt.polarity, structure=name.structure or structure.name)
-        try:
-            prompt = self._read(window, state, kept, structure.name)
-        except PromptError:
-            self._drop_prompt(window, number)  # it no longer says anything usable; its ROI stays hers
-            raise
-        self.session.change_prompt(number, prompt, state.spec, kept.structure)
-        self._click_at = self._click_at or self._clock()
-        self._log.prompt("changed", replace(record, prompt=prompt), kept.structure or structure.name, self._displayed_k)
-
-    def _drop_prompt(self, window: Window, number: int) -> None:
-        found = self.session.state.find_prompt(number)
-        if found is None:
-            return
-        self.session.remove_prompt(number)
-        for key in [key for key in window.held if key.role == PROMPT_ROLE and key.owner == str(number)]:
-            del window.held[key]
-        self._log.prompt("removed", found[1], found[0].name, self._displayed_k)
-
-    def _edited(self, window: Window, structure: str, k: int) -> None:
-        rois = window.contour_rois(structure, k)
-        self.session.edit_slice(structure, k, rois)
-        self._click_at = self._click_at or self._clock()
-        self._log.edited(structure, k, rings_lps(rois, window.viewer.pixels))
-
-    def _vanished(self, window: Window, before: RoiState) -> None:
-        uid, key = before.uid, window.key_of(before.uid)
-        window.hers.pop(uid, None)
-        window.refused.discard(uid)
-        if uid in window.promoted:
-            self._drop_prompt(window, window.promoted.pop(uid))
-        if key is None:
-            return
-        del window.held[key]
-        if key.role == PROMPT_ROLE:
-            self._drop_prompt(window, int(key.owner))
-        elif key.role != CONTOUR_ROLE:
-            self._dismissed.add(key)  # an isoline she does not want to see
-        elif window.has_contour(key.owner):
-            self._edited(window, key.owner, key.k)
-        elif self.session.state.structure(key.owner).is_asked:
-            self._do(Command("reject", key.owner))
 
     # -- proposals and painting ------------------------------------------------------------------------------
     def _fixed_slices(self) -> dict[str, tuple[FixedSlice, ...]]:
@@ -384,7 +246,7 @@ class Engine:
     def _log_answer(self, answer: Answer) -> None:
         self._log.proposed(answer.request, answer.belief, answer.error, answer.segment_ms)
         self.last_timing = replace(self.last_timing, segment_ms=answer.segment_ms)
-        self._dismissed = {key for key in self._dismissed if key.owner != answer.request.structure}
+        self._acts.dismissed = {key for key in self._acts.dismissed if key.owner != answer.request.structure}
 
     def _tell_error(self, name: str, error: PromptError) -> None:
         self._feedback.notice(f"{name}: {error}")
@@ -393,7 +255,7 @@ class Engine:
         if not self._commands.isolines_on:
             return Look((50,), range(0))
         near = self.settings.isoline_slices
-        around = range(self._displayed_k - near, self._displayed_k + near + 1)
+        around = range(self._acts.displayed_k - near, self._acts.displayed_k + near + 1)
         return Look(self.settings.isoline_levels, None if self._commands.isolines_everywhere else around)
 
     def _picture(self) -> tuple[object, ...]:
@@ -408,14 +270,14 @@ class Engine:
         began = time.perf_counter()
         main, state = self._windows[0], self.session.state
         wanted = wanted_rois(state, self._proposals.shown, main.viewer.pixels, self.run, self._look())
-        wanted = {key: spec for key, spec in wanted.items() if key not in self._dismissed}
+        wanted = {key: spec for key, spec in wanted.items() if key not in self._acts.dismissed}
         planned = time.perf_counter()
         plan = main.paint(wanted, self._ledger)
         for companion in self._windows[1:]:
             companion.paint(wanted_prompts(state, companion.number), NoLedger())
         self._painted = picture
         plan_ms, paint_ms = (planned - began) * 1e3, (time.perf_counter() - planned) * 1e3
-        clicked, self._click_at = self._click_at, None
+        clicked, self._acts.click_at = self._acts.click_at, None
         waited = None if clicked is None else (self._clock() - clicked) * 1e3
         self.last_timing = Timing(self.last_timing.segment_ms, plan_ms, paint_ms, waited or 0.0, len(plan.writes))
         if plan.writes:

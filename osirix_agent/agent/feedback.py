@@ -25,7 +25,15 @@ class TerminalFeedback:
     def __init__(self, *, notify: bool) -> None:
         self._command: list[str] | None = None
         if notify and sys.platform == "darwin":
-            self._command = ["osascript", "-e", 'on run a', "-e", 'display notification (item 1 of a) with title "Contouring"', "-e", "end run"]
+            self._command = [
+                "osascript",
+                "-e",
+                "on run a",
+                "-e",
+                'display notification (item 1 of a) with title "Contouring"',
+                "-e",
+                "end run",
+            ]
         elif notify and shutil.which("notify-send"):
             self._command = ["notify-send", "Contouring"]
 

@@ -17,8 +17,9 @@ from osirix_agent.prompting.grammar import COMMANDS, Command, parse_command
 from osirix_agent.settings import Settings
 
 WELCOME = (
-    "Watching. Point = include or exclude, rectangle = box, pencil = scribble, closed polygon or brush = outline; an ROI "
-    "named 'GTVp' makes a structure, '!undo' or '!accept' commands.\nType 'help' here for the commands, 'quit' to leave."
+    "Watching. Point = include or exclude, rectangle = box, pencil = scribble, closed polygon or brush = outline;\n"
+    "an ROI named 'GTVp' makes a structure; '!undo', '!accept' and the like as a name are commands.\n"
+    "Type 'help' here for the commands, 'quit' to leave."
 )
 
 

@@ -39,15 +39,17 @@ class SessionLog:
     """
 
     def __init__(
-        self, journal: Journal, pseudonyms: Pseudonyms, wall: Callable[[], float], monotonic: Callable[[], float]
+        self,
+        journal: Journal,
+        pseudonyms: Pseudonyms,
+        wall: Callable[[], float],
+        monotonic: Callable[[], float],
     ) -> None:
         self._journal, self._pseudonyms = journal, pseudonyms
         self._wall, self._monotonic = wall, monotonic
         self._began = monotonic()
 
-    def started(
-        self, run: str, identity: SeriesIdentity, volume: Volume, segmenter: str, settings: Settings
-    ) -> None:
+    def started(self, run: str, identity: SeriesIdentity, volume: Volume, segmenter: str, settings: Settings) -> None:
         of = self._pseudonyms.of
         self._write(
             events.SessionStarted,
@@ -60,7 +62,11 @@ class SessionLog:
         )  # fmt: skip
 
     def prompt(
-        self, change: Literal["added", "changed", "removed"], record: PromptRecord, structure: str, displayed_k: int
+        self,
+        change: Literal["added", "changed", "removed"],
+        record: PromptRecord,
+        structure: str,
+        displayed_k: int,
     ) -> None:
         self._write(
             events.PromptChanged, change=change, number=record.number, structure=self._name(structure),
@@ -82,12 +88,14 @@ class SessionLog:
             events.FixedRings(k=k, rings_lps=tuple(tuple(map(tuple, ring.tolist())) for ring in rings))
             for k, rings in sorted(slices.items())
         )
-        self._write(
-            events.StructureLocked, structure=self._name(structure), mask_digest=mask_digest, slices=fixed
-        )
+        self._write(events.StructureLocked, structure=self._name(structure), mask_digest=mask_digest, slices=fixed)
 
     def proposed(
-        self, request: SegmentationRequest, belief: Belief | None, error: PromptError | None, segment_ms: float
+        self,
+        request: SegmentationRequest,
+        belief: Belief | None,
+        error: PromptError | None,
+        segment_ms: float,
     ) -> None:
         self._write(
             events.Proposed, structure=self._name(request.structure), request_digest=request.digest,
@@ -114,8 +122,8 @@ class SessionLog:
     def _name(self, structure: str) -> str:
         return public_name(structure, self._pseudonyms.of(structure))
 
-    def _write(self, kind: type, **fields: Any) -> None:
-        self._journal.append(kind(at=self._wall(), elapsed_s=self._monotonic() - self._began, **fields))
+    def _write(self, event: type, /, **fields: Any) -> None:
+        self._journal.append(event(at=self._wall(), elapsed_s=self._monotonic() - self._began, **fields))
 
 
 def versions() -> dict[str, str]:

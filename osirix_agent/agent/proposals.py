@@ -55,7 +55,11 @@ class Proposals:
         self._seen: tuple[object, int] | None = None
 
     def update(
-        self, session: ContouringSession, fixed: Callable[[], Mapping[str, tuple[FixedSlice, ...]]], *, wait: bool = False
+        self,
+        session: ContouringSession,
+        fixed: Callable[[], Mapping[str, tuple[FixedSlice, ...]]],
+        *,
+        wait: bool = False,
     ) -> None:
         """Bring every structure up to its request: locked ones first, since the others keep off them."""
         state = session.state

@@ -56,7 +56,8 @@ def replay(events: Iterable[Event], volume: Volume, segmenter: Segmenter) -> lis
         missing = [digest for digest in event.excluded if digest not in masks]
         if missing:
             raise JournalError(
-                "A request keeps off a structure whose outline is not in the journal.", "Replay the journal it began in."
+                "A request keeps off a structure whose outline is not in the journal.",
+                "Replay the journal it began in.",
             )
         request = SegmentationRequest(
             volume, event.structure, event.prompts,

@@ -85,7 +85,9 @@ def wanted_rois(
     return wanted
 
 
-def wanted_at_exit(state: SessionState, beliefs: Mapping[str, Belief], pixels: PixelMap, run: str) -> dict[RoiKey, RoiSpec]:
+def wanted_at_exit(
+    state: SessionState, beliefs: Mapping[str, Belief], pixels: PixelMap, run: str
+) -> dict[RoiKey, RoiSpec]:
     """What stays when the session ends: accepted contours, slices she edited, her prompts; no draft, no isoline."""
     wanted = wanted_prompts(state, 0)
     for hue, structure in enumerate(state.structures.values()):
@@ -95,7 +97,13 @@ def wanted_at_exit(state: SessionState, beliefs: Mapping[str, Belief], pixels: P
 
 
 def _contours(
-    structure: StructureState, belief: Belief | None, pixels: PixelMap, run: str, hue: int, *, final: bool = False
+    structure: StructureState,
+    belief: Belief | None,
+    pixels: PixelMap,
+    run: str,
+    hue: int,
+    *,
+    final: bool = False,
 ) -> dict[RoiKey, RoiSpec]:
     name = structure.name if structure.accepted or final else agent_name(structure.name, CONTOUR, run)
     wanted: dict[RoiKey, RoiSpec] = {}
@@ -135,9 +143,7 @@ def _isolines(
     return wanted
 
 
-def contour_rois(
-    rings: tuple[FloatArray, ...], k: int, name: str, style: Style, pixels: PixelMap
-) -> list[RoiSpec]:
+def contour_rois(rings: tuple[FloatArray, ...], k: int, name: str, style: Style, pixels: PixelMap) -> list[RoiSpec]:
     """One polygon an island; a cropped brush where there is a hole, which polygons cannot hold."""
     rings = tuple(_large_first(rings))
     if has_hole(rings):

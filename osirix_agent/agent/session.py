@@ -35,7 +35,13 @@ class ContouringSession:
 
     # -- prompts ---------------------------------------------------------------------------------------------
     def add_prompt(
-        self, structure: str, prompt: Prompt, *, viewer: int = 0, roi: RoiSpec | None = None, permanent: bool = False
+        self,
+        structure: str,
+        prompt: Prompt,
+        *,
+        viewer: int = 0,
+        roi: RoiSpec | None = None,
+        permanent: bool = False,
     ) -> PromptRecord:
         """A new prompt for a structure, which becomes the active one and is no longer accepted.
 
@@ -160,7 +166,11 @@ class ContouringSession:
                 if belief is not None:
                     excluded.append(belief)
         return SegmentationRequest(
-            self.volume, name, tuple(r.prompt for r in structure.prompts), fixed.get(name, ()), tuple(excluded)
+            self.volume,
+            name,
+            tuple(r.prompt for r in structure.prompts),
+            fixed.get(name, ()),
+            tuple(excluded),
         )
 
     def _unlocked(self, name: str) -> StructureState:

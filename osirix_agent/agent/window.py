@@ -35,7 +35,12 @@ class Window:
     """
 
     def __init__(
-        self, number: int, viewer: Viewer, clock: Callable[[], float], settle_s: float, refusal: str | None = None
+        self,
+        number: int,
+        viewer: Viewer,
+        clock: Callable[[], float],
+        settle_s: float,
+        refusal: str | None = None,
     ) -> None:
         self.number, self.viewer, self.refusal = number, viewer, refusal
         self.watcher = Watcher(clock, settle_s)

@@ -27,12 +27,14 @@ def run_virtual_osirix(dicom: Path, port: int, clicks: list[str], pictures: Path
         del number, frame
         stop.set()
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, on_signal)
+    for caught in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(caught, on_signal)
     try:
         server = VirtualServer(app, port)
     except OSError as error:
-        raise OsirixAgentError(f"The server cannot start: {error}.", "Stop what uses the port, or give another.") from None
+        raise OsirixAgentError(
+            f"The server cannot start: {error}.", "Stop what uses the port, or give another."
+        ) from None
     with server:
         print(f"virtual OsiriX at {server.address}, {len(viewers)} viewer(s); Ctrl-C ends it", flush=True)
         clinician = Clinician(app, viewers[-1])

@@ -61,7 +61,8 @@ def replay_journal(path: Path, dicom: Path | None, settings: Settings) -> Replay
         volume = next((v for v in volumes if v.geometry.shape_kji == started.shape_kji), None)
     if volume is None:
         raise JournalError(
-            "The image of the journal was not found.", "Give the folder of the series that was contoured (--dicom)."
+            "The image of the journal was not found.",
+            "Give the folder of the series that was contoured (--dicom).",
         )
     identical = check_image(events, volume)
     segmenter = make_segmenter(started.segmenter.split()[0])

@@ -136,9 +136,7 @@ def _truth(viewer: Viewer, dicom: Path, opened: OpenSession) -> Truth | None:
         header = read_image_header(viewer.pixes[0][0].source.path)
     except DicomError:
         return None
-    truths = find_truths(
-        dicom, opened.volume.geometry, header.frame_of_reference_uid, header.series_uid
-    )
+    truths = find_truths(dicom, opened.volume.geometry, header.frame_of_reference_uid, header.series_uid)
     targets = [t for t in truths if structure_name(t.name)] or truths
     return max(targets, key=lambda t: (t.name.upper().startswith("GTV_MASS"), int(t.mask.sum())), default=None)
 
@@ -157,7 +155,9 @@ def _play(
         result.steps.append(step)
         shown = "" if step.dice is None else f"   Dice {step.dice:.3f}"
         save_picture(
-            clinician.viewer, result.folder / f"step-{number:02d}.png", caption=f"{number}. {action.text}{shown}"
+            clinician.viewer,
+            result.folder / f"step-{number:02d}.png",
+            caption=f"{number}. {action.text}{shown}",
         )
 
 
@@ -219,13 +219,18 @@ def print_results(results: Sequence[DemoResult]) -> None:
 
     console = Console()
     for result in results:
-        table = Table(title=f"{result.modality}: {result.structure}, {result.volume_cm3:.1f} cm3 (uncalibrated probabilities)")
+        table = Table(
+            title=f"{result.modality}: {result.structure}, {result.volume_cm3:.1f} cm3 (uncalibrated probabilities)"
+        )
         for column in ("step", "Dice", "watch", "segment", "plan", "paint", "total ms", "ROI writes"):
             table.add_column(column, justify="left" if column == "step" else "right")
         for step in result.steps:
             cells = [step.watch_ms, step.segment_ms, step.plan_ms, step.paint_ms, step.total_ms]
             table.add_row(
-                step.action, "" if step.dice is None else f"{step.dice:.3f}", *(f"{c:.0f}" for c in cells), str(step.writes)
+                step.action,
+                "" if step.dice is None else f"{step.dice:.3f}",
+                *(f"{c:.0f}" for c in cells),
+                str(step.writes),
             )
         console.print(table)
         for text in result.notices:

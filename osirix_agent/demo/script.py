@@ -26,7 +26,9 @@ class Action:
     is_click: bool = False
 
 
-def scripted(clinician: Clinician, truth: BoolArray | None, proposal: Callable[[], BoolArray], name: str) -> Iterator[Action]:
+def scripted(
+    clinician: Clinician, truth: BoolArray | None, proposal: Callable[[], BoolArray], name: str
+) -> Iterator[Action]:
     """The demo's actions, each decided when it is its turn.
 
     Parameters
@@ -87,7 +89,11 @@ def _without_truth(clinician: Clinician, name: str) -> Iterator[Action]:
     r = max(4, min(image.shape) // 20)
     yield Action("click 1", lambda: _ignore(clinician.point((i + 0.5, j + 0.5), k=k, name=name)), is_click=True)
     yield Action("box", lambda: _ignore(clinician.box((i - r, j - r), (2 * r, 2 * r), k=k)))
-    yield Action("click 2: exclude", lambda: _ignore(clinician.point((i + 2.5 * r, j + 0.5), k=k, name="-")), is_click=True)
+    yield Action(
+        "click 2: exclude",
+        lambda: _ignore(clinician.point((i + 2.5 * r, j + 0.5), k=k, name="-")),
+        is_click=True,
+    )
 
 
 def _edit(clinician: Clinician, name: str) -> Action:

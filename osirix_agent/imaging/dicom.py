@@ -51,16 +51,16 @@ def read_image_header(path: Path) -> ImageHeader:
         The file cannot be read (on another machine, moved, not DICOM).
     """
     try:
-        ds = pydicom.dcmread(
-            path, specific_tags=["SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"]
-        )
+        ds = pydicom.dcmread(path, specific_tags=["SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"])
     except (OSError, InvalidDicomError, EOFError):
         raise DicomError(
             "The DICOM file behind a slice cannot be read from here.",
             "Run the agent on the machine that holds the OsiriX database.",
         ) from None
     frame = ds.get("FrameOfReferenceUID")
-    return ImageHeader(str(ds.get("SeriesInstanceUID", "")), str(ds.get("SOPInstanceUID", "")), str(frame) if frame else None)
+    return ImageHeader(
+        str(ds.get("SeriesInstanceUID", "")), str(ds.get("SOPInstanceUID", "")), str(frame) if frame else None
+    )
 
 
 def find_truths(folder: Path, geometry: Geometry, frame_of_reference_uid: str | None, series_uid: str) -> list[Truth]:
@@ -144,7 +144,11 @@ def _seg_truths(ds: Dataset, geometry: Geometry) -> list[Truth]:
 
 
 def _frame_slice(
-    geometry: Geometry, shape: tuple[int, ...], position: npt.ArrayLike, turned: npt.ArrayLike, spacing: npt.ArrayLike
+    geometry: Geometry,
+    shape: tuple[int, ...],
+    position: npt.ArrayLike,
+    turned: npt.ArrayLike,
+    spacing: npt.ArrayLike,
 ) -> int | None:
     """Slice index of a SEG frame on exactly this in-plane grid; None if it lies on another grid."""
     cosines = np.array(turned, float)

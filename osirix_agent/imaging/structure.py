@@ -14,7 +14,8 @@ MAX_NAME_LENGTH = 64
 _TARGET = re.compile(r"^(?P<base>[iI]?(?:GTV|CTV|ITV|PTV|gtv|ctv|itv|ptv))(?P<rest>[A-Za-z0-9_+~^.\-]*)$")
 # what may follow the base without being able to carry a person's name: type, index, modality, dose, side
 _TARGET_REST = re.compile(
-    r"^(?:p|n|sb|par|v|vas|h|l|m|r)?\d{0,2}(?:_(?:CT|MR|PET|PT|T1|T2|L|R|mass|edema))?(?:[_]?\d{2,5})?$", re.IGNORECASE
+    r"^(?:p|n|sb|par|v|vas|h|l|m|r)?\d{0,2}(?:_(?:CT|MR|PET|PT|T1|T2|L|R|mass|edema))?(?:[_]?\d{2,5})?$",
+    re.IGNORECASE,
 )
 
 ORGANS = (

@@ -37,5 +37,5 @@ class Volume:
     def digest(self) -> str:
         """SHA-256 over the values and the geometry: the same image has the same digest."""
         h = hashlib.sha256(self.geometry.digest.encode())
-        h.update(np.ascontiguousarray(self.array))
+        h.update(np.ascontiguousarray(self.array).data)
         return h.hexdigest()

@@ -1,8 +1,8 @@
 """What the name of an ROI says: polarity, words, command, structure.
 
-    +anything       include, whatever the position says        -anything    exclude
-    ?left parotid   words for the segmenter                    !undo        a command
-    GTVp            a structure: made if new, and addressed    other        the active structure
++anything       include, whatever the position says        -anything    exclude
+?left parotid   words for the segmenter                    !undo        a command
+GTVp            a structure: made if new, and addressed    other        the active structure
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the clinician tells the segmenter. Positions are LPS millimetres; the journal stores prompts as they are here."""
+"""What the clinician tells the segmenter. Positions are LPS millimetres; the journal stores prompts as they are."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ class TextPrompt(_Prompt):
 
 
 Prompt = Annotated[
-    PointPrompt | BoxPrompt | ScribblePrompt | LassoPrompt | MaskPrompt | TextPrompt, Field(discriminator="kind")
+    PointPrompt | BoxPrompt | ScribblePrompt | LassoPrompt | MaskPrompt | TextPrompt,
+    Field(discriminator="kind"),
 ]
 
 

@@ -71,7 +71,9 @@ def read_journal(path: Path) -> list[Event]:
     try:
         lines = Path(path).read_bytes().split(b"\n")
     except OSError as error:
-        raise JournalError(f"The journal cannot be read ({error.strerror}).", "Give the path of a journal.jsonl.") from None
+        raise JournalError(
+            f"The journal cannot be read ({error.strerror}).", "Give the path of a journal.jsonl."
+        ) from None
     torn = lines.pop()
     events: list[Event] = []
     for number, line in enumerate(lines, 1):
@@ -82,7 +84,8 @@ def read_journal(path: Path) -> list[Event]:
             if number == len(lines) and not torn:
                 break
             raise JournalError(
-                f"Line {number} of the journal is damaged.", "Restore the file from a copy; nothing was replayed."
+                f"Line {number} of the journal is damaged.",
+                "Restore the file from a copy; nothing was replayed.",
             ) from None
     if not events or not isinstance(events[0], SessionStarted):
         raise JournalError("The file is not a journal of this product.", "Give the path of a journal.jsonl.")

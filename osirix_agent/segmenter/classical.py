@@ -116,7 +116,7 @@ def _touches(mask: BoolArray, box: Box, shape: tuple[int, int, int]) -> BoolArra
 
 
 def _close(seeds: npt.NDArray[np.int8], box: Box, shape: tuple[int, int, int]) -> None:
-    """The structure ends inside the crop: its faces inside the volume count as out (the crop grows if it is too small)."""
+    """The structure ends inside the crop: faces inside the volume count as out (a crop too small grows)."""
     for axis, ((low, high), size) in enumerate(zip(box, shape, strict=True)):
         for face, inner in ((0, low > 0), (-1, high < size)):
             layer = seeds[tuple(face if a == axis else slice(None) for a in range(3))]
@@ -134,7 +134,7 @@ def _solve(
     spacing = np.array(volume.geometry.spacing_kji_mm)
     stride = _strides(image.shape, spacing, recipe.max_voxels)
     coarse = _block_mean(image, stride)
-    step_mm = spacing * stride
+    step_mm = np.asarray(spacing * stride, np.float64)
     values = ndimage.gaussian_filter(coarse, np.clip(recipe.smooth_mm / step_mm, 0, 1), mode="nearest")
     seeds, hint = _rasterise(coarse.shape, stride, box, spacing, marks, fixed, excluded, recipe)
     gamma = recipe.gamma * recipe.gamma_decay ** max(0, len(marks.strokes) - 1)
@@ -218,7 +218,13 @@ def _rasterise(
         row = (region.k - box[0][0]) // stride[0]
         if not 0 <= row < shape[0]:
             continue
-        inside = _plane(fill([ring - corner[1:] for ring in region.rings_ji], (box[1][1] - box[1][0], box[2][1] - box[2][0])), stride)
+        inside = _plane(
+            fill(
+                [ring - corner[1:] for ring in region.rings_ji],
+                (box[1][1] - box[1][0], box[2][1] - box[2][0]),
+            ),
+            stride,
+        )
         _mark_region(seeds, hint, int(row), inside, region.sign, region.loose, spacing * stride)
     for stroke in marks.strokes:
         at = np.floor((np.round(stroke.points_kji) - corner) / stride).astype(int)
@@ -274,7 +280,10 @@ def _excluded_crop(belief: Belief, box: Box) -> BoolArray:
     at = np.array(belief.corner_kji) - low
     source, target = [], []
     for axis in range(3):
-        start, stop = max(0, int(at[axis])), min(full.shape[axis], int(at[axis]) + belief.mean_logit.shape[axis])
+        start, stop = (
+            max(0, int(at[axis])),
+            min(full.shape[axis], int(at[axis]) + belief.mean_logit.shape[axis]),
+        )
         if stop <= start:
             return full
         target.append(slice(start, stop))
@@ -317,7 +326,9 @@ def _evidence(
     return np.asarray(np.clip(like - other, -limit, limit), np.float32), np.asarray(place, np.float32)
 
 
-def _learnt_evidence(values: Float32Array, probability: npt.NDArray[np.float64], recipe: ClassicalRecipe) -> Float32Array:
+def _learnt_evidence(
+    values: Float32Array, probability: npt.NDArray[np.float64], recipe: ClassicalRecipe
+) -> Float32Array:
     """Log-odds of intensity from histograms of the current inside and outside (Rother et al., GrabCut, 2004)."""
     low, high = np.percentile(values, [0.5, 99.5])
     bins = 64
@@ -327,7 +338,9 @@ def _learnt_evidence(values: Float32Array, probability: npt.NDArray[np.float64],
     outside = ndimage.gaussian_filter1d(np.bincount(at, 1 - weight, bins), 1.5, mode="nearest")
     inside, outside = inside / max(inside.sum(), 1e-9), outside / max(outside.sum(), 1e-9)
     odds = np.log((inside + 1e-4) / (outside + 1e-4))
-    return np.asarray(np.clip(odds, -recipe.evidence_limit, recipe.evidence_limit)[at].reshape(values.shape), np.float32)
+    return np.asarray(
+        np.clip(odds, -recipe.evidence_limit, recipe.evidence_limit)[at].reshape(values.shape), np.float32
+    )
 
 
 def _sigmoid(x: Float32Array) -> Float32Array:
@@ -380,12 +393,18 @@ def _random_walk(
         offsets += [hop, -hop]
     pins = 50.0 * (seeds.ravel() != 0)
     diagonal += pins
-    matrix = dia_array((np.vstack([diagonal, *bands]), [0, *offsets]), shape=(n, n))
+    data = np.vstack([diagonal, *bands]).astype(np.float64)
+    matrix = dia_array((data, np.array([0, *offsets])), shape=(n, n))
     target = gamma * prior.ravel().astype(np.float64) + pins * (seeds.ravel() > 0)
     inverse = 1.0 / diagonal
     start = np.where(seeds.ravel() != 0, seeds.ravel() > 0, prior.ravel()).astype(np.float64)
     solution, _ = cg(
-        matrix, target, x0=start, rtol=1e-3, maxiter=200, M=LinearOperator((n, n), matvec=lambda v: inverse * v)
+        matrix,
+        target,
+        x0=start,
+        rtol=1e-3,
+        maxiter=200,
+        M=LinearOperator((n, n), matvec=lambda v: inverse * v),
     )
     return np.asarray(np.clip(solution, 0, 1).reshape(shape))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +116,8 @@ def check_prompt(volume: Volume, prompt: Prompt) -> None:
     """Raise PromptError when the prompt cannot mean anything on this image."""
     if isinstance(prompt, TextPrompt):
         raise PromptError(
-            "This segmenter cannot read words.", "Click or draw instead, or choose a segmenter that reads text."
+            "This segmenter cannot read words.",
+            "Click or draw instead, or choose a segmenter that reads text.",
         )
     points = np.array(prompt_points_lps(prompt))
     inside = volume.geometry.contains(points)
@@ -148,7 +150,7 @@ def _on_slice(geometry: Geometry, points_lps: npt.ArrayLike) -> tuple[int, Float
 def _dense(points_lps: FloatArray) -> FloatArray:
     """The stroke with a point at least every `STROKE_STEP_MM`."""
     pieces = [points_lps[:1]]
-    for a, b in zip(points_lps[:-1], points_lps[1:], strict=True):
+    for a, b in pairwise(points_lps):
         n = max(1, int(np.ceil(np.linalg.norm(b - a) / STROKE_STEP_MM)))
         pieces.append(a + (b - a) * np.linspace(0, 1, n + 1)[1:, None])
     return np.concatenate(pieces)
@@ -161,7 +163,9 @@ def _outside_body(volume: Volume, point_lps: FloatArray) -> bool:
     rj, ri = max(1, round(3.0 / dj)), max(1, round(3.0 / di))
     image = volume.array[k]
     patch = image[max(0, j - rj) : j + rj + 1, max(0, i - ri) : i + ri + 1]
-    if float(patch.max()) == float(patch.min()) == float(volume.array.min()) and float(image.max()) > float(patch.max()):
+    if float(patch.max()) == float(patch.min()) == float(volume.array.min()) and float(image.max()) > float(
+        patch.max()
+    ):
         return True
     if volume.modality != "CT" or float(patch.mean()) > AIR_HU:
         return False

@@ -8,6 +8,7 @@ OsiriX's own map is shifted; NewROI has no defaults and leaks its style into the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,8 @@ class OsirixViewer:
         frames = self._rpc.call("ViewerControllerMaxMovieIdx", self._ref).max_movie_idx
         if frames > 1:
             raise UnsupportedSeriesError(
-                f"The viewer shows a 4D series ({frames} time frames).", "Open one time frame as a series of its own."
+                f"The viewer shows a 4D series ({frames} time frames).",
+                "Open one time frame as a series of its own.",
             )
         return self._pix_list()
 
@@ -149,7 +151,8 @@ class OsirixViewer:
         sops = tuple(a.sop_instance_uid for a in self._rpc.call_many("DicomImageSOPInstanceUID", images))
         if len(set(sops)) != len(sops):
             raise UnsupportedSeriesError(
-                "Several slices come from one multi-frame file.", "Export the series as single-frame DICOM and open that."
+                "Several slices come from one multi-frame file.",
+                "Export the series as single-frame DICOM and open that.",
             )
         series = self._rpc.call("DCMPixDicomSeries", pixes[0]).dicom_series
         study = self._rpc.call("DCMPixDicomStudy", pixes[0]).dicom_study
@@ -179,12 +182,11 @@ class OsirixViewer:
         origins = [(a.origin_x, a.origin_y, a.origin_z) for a in self._rpc.call_many("DCMPixOrigin", pixes)]
         if len(shapes) != 1 or len(spacings) != 1 or np.abs(turns - turns[0]).max() > 1e-3:
             raise UnsupportedSeriesError(
-                "The slices differ in size, pixel spacing or orientation.", "Open one series of parallel, equal slices."
+                "The slices differ in size, pixel spacing or orientation.",
+                "Open one series of parallel, equal slices.",
             )
         (rows, columns), (spacing_rows, spacing_columns) = shapes.pop(), spacings.pop()
-        return Geometry.from_slices(
-            origins, turns[0, :3], turns[0, 3:], spacing_rows, spacing_columns, rows, columns
-        )
+        return Geometry.from_slices(origins, turns[0, :3], turns[0, 3:], spacing_rows, spacing_columns, rows, columns)
 
     def verify_series(self) -> None:
         """Raise SeriesChangedError unless the viewer still shows the slices it was bound with."""
@@ -254,9 +256,7 @@ class OsirixViewer:
     def _read_brush(self, uid: str, k: int) -> Brush:
         roi = types_pb2.ROI(osirixrpc_uid=uid)
         self._brush_hint[uid] = self._read_hint(roi)
-        request = dcmpix_pb2.DCMPixGetMapFromROIRequest(
-            pix=types_pb2.DCMPix(osirixrpc_uid=self._pix_uids[k]), roi=roi
-        )
+        request = dcmpix_pb2.DCMPixGetMapFromROIRequest(pix=types_pb2.DCMPix(osirixrpc_uid=self._pix_uids[k]), roi=roi)
         answer = self._rpc.call("DCMPixGetMapFromROI", request)
         full = np.array(answer.map, np.bool_).reshape(answer.rows, answer.columns)
         return Brush.from_full(full) or Brush(np.zeros((1, 1), np.bool_), (0, 0))
@@ -267,7 +267,12 @@ class OsirixViewer:
         return self._rpc.call("ROIArea", roi).area, centre.x, centre.y
 
     def _read_again(
-        self, listed: dict[str, int], displayed: int, new: frozenset[str], skip: frozenset[str], budget: int | None
+        self,
+        listed: dict[str, int],
+        displayed: int,
+        new: frozenset[str],
+        skip: frozenset[str],
+        budget: int | None,
     ) -> frozenset[str]:
         """Re-read name and shape: everything, or within a budget of calls the displayed slice and a rotating rest."""
         wanted = [uid for uid in listed if uid not in new and uid not in skip and uid in self._known]
@@ -330,10 +335,8 @@ class OsirixViewer:
         return PaintReceipt(held, len(plan.writes))
 
     def _redraw(self) -> None:
-        try:
+        with suppress(ViewerError):  # what made writes fail is on its way up already; the next redraw shows all
             self._rpc.call("ViewerControllerNeedsDisplayUpdate", self._ref)
-        except ViewerError:
-            pass  # what made the writes fail is already on its way up; a lost redraw shows with the next one
 
     def _verify_untouched(self, plan: PaintPlan) -> None:
         """Compare, before anything is written, every ROI that will be changed with what is known of it."""
@@ -343,11 +346,13 @@ class OsirixViewer:
                 now = self._read_shape(before)
             except ViewerClosedError:
                 raise EditedMeanwhileError(
-                    "An ROI that was to be changed has just been deleted.", "Nothing was written; it is looked at again."
+                    "An ROI that was to be changed has just been deleted.",
+                    "Nothing was written; it is looked at again.",
                 ) from None
             if not now.spec.same_shape(before.spec) or now.spec.name != before.spec.name:
                 raise EditedMeanwhileError(
-                    "An ROI that was to be changed has just been edited.", "Nothing was written; the edit is kept."
+                    "An ROI that was to be changed has just been edited.",
+                    "Nothing was written; the edit is kept.",
                 )
 
     def _read_shape(self, state: RoiState) -> RoiState:

@@ -66,7 +66,10 @@ class OsirixConnection:
             address,
             options=[
                 ("grpc.max_send_message_length", MAX_MESSAGE),
-                ("grpc.max_receive_message_length", MAX_MESSAGE),  # the default of 4 MiB refuses 1024 x 1024 slices
+                (
+                    "grpc.max_receive_message_length",
+                    MAX_MESSAGE,
+                ),  # the default of 4 MiB refuses 1024 x 1024 slices
                 ("grpc.enable_http_proxy", 0),
             ],
         )
@@ -143,9 +146,12 @@ def _check(answer: Any, rpc: str) -> None:
     message = answer.status.message
     if message.endswith("cached"):
         raise ViewerClosedError(
-            "The viewer, or something in it, is no longer there.", "Open the series again and restart the agent."
+            "The viewer, or something in it, is no longer there.",
+            "Open the series again and restart the agent.",
         )
-    raise ViewerRefusedError(f"OsiriX refused {rpc}: {message or 'no reason given'}.", "Check the viewer and try again.")
+    raise ViewerRefusedError(
+        f"OsiriX refused {rpc}: {message or 'no reason given'}.", "Check the viewer and try again."
+    )
 
 
 def _translated(error: grpc.RpcError, rpc: str, deadline_s: float) -> ViewerError:

@@ -73,12 +73,7 @@ class Viewer:
 
     def all_rois(self) -> list[tuple[int, int, Roi]]:
         """(movie frame, slice, ROI) of every ROI."""
-        return [
-            (t, k, roi)
-            for t, slices in enumerate(self.rois)
-            for k, rois in enumerate(slices)
-            for roi in rois
-        ]
+        return [(t, k, roi) for t, slices in enumerate(self.rois) for k, rois in enumerate(slices) for roi in rois]
 
 
 @dataclass(frozen=True)
@@ -164,9 +159,7 @@ class VirtualOsirix:
 
     def close_viewer(self, viewer: Viewer) -> None:
         """Close a window: its ROIs go to the patient database, its uids die."""
-        self.persisted[viewer.series.uid] = [
-            PersistedRoi(t, k, _copy(roi)) for t, k, roi in viewer.all_rois()
-        ]
+        self.persisted[viewer.series.uid] = [PersistedRoi(t, k, _copy(roi)) for t, k, roi in viewer.all_rois()]
         self.viewers.remove(viewer)
         for _, _, roi in viewer.all_rois():
             self.forget(roi)
@@ -208,7 +201,10 @@ def _pixes(image: ImageFile) -> list[Pix]:
 
 
 def _functional_group(header: Any, frame: int, name: str) -> Any | None:
-    for groups in (header.get("PerFrameFunctionalGroupsSequence"), header.get("SharedFunctionalGroupsSequence")):
+    for groups in (
+        header.get("PerFrameFunctionalGroupsSequence"),
+        header.get("SharedFunctionalGroupsSequence"),
+    ):
         if groups:
             group = groups[frame if len(groups) > 1 else 0]
             if group.get(name):

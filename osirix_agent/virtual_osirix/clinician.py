@@ -48,7 +48,12 @@ class Clinician:
         return self._draw(_pointed(ToolMode.MEASURE, points), name, k)
 
     def brush(
-        self, mask: npt.NDArray[np.bool_], corner: tuple[int, int] = (0, 0), *, name: str | None = None, k: int | None = None
+        self,
+        mask: npt.NDArray[np.bool_],
+        corner: tuple[int, int] = (0, 0),
+        *,
+        name: str | None = None,
+        k: int | None = None,
     ) -> Roi:
         """Paint: `mask` (rows, columns) with its upper left pixel at column, row `corner`."""
         return self._draw(Roi(ToolMode.BRUSH, "", None, texture=mask.copy(), texture_xy=corner), name, k)

@@ -13,7 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, PYDICOM_ROOT_UID, RTStructureSetStorage, generate_uid
+from pydicom.uid import (
+    PYDICOM_ROOT_UID,
+    UID,
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    RTStructureSetStorage,
+    generate_uid,
+)
 from scipy import ndimage
 from skimage.measure import find_contours
 
@@ -27,7 +34,6 @@ class PhantomRecipe:
     shape_kji : slices, rows, columns
     spacing_kji_mm : slice step, distance between rows, distance between columns
     row_cosines, column_cosines : directions of growing column and row index, LPS
-    reverse : the slices lie against the normal when sorted by instance number
     """
 
     shape_kji: tuple[int, int, int] = (40, 160, 160)
@@ -88,20 +94,25 @@ def make_phantom(recipe: PhantomRecipe) -> tuple[npt.NDArray[np.int16], npt.NDAr
     return np.clip(np.round(image), -1024, 3000).astype(np.int16), tumour
 
 
-def write_phantom(folder: Path, recipe: PhantomRecipe | None = None, *, rtstruct: bool = True) -> Phantom:
-    """Write the phantom as one CT series (and an RTSTRUCT with GTVp); UIDs follow from the recipe."""
+def write_phantom(folder: Path, recipe: PhantomRecipe | None = None) -> Phantom:
+    """Write the phantom as one CT series and an RTSTRUCT with GTVp; UIDs follow from the recipe."""
     recipe = recipe or PhantomRecipe()
-    image, truth = make_phantom(recipe)
+    return write_study(folder, *make_phantom(recipe), recipe)
+
+
+def write_study(
+    folder: Path, image: npt.NDArray[np.int16], truth: npt.NDArray[np.bool_], recipe: PhantomRecipe
+) -> Phantom:
+    """Write any image (k, j, i) in HU with its reference mask; the recipe gives geometry and identity."""
     folder = Path(folder)
     (folder / "CT").mkdir(parents=True, exist_ok=True)
     uid = {k: _uid(recipe, k) for k in ("study", "series", "frame")}
-    sops = [_uid(recipe, f"slice {k}") for k in range(recipe.shape_kji[0])]
+    sops = [_uid(recipe, f"slice {k}") for k in range(len(image))]
     normal = np.cross(recipe.row_cosines, recipe.column_cosines)
     for k, pixels in enumerate(image):
         position = np.array(recipe.origin_lps) + k * recipe.spacing_kji_mm[0] * normal
         _write_slice(folder / "CT" / f"{k:04d}.dcm", pixels, position, recipe, uid, sops[k], k)
-    if rtstruct:
-        _write_rtstruct(folder / "RS.dcm", truth, recipe, uid, sops)
+    _write_rtstruct(folder / "RS.dcm", truth, recipe, uid, sops)
     return Phantom(folder, image, truth, recipe, uid["frame"])
 
 
@@ -129,7 +140,11 @@ def _write_slice(
 ) -> None:  # fmt: skip
     ds = _file(path, CTImageStorage, sop_uid)
     ds.Modality, ds.SeriesDescription = "CT", "Synthetic phantom"
-    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = uid["study"], uid["series"], uid["frame"]
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = (
+        uid["study"],
+        uid["series"],
+        uid["frame"],
+    )
     ds.PositionReferenceIndicator, ds.ImageType = "", ["DERIVED", "PRIMARY", "AXIAL"]
     ds.SeriesNumber, ds.AcquisitionNumber, ds.InstanceNumber, ds.KVP = 1, 1, k + 1, "120"
     ds.PatientPosition, ds.Manufacturer = "HFS", "osirix-agent"

@@ -53,14 +53,12 @@ def save_picture(viewer: Viewer, path: Path, *, k: int | None = None, size: int 
     render(viewer, k=k, size=size, caption=caption).save(path)
 
 
-def _layer(
-    roi: Roi, rows: int, columns: int, shape: tuple[int, int], per_px: tuple[float, float]
-) -> Image.Image:
+def _layer(roi: Roi, rows: int, columns: int, shape: tuple[int, int], per_px: tuple[float, float]) -> Image.Image:
     grow = 2  # drawn at twice the size, then averaged: smooth lines
     big = (shape[0] * grow, shape[1] * grow)
     layer = Image.new("RGBA", big, (*roi.color, 0))
     pen = ImageDraw.Draw(layer)
-    alpha = int(round(255 * float(np.clip(roi.opacity, 0, 1))))
+    alpha = round(255 * float(np.clip(roi.opacity, 0, 1)))
     ink = (*roi.color, alpha)
     stroke = max(1, round(roi.thickness * grow))
     if roi.itype == ToolMode.BRUSH:

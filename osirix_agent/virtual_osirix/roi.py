@@ -1,4 +1,4 @@
-"""A region of interest as OsiriX keeps it. Coordinates: x = column, y = row; pixel (r, c) covers [c, c+1) x [r, r+1)."""
+"""A region of interest as OsiriX keeps it: x = column, y = row; pixel (r, c) covers [c, c+1) x [r, r+1)."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Roi:
             x, y, w, h = self.rect
             self.rect = (float(np.float32(x + columns)), float(np.float32(y + rows)), w, h)
         else:
-            self.points = (self.points + np.float32([columns, rows])).astype(np.float32)
+            self.points = (self.points + np.array([columns, rows], np.float32)).astype(np.float32)
 
     def rotate(self, degrees: float, x: float, y: float) -> None:
         if self.itype in RECT_TYPES or self.itype == ToolMode.BRUSH:

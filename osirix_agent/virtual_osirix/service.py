@@ -1,4 +1,4 @@
-"""The osirixgrpc service over a `VirtualOsirix`: viewers, slices, ROIs. gRPC status is always OK; failure is status 0."""
+"""The osirixgrpc service over a `VirtualOsirix`: viewers, slices, ROIs. gRPC is always OK; failure is status 0."""
 
 from __future__ import annotations
 
@@ -256,7 +256,9 @@ class PixService(ServiceBase):
     def DCMPixSpacing(self, request: Any) -> Any:
         pix = self._pix(request)
         return ok(
-            dcmpix_pb2.DCMPixSpacingResponse, spacing_rows=pix.spacing_rows, spacing_columns=pix.spacing_columns
+            dcmpix_pb2.DCMPixSpacingResponse,
+            spacing_rows=pix.spacing_rows,
+            spacing_columns=pix.spacing_columns,
         )
 
     def DCMPixOrigin(self, request: Any) -> Any:
@@ -324,7 +326,10 @@ class PixService(ServiceBase):
             raise StatusError("Invalid ROI")
         held = roi.map(pix.rows, pix.columns)
         return ok(
-            dcmpix_pb2.DCMPixGetMapFromROIResponse, rows=pix.rows, columns=pix.columns, map=held.ravel().tolist()
+            dcmpix_pb2.DCMPixGetMapFromROIResponse,
+            rows=pix.rows,
+            columns=pix.columns,
+            map=held.ravel().tolist(),
         )
 
     def DCMPixComputeROI(self, request: Any) -> Any:
@@ -477,9 +482,7 @@ def _new_roi(request: Any) -> Roi:
 
 def _image_payload(pix: Pix) -> bytes:
     """The serialised DCMPixImage answer, built from the wire format so that a slice costs a memory copy."""
-    head = ok(
-        dcmpix_pb2.DCMPixImageResponse, rows=pix.rows, columns=pix.columns, is_argb=pix.is_rgb
-    )
+    head = ok(dcmpix_pb2.DCMPixImageResponse, rows=pix.rows, columns=pix.columns, is_argb=pix.is_rgb)
     if pix.is_rgb:
         alpha = np.full((*pix.image.shape[:2], 1), 255, np.int32)
         head.image_data_argb.extend(np.concatenate([alpha, pix.image.astype(np.int32)], -1).ravel().tolist())
@@ -495,5 +498,3 @@ def _varint(value: int) -> bytes:
         out += struct.pack("B", value & 0x7F | 0x80)
         value >>= 7
     return out + struct.pack("B", value)
-
-

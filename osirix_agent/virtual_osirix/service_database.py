@@ -71,7 +71,10 @@ class DatabaseService(ServiceBase):
         return ok(dicomimage_pb2.DicomImageCompletePathResponse, complete_path=path)
 
     def DicomImageDate(self, request: Any) -> Any:
-        return ok(dicomimage_pb2.DicomImageDateResponse, **_date(self._image(request).header, "Acquisition", "Study"))
+        return ok(
+            dicomimage_pb2.DicomImageDateResponse,
+            **_date(self._image(request).header, "Acquisition", "Study"),
+        )
 
     def DicomImageNumberOfFrames(self, request: Any) -> Any:
         count = self._image(request).frame_count
@@ -125,7 +128,10 @@ class DatabaseService(ServiceBase):
         return ok(dicomseries_pb2.DicomSeriesStudyResponse, study=ref)
 
     def DicomSeriesSeriesInstanceUID(self, request: Any) -> Any:
-        return ok(dicomseries_pb2.DicomSeriesSeriesInstanceUIDResponse, series_instance_uid=self._series(request).uid)
+        return ok(
+            dicomseries_pb2.DicomSeriesSeriesInstanceUIDResponse,
+            series_instance_uid=self._series(request).uid,
+        )
 
     def DicomSeriesSeriesSOPClassUID(self, request: Any) -> Any:
         uid = str(self._series(request).header.get("SOPClassUID", ""))

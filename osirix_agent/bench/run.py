@@ -1,0 +1,53 @@
+"""All rows of the reach table, measured side by side in one run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from osirix_agent.bench import idle, path, reading, soak, starting, writing
+from osirix_agent.figures import Figure, failed
+
+Row = tuple[str, str, str, Callable[[Path, int], list[Figure]]]
+
+ROWS: list[Row] = [
+    ("viewer.read", "s", reading.REACH, reading.measure),
+    ("viewer.write", "s", writing.REACH, writing.measure),
+    ("viewer.idle", "RPCs/poll", idle.REACH, idle.measure),
+    ("path.click", "s", path.REACH, path.measure),
+    ("import.time", "s", starting.REACH, starting.measure),
+]
+
+
+def measure(what: str, seed: int, sequences: int, only: list[str] | None, *, quiet: bool) -> list[Figure]:
+    """Measure; a row that fails is there with the reason.
+
+    Parameters
+    ----------
+    what : 'all' or 'soak'
+    sequences : int
+        Of the soak.
+    only : list of row ids, or None for all
+    quiet : bool
+        No progress bar.
+    """
+    from rich.progress import Progress
+
+    figures: list[Figure] = []
+    with Progress(transient=True, disable=quiet) as bar, tempfile.TemporaryDirectory() as folder:
+        if what == "soak":
+            task = bar.add_task("soak", total=sequences)
+            return soak.measure(Path(folder), seed, sequences, lambda: bar.advance(task))
+        rows = [row for row in ROWS if not only or row[0] in only]
+        task = bar.add_task("bench", total=len(rows))
+        for id_, unit, reach, act in rows:
+            bar.update(task, description=id_)
+            place = Path(folder) / id_
+            place.mkdir()
+            try:
+                figures += act(place, seed)
+            except Exception as error:  # the table is whole whatever happens; the reason stands in it
+                figures.append(failed(id_, unit, reach, f"{type(error).__name__}: {error}"))
+            bar.advance(task)
+    return figures
