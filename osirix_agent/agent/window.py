@@ -62,7 +62,7 @@ class Window:
         looked_at_only = frozenset(
             state.uid for key, state in self.held.items() if key.role not in (CONTOUR_ROLE, PROMPT_ROLE)
         )
-        snapshot = self.viewer.snapshot(full=full, skip=looked_at_only)
+        snapshot = self.viewer.snapshot(full=full, skip=looked_at_only, first=self.watcher.unsettled)
         return snapshot, self.watcher.observe(snapshot, at_once=at_once)
 
     def key_of(self, uid: str) -> RoiKey | None:

@@ -116,6 +116,7 @@ class Sequence:
         self.clinician = Clinician(app, self.window)
         self.hers: dict[int, tuple[Roi, Any]] = {}
         self.drawn: list[Roi] = []
+        self.edited: list[Roi] = []
         self.violations: list[str] = []
         self.trace: list[str] = []
         for _ in range(int(self.rng.integers(0, 4))):
@@ -198,6 +199,7 @@ class Sequence:
 
     def do_edit_contour(self) -> None:
         if roi := self._agent_roi("draft"):
+            self.edited.append(roi)
             if roi.itype == ToolMode.CLOSED_POLYGON:
                 self.clinician.move_vertex(roi, 0, self._xy())
             else:
@@ -328,11 +330,7 @@ class Sequence:
         return {id(roi) for roi in self.clinician.rois() if self.bench.app.uid(roi) in uids}
 
     def _is_edited(self, roi: Roi) -> bool:
-        edits = self.engine.session.state.structures.values()
-        uid = self.bench.app.uid(roi)
-        held = {state.uid: key for key, state in self.engine._windows[0].held.items()}
-        key = held.get(uid)
-        return key is not None and any(key.k in s.edits for s in edits if s.name == key.owner)
+        return any(roi is other for other in self.edited)
 
     def _violate(self, what: str) -> None:
         self.violations.append(f"seed {self.seed}: {what} [{' > '.join(self.trace)}]")

@@ -128,9 +128,9 @@ def _seg_truths(ds: Dataset, geometry: Geometry) -> list[Truth]:
     labels = {int(s.SegmentNumber): str(s.get("SegmentLabel", s.SegmentNumber)) for s in ds.SegmentSequence}
     masks = {n: np.zeros(geometry.shape_kji, np.bool_) for n in labels if n != 0}
     for groups, frame in zip(ds.PerFrameFunctionalGroupsSequence, frames, strict=True):
-        position = (groups.get("PlanePositionSequence") or shared.PlanePositionSequence)[0].ImagePositionPatient
-        turned = (groups.get("PlaneOrientationSequence") or shared.PlaneOrientationSequence)[0].ImageOrientationPatient
-        spacing = (groups.get("PixelMeasuresSequence") or shared.PixelMeasuresSequence)[0].PixelSpacing
+        position = _group(groups, shared, "PlanePositionSequence").ImagePositionPatient
+        turned = _group(groups, shared, "PlaneOrientationSequence").ImageOrientationPatient
+        spacing = _group(groups, shared, "PixelMeasuresSequence").PixelSpacing
         target = _frame_slice(geometry, frame.shape, position, turned, spacing)
         if target is None:
             continue
@@ -138,9 +138,17 @@ def _seg_truths(ds: Dataset, geometry: Geometry) -> list[Truth]:
             for number, mask in masks.items():
                 mask[target] |= frame == number
         else:
-            number = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+            number = int(_group(groups, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
             masks[number][target] |= frame.astype(bool)
     return [Truth(labels[number], mask) for number, mask in masks.items()]
+
+
+def _group(per_frame: Dataset, shared: Dataset, name: str) -> Dataset:
+    """A functional group of a frame, its own or the shared one."""
+    held = per_frame.get(name) or shared.get(name)
+    if not held:
+        raise DicomError(f"The segmentation file lacks its {name}.", "Export it again from where it was made.")
+    return held[0]
 
 
 def _frame_slice(

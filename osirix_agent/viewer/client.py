@@ -194,7 +194,9 @@ class OsirixViewer:
             raise SeriesChangedError("The viewer now shows another series.", _REOPEN)
 
     # -- reading ROIs ----------------------------------------------------------------------------------------
-    def snapshot(self, *, full: bool = False, skip: frozenset[str] = frozenset()) -> ViewerSnapshot:
+    def snapshot(
+        self, *, full: bool = False, skip: frozenset[str] = frozenset(), first: frozenset[str] = frozenset()
+    ) -> ViewerSnapshot:
         start = self._rpc.rpc_count
         displayed = self._displayed_k()
         listed = self._roi_list()
@@ -205,7 +207,7 @@ class OsirixViewer:
         for state in self._read_new([(uid, listed[uid]) for uid in new]):
             self._known[state.uid] = state
         budget = None if full else RPC_BUDGET - (self._rpc.rpc_count - start if not new else 2)
-        again = self._read_again(listed, displayed, frozenset(new), skip, budget)
+        again = self._read_again(listed, displayed, frozenset(new) | skip, first, budget)
         rois = {uid: self._known[uid] for uid in listed if uid in self._known}
         return ViewerSnapshot(rois, frozenset(new) | again, displayed)
 
@@ -267,18 +269,13 @@ class OsirixViewer:
         return self._rpc.call("ROIArea", roi).area, centre.x, centre.y
 
     def _read_again(
-        self,
-        listed: dict[str, int],
-        displayed: int,
-        new: frozenset[str],
-        skip: frozenset[str],
-        budget: int | None,
+        self, listed: dict[str, int], displayed: int, leave: frozenset[str], first: frozenset[str], budget: int | None
     ) -> frozenset[str]:
         """Re-read name and shape: everything, or within a budget of calls the displayed slice and a rotating rest."""
-        wanted = [uid for uid in listed if uid not in new and uid not in skip and uid in self._known]
+        wanted = [uid for uid in listed if uid not in leave and uid in self._known]
         if budget is not None:
             rank = {uid: n for n, uid in enumerate(self._order)}
-            wanted.sort(key=lambda uid: (listed[uid] != displayed, rank.get(uid, -1)))
+            wanted.sort(key=lambda uid: (uid not in first, listed[uid] != displayed, rank.get(uid, -1)))
             chosen, cost = [], 0
             for uid in wanted:
                 cost += 3 if self._known[uid].spec.itype == RoiType.BRUSH else 2
@@ -340,7 +337,10 @@ class OsirixViewer:
 
     def _verify_untouched(self, plan: PaintPlan) -> None:
         """Compare, before anything is written, every ROI that will be changed with what is known of it."""
-        touched = {w.before.uid: w.before for w in plan.writes if not isinstance(w, CreateRoi)}
+        touched: dict[str, RoiState] = {}
+        for write in plan.writes:
+            if not isinstance(write, CreateRoi):
+                touched.setdefault(write.before.uid, write.before)  # of several writes to one ROI the first counts
         for before in touched.values():
             try:
                 now = self._read_shape(before)

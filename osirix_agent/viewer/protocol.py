@@ -64,7 +64,9 @@ class Viewer(Protocol):
     def read_volume(self, progress: Progress | None = None) -> Volume:
         """All slices. Raises UnsupportedSeriesError, ViewerError."""
 
-    def snapshot(self, *, full: bool = False, skip: frozenset[str] = frozenset()) -> ViewerSnapshot:
+    def snapshot(
+        self, *, full: bool = False, skip: frozenset[str] = frozenset(), first: frozenset[str] = frozenset()
+    ) -> ViewerSnapshot:
         """What is there now.
 
         Parameters
@@ -73,6 +75,8 @@ class Viewer(Protocol):
             Read every ROI; otherwise the displayed slice and a rotating part of the others.
         skip : frozenset of uid
             ROIs whose shape is nobody's business (isolines).
+        first : frozenset of uid
+            ROIs to read before others: those that have just changed.
 
         Raises
         ------

@@ -58,6 +58,11 @@ class Watcher:
         return bool(self._pending)
 
     @property
+    def unsettled(self) -> frozenset[str]:
+        """uids of what is on its way: to be read first."""
+        return frozenset(self._pending)
+
+    @property
     def reported(self) -> Mapping[str, RoiState]:
         return self._reported
 

@@ -1,0 +1,163 @@
+"""Shared set-up: a small phantom study, a virtual OsiriX over gRPC, an open session, the real patients' folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from osirix_agent.agent.engine import Engine
+from osirix_agent.agent.feedback import RecordedFeedback
+from osirix_agent.agent.leftovers import SessionLedger
+from osirix_agent.agent.log import SessionLog
+from osirix_agent.bench.soak import BallSegmenter
+from osirix_agent.prompting.grammar import Command
+from osirix_agent.record.journal import Journal
+from osirix_agent.record.ledger import Ledger
+from osirix_agent.record.pseudonym import Pseudonyms
+from osirix_agent.settings import Settings
+from osirix_agent.viewer.client import OsirixViewer
+from osirix_agent.viewer.connection import OsirixConnection
+from osirix_agent.virtual_osirix.app import VirtualOsirix
+from osirix_agent.virtual_osirix.app import Viewer as VirtualViewer
+from osirix_agent.virtual_osirix.clinician import Clinician
+from osirix_agent.virtual_osirix.phantom import Phantom, PhantomRecipe, write_phantom
+from osirix_agent.virtual_osirix.roi import Roi
+from osirix_agent.virtual_osirix.server import VirtualServer
+
+SMALL = PhantomRecipe(shape_kji=(12, 48, 56), spacing_kji_mm=(3.0, 2.0, 2.0))
+KEY = b"a key for tests only"
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the user's own settings, servers or state."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OSIRIX_AGENT_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("OSIRIX_AGENT_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("OSIRIX_AGENT_NOTIFY", "false")
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Phantom:
+    return write_phantom(tmp_path_factory.mktemp("phantom"), SMALL)
+
+
+def data_folder() -> Path | None:
+    named = os.environ.get("OSIRIX_AGENT_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture
+def data() -> Path:
+    folder = data_folder()
+    if folder is None:
+        pytest.skip("the real patients are not here (set OSIRIX_AGENT_DATA)")
+    return folder
+
+
+@dataclass
+class Hospital:
+    """A virtual OsiriX with one viewer, and a client bound to it."""
+
+    app: VirtualOsirix
+    server: VirtualServer
+    window: VirtualViewer
+    clinician: Clinician
+    settings: Settings
+    connection: OsirixConnection
+    tmp: Path
+
+    def viewer(self) -> OsirixViewer:
+        return OsirixViewer.frontmost(self.connection, self.settings)
+
+
+@pytest.fixture
+def hospital(phantom: Phantom, tmp_path: Path) -> Iterator[Hospital]:
+    app = VirtualOsirix()
+    (window,) = app.open_folder(phantom.folder)
+    with VirtualServer(app) as server:
+        settings = Settings(server=server.address, rpc_deadline_s=5, state_dir=tmp_path / "state")
+        connection = OsirixConnection.find(settings)
+        yield Hospital(app, server, window, Clinician(app, window), settings, connection, tmp_path)
+        connection.close()
+
+
+class Practice:
+    """A session on a hospital's viewer, stepped by hand under a clock of its own."""
+
+    def __init__(self, hospital: Hospital, segmenter: Any = None, **settings: Any) -> None:
+        self.hospital, self.clinician, self.now = hospital, hospital.clinician, 0.0
+        self.feedback = RecordedFeedback()
+        self.settings = hospital.settings.model_copy(update=settings)
+        self.viewer = OsirixViewer(hospital.connection, hospital.app.uid(hospital.window), self.settings)
+        self.journal = hospital.tmp / f"journal-{len(list(hospital.tmp.glob('journal-*')))}.jsonl"
+        pseudonyms = Pseudonyms(KEY)
+        self.log = SessionLog(Journal(self.journal), pseudonyms, lambda: self.now, lambda: self.now)
+        self.segmenter = segmenter or BallSegmenter()
+        volume = self.viewer.read_volume()
+        self.log.started("abcdef", self.viewer.identity, volume, self.segmenter.name, self.settings)
+        self.ledger_path = hospital.tmp / "ledger.jsonl"
+        ledger = SessionLedger(Ledger(self.ledger_path), self.viewer.identity, pseudonyms)
+        self.engine = Engine(
+            self.viewer, volume, self.segmenter, self.log, ledger, self.feedback, self.settings, "abcdef",
+            clock=lambda: self.now,
+        )  # fmt: skip
+        self.engine.start()
+
+    def settle(self) -> None:
+        for _ in range(20):
+            self.now += 0.5
+            self.engine.step()
+            if not self.engine.pending:
+                return
+        raise AssertionError("the session does not come to rest")
+
+    def do(self, text: str) -> None:
+        verb, _, name = text.partition(" ")
+        self.engine.command(Command(verb, name or None))
+        self.settle()
+
+    def names(self, k: int | None = None) -> list[str]:
+        return sorted(roi.name for roi in self.clinician.rois(k))
+
+    def mask(self, structure: str = "GTV") -> np.ndarray:
+        belief = self.engine.belief(structure)
+        assert belief is not None
+        return belief.mask()
+
+    def drafts(self, role: str = "draft", structure: str = "") -> list[Roi]:
+        return [roi for roi in self.clinician.rois() if f"{structure} ~{role}." in roi.name]
+
+
+@pytest.fixture
+def practice(hospital: Hospital) -> Iterator[Practice]:
+    held = Practice(hospital)
+    yield held
+    held.log.close()
+
+
+@pytest.fixture
+def open_practice(hospital: Hospital) -> Iterator[Callable[..., Practice]]:
+    held: list[Practice] = []
+
+    def make(**options: Any) -> Practice:
+        held.append(Practice(hospital, **options))
+        return held[-1]
+
+    yield make
+    for one in held:
+        one.log.close()
+
+
+def signature(roi: Roi) -> tuple[Any, ...]:
+    """Everything about an ROI that a clinician could see."""
+    texture = None if roi.texture is None else (roi.texture.tobytes(), roi.texture_xy)
+    points = roi.service_points().tobytes()
+    return roi.itype, roi.name, points, texture, roi.color, roi.thickness, roi.opacity
