@@ -84,6 +84,8 @@ class Acts:
         if spec.itype not in PROMPT_TYPES:
             window.hers[state.uid] = None
             return
+        # OsiriX would read the name back wrongly if the ROI had to be drawn anew: such a one is never taken away
+        permanent = permanent or not spec.name.isascii()
         structure = name.structure or self._session.state.active
         prompt = self._read(window, state, name, structure)
         record = self._session.add_prompt(structure, prompt, viewer=window.number, roi=spec, permanent=permanent)

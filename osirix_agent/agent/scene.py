@@ -27,7 +27,7 @@ from osirix_agent.viewer.roi import (
 HUES = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0))
 CONTOUR_ROLE = "contour"
 PROMPT_ROLE = "prompt"
-MIN_RING_PX = 0.5  # smaller rings are specks of interpolation
+MIN_ISOLINE_PX = 0.5  # smaller isolines are specks of interpolation; a contour keeps every pixel of its mask
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ def _isolines(
         for k in belief.slices(level):
             if k in structure.edits or (look.slices is not None and k not in look.slices):
                 continue
-            for n, ring in enumerate(_large_first(belief.isoline(k, level))):
+            rings = [ring for ring in belief.isoline(k, level) if abs(signed_area(ring)) >= MIN_ISOLINE_PX]
+            for n, ring in enumerate(_large_first(tuple(rings))):
                 spec = RoiSpec(
                     k, RoiType.CLOSED_POLYGON, agent_name(structure.name, role, run),
                     isoline_style(hue, level), pixels.to_xy(ring),
@@ -156,5 +157,4 @@ def contour_rois(rings: tuple[FloatArray, ...], k: int, name: str, style: Style,
 
 
 def _large_first(rings: tuple[FloatArray, ...]) -> list[FloatArray]:
-    kept = [ring for ring in rings if abs(signed_area(ring)) >= MIN_RING_PX]
-    return sorted(kept, key=lambda ring: -abs(signed_area(ring)))
+    return sorted(rings, key=lambda ring: -abs(signed_area(ring)))

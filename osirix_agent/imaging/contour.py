@@ -17,6 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 SIMPLIFY_PX = 0.05
+CENTRE_MARGIN_PX = 0.08  # a diagonal between two such vertices passes the centre at 0.057 px, more than SIMPLIFY_PX
 MAX_VERTICES = 300  # OsiriX stays fluent up to here
 
 
@@ -48,16 +49,25 @@ def isocontour(field: npt.ArrayLike, level: float, *, offset_ji: tuple[int, int]
     values = np.asarray(field, float)
     if values.size == 0 or not (values > level).any():
         return ()
-    low = level - max(1.0, float(values.max()) - level)
-    padded = np.pad(values, 1, constant_values=low)
-    # a vertex exactly on a pixel centre makes degenerate rings: no centre may sit on the level
-    padded = np.where(padded == level, np.nextafter(level, np.inf), padded)
+    span = max(1.0, float(values.max()) - level)
+    padded = np.pad(values, 1, constant_values=level - span)
+    # no centre may sit on the level: at or above it is inside, as in a mask
+    padded = np.where(np.abs(padded - level) < 1e-6 * span, level + np.where(padded >= level, 1e-6, -1e-6) * span, padded)
     rings = []
     for line in find_contours(padded, level, fully_connected="low"):
-        ring = line[:-1] - 1.0 + np.array(offset_ji, float)
+        ring = _off_centres(line[:-1]) - 1.0 + np.array(offset_ji, float)
         if len(ring) >= 3:
             rings.append(simplify(ring))
     return tuple(rings)
+
+
+def _off_centres(line_ji: FloatArray) -> FloatArray:
+    """Vertices lie on lines between neighbouring centres; keep them so far from both that neither simplification nor
+    float32 can carry the outline over a centre: the outline then holds exactly the mask's pixels."""
+    low = np.floor(line_ji)
+    share = line_ji - low
+    between = share > 0
+    return np.where(between, low + np.clip(share, CENTRE_MARGIN_PX, 1 - CENTRE_MARGIN_PX), line_ji)
 
 
 def simplify(ring_ji: FloatArray, tolerance_px: float = SIMPLIFY_PX, limit: int = MAX_VERTICES) -> FloatArray:
