@@ -68,7 +68,7 @@ class Belief:
 
     def slices(self, level_percent: int = 50) -> range:
         """Slices on which the isoline of that level may exist."""
-        held = np.flatnonzero((self.mean_logit > logit(level_percent)).any(axis=(1, 2)))
+        held = np.flatnonzero((self.mean_logit >= logit(level_percent)).any(axis=(1, 2)))
         if held.size == 0:
             return range(0)
         return range(self.corner_kji[0] + int(held[0]), self.corner_kji[0] + int(held[-1]) + 1)

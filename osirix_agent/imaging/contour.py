@@ -47,7 +47,7 @@ def isocontour(field: npt.ArrayLike, level: float, *, offset_ji: tuple[int, int]
         Index of field[0, 0] in the full slice.
     """
     values = np.asarray(field, float)
-    if values.size == 0 or not (values > level).any():
+    if values.size == 0 or not (values >= level).any():
         return ()
     span = max(1.0, float(values.max()) - level)
     padded = np.pad(values, 1, constant_values=level - span)
