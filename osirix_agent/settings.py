@@ -18,6 +18,7 @@ from pydantic_settings import (
 from osirix_agent.errors import SettingsError
 
 ALLOWED_LEVELS = (5, 25, 50, 75, 95)
+MAX_NAME_LENGTH = 64
 
 
 def default_state_dir() -> Path:
@@ -49,9 +50,16 @@ class Settings(BaseSettings):
     watch_active_hz: float = Field(10.0, gt=0, le=50)
     watch_idle_hz: float = Field(1.0, gt=0, le=50)
     watch_idle_after_s: float = Field(5.0, ge=0)
-    polygon_settle_s: float = Field(0.3, ge=0, description="a polygon drawn click by click must rest this long as well")
+    polygon_settle_s: float = Field(1.0, ge=0, description="a polygon drawn click by click must rest this long as well")
     notify: bool = Field(True, description="desktop notifications (never with patient data)")
     state_dir: Path = Field(default_factory=default_state_dir)
+
+    @field_validator("structure")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not value.strip() or not value.isascii() or len(value) > MAX_NAME_LENGTH:
+            raise ValueError(f"a structure's name is 1 to {MAX_NAME_LENGTH} ASCII characters (OsiriX garbles others)")
+        return value.strip()
 
     @field_validator("isoline_levels", mode="before")
     @classmethod

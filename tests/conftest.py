@@ -23,8 +23,8 @@ from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.client import OsirixViewer
 from osirix_agent.viewer.connection import OsirixConnection
-from osirix_agent.virtual_osirix.app import VirtualOsirix
 from osirix_agent.virtual_osirix.app import Viewer as VirtualViewer
+from osirix_agent.virtual_osirix.app import VirtualOsirix
 from osirix_agent.virtual_osirix.clinician import Clinician
 from osirix_agent.virtual_osirix.phantom import Phantom, PhantomRecipe, write_phantom
 from osirix_agent.virtual_osirix.roi import Roi

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.interpret import PROMPT_TYPES, interpret, rings_lps
-from osirix_agent.agent.leftovers import SessionLedger
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.scene import CONTOUR_ROLE, PROMPT_ROLE, prompt_key
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
-from osirix_agent.errors import PromptError
+from osirix_agent.errors import OsirixAgentError, PromptError
 from osirix_agent.imaging.structure import structure_name
 from osirix_agent.prompting.grammar import COMMANDS, Command, RoiName, parse_command, parse_roi_name
 from osirix_agent.prompting.prompt import Prompt, TextPrompt
 from osirix_agent.segmenter.seeds import check_prompt
 from osirix_agent.viewer.paint import RoiKey
-from osirix_agent.viewer.roi import RoiState, RoiType
+from osirix_agent.viewer.roi import RoiState, RoiType, parse_agent_name
 from osirix_agent.viewer.watch import RoiAppeared, RoiChange, RoiChanged, RoiVanished
 
 
@@ -33,6 +33,8 @@ class Acts:
         Can the segmenter take words?
     do : callable
         Carries out a command.
+    outline : callable
+        The outline of a structure as she sees it.
     clock : callable
         Monotonic seconds.
 
@@ -43,19 +45,38 @@ class Acts:
         When the oldest act that is not yet answered was seen.
     dismissed : set of RoiKey
         Isolines that she took away.
+    disturbances : int
+        How often something must be painted again although the state is the same.
     """
 
     def __init__(
-        self, session: ContouringSession, shown: Mapping[str, Belief], reads_text: bool, ledger: SessionLedger,
-        log: SessionLog, feedback: Feedback, do: Callable[[Command], None], clock: Callable[[], float],
+        self, session: ContouringSession, shown: Mapping[str, Belief], reads_text: bool, log: SessionLog,
+        feedback: Feedback, do: Callable[[Command], None], outline: Callable[[str], Belief | None],
+        clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self._session, self._shown, self._reads_text = session, shown, reads_text
-        self._ledger, self._log, self._feedback, self._do, self._clock = ledger, log, feedback, do, clock
+        self._log, self._feedback, self._do, self._outline, self._clock = log, feedback, do, outline, clock
         self.displayed_k = 0
         self.click_at: float | None = None
         self.dismissed: set[RoiKey] = set()
+        self.disturbances = 0
 
-    def act(self, window: Window, change: RoiChange) -> None:
+    def act_on_all(self, window: Window) -> None:
+        """Everything that waits, commands last: a correction seen together with an accept belongs before it."""
+        gone = [change for change in window.waiting if isinstance(change, RoiVanished)]
+        window.waiting = deque(sorted((c for c in window.waiting if c not in gone), key=_is_command))
+        self._contours_vanished(window, gone)
+        for change in gone:
+            self._act(window, change)
+        while window.waiting:
+            change = window.waiting.popleft()
+            try:
+                self._act(window, change)
+            except OsirixAgentError:  # OsiriX is busy, say: what she did is acted on when it answers again
+                window.waiting.appendleft(change)
+                raise
+
+    def _act(self, window: Window, change: RoiChange) -> None:
         try:
             match change:
                 case RoiAppeared():
@@ -74,8 +95,8 @@ class Acts:
     def _appeared(self, window: Window, state: RoiState, *, permanent: bool = False) -> None:
         spec = state.spec
         window.refused.discard(state.uid)
-        if window.number == 0 and self._ledger.wrote(spec):
-            window.remove(state)  # a write of ours that landed after its deadline
+        if parse_agent_name(spec.name):  # a copy of a draft, or one brought back by OsiriX's own undo: not a prompt
+            window.hers[state.uid] = None
             return
         name = parse_roi_name(spec.name, self._session.state.structures)
         if name.command is not None:
@@ -121,7 +142,7 @@ class Acts:
     def _command_roi(self, window: Window, state: RoiState, text: str, permanent: bool) -> None:
         command = parse_command(text)
         if command is None:
-            raise PromptError(f"'{text[:20]}' is no command.", f"Commands: {', '.join(COMMANDS)}.")
+            raise PromptError("That is no command.", f"Commands: {', '.join(COMMANDS)}.")
         if not permanent:  # it has done its work
             window.remove(state)
         self._do(command)
@@ -132,7 +153,7 @@ class Acts:
         if key is not None:
             window.held[key] = state
             if key.role == CONTOUR_ROLE:
-                self._edited(window, key.owner, key.k)
+                self._edited(window, key.owner, {key.k})
                 return
             number = int(key.owner) if key.role == PROMPT_ROLE else None
         if number is not None:
@@ -150,32 +171,72 @@ class Acts:
             return
         structure, record = found
         name = parse_roi_name(state.spec.name, self._session.state.structures)
-        kept = replace(
-            name, polarity=name.polarity or record.prompt.polarity, structure=name.structure or structure.name
-        )
+        target = name.structure or structure.name
+        if structure.is_closed or self._session.state.structure(target).is_closed:
+            self._let_go(window, number, state)
+            raise PromptError("Prompts no longer change a locked or accepted structure.", "Unlock or reopen it first.")
+        if name.command is not None:  # named after it was drawn: it was never meant as a prompt
+            self._drop_prompt(window, number)
+            self._command_roi(window, state, name.command, permanent=state.uid in window.promoted)
+            return
+        kept = replace(name, polarity=name.polarity or (record.prompt.polarity if target == structure.name else None))
         try:
-            prompt = self._read(window, state, kept, structure.name)
+            prompt = self._read(window, state, kept, target)
         except PromptError:
             self._drop_prompt(window, number)  # it no longer says anything usable; its ROI stays hers
             raise
-        self._session.change_prompt(number, prompt, state.spec, kept.structure)
+        self._session.change_prompt(number, prompt, state.spec, target)
         self.click_at = self.click_at or self._clock()
-        self._log.prompt("changed", replace(record, prompt=prompt), kept.structure or structure.name, self.displayed_k)
+        self._log.prompt("changed", replace(record, prompt=prompt), target, self.displayed_k)
 
     def _drop_prompt(self, window: Window, number: int) -> None:
         found = self._session.state.find_prompt(number)
         if found is None:
             return
+        self._forget(window, number)
+        if found[0].is_closed:
+            self._session.let_go(number)
+            return
         self._session.remove_prompt(number)
-        for key in [key for key in window.held if key.role == PROMPT_ROLE and key.owner == str(number)]:
-            del window.held[key]
         self._log.prompt("removed", found[1], found[0].name, self.displayed_k)
 
-    def _edited(self, window: Window, structure: str, k: int) -> None:
-        rois = window.contour_rois(structure, k)
-        self._session.edit_slice(structure, k, rois)
+    def _let_go(self, window: Window, number: int, state: RoiState) -> None:
+        """The prompt's ROI is hers alone from now on; what it once said stays."""
+        self._forget(window, number)
+        window.hers[state.uid] = None
+        self._session.let_go(number)
+
+    @staticmethod
+    def _forget(window: Window, number: int) -> None:
+        for key in [key for key in window.held if key.role == PROMPT_ROLE and key.owner == str(number)]:
+            del window.held[key]
+
+    def _edited(self, window: Window, structure: str, slices: set[int]) -> None:
+        edits = {k: window.contour_rois(structure, k) for k in slices}
+        self._session.edit_slices(structure, edits)
+        held = self._session.state.structure(structure)
+        if held.locked:  # what she made of a locked structure is what nothing may overlap
+            self._session.history.amend(
+                self._session.state.with_structure(replace(held, outline=self._outline(structure) or held.outline))
+            )
         self.click_at = self.click_at or self._clock()
-        self._log.edited(structure, k, rings_lps(rois, window.viewer.pixels))
+        for k, rois in edits.items():
+            self._log.edited(structure, k, rings_lps(tuple(roi for _, roi in rois), window.viewer.pixels))
+
+    def _contours_vanished(self, window: Window, gone: list[RoiVanished]) -> None:
+        """Contour ROIs she deleted, all at once: some slices are an edit, all of them a rejection."""
+        keys = [key for change in gone if (key := window.key_of(change.before.uid)) and key.role == CONTOUR_ROLE]
+        for key in keys:
+            del window.held[key]
+        for structure in dict.fromkeys(key.owner for key in keys):
+            if window.has_contour(structure):
+                self._edited(window, structure, {key.k for key in keys if key.owner == structure})
+            elif self._session.state.structure(structure).is_asked:
+                try:
+                    self._do(Command("reject", structure))
+                except PromptError:  # locked: it is painted again
+                    self.disturbances += 1
+                    self._feedback.notice("is locked: its contour comes back.", structure)
 
     def _vanished(self, window: Window, before: RoiState) -> None:
         uid, key = before.uid, window.key_of(before.uid)
@@ -183,14 +244,12 @@ class Acts:
         window.refused.discard(uid)
         if uid in window.promoted:
             self._drop_prompt(window, window.promoted.pop(uid))
-        if key is None:
-            return
-        del window.held[key]
-        if key.role == PROMPT_ROLE:
+        elif key is not None and key.role == PROMPT_ROLE:
             self._drop_prompt(window, int(key.owner))
-        elif key.role != CONTOUR_ROLE:
+        elif key is not None:
+            del window.held[key]
             self.dismissed.add(key)  # an isoline she does not want to see
-        elif window.has_contour(key.owner):
-            self._edited(window, key.owner, key.k)
-        elif self._session.state.structure(key.owner).is_asked:
-            self._do(Command("reject", key.owner))
+
+
+def _is_command(change: RoiChange) -> bool:
+    return not isinstance(change, RoiVanished) and change.state.spec.name.startswith("!")

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.log import SessionLog
+from osirix_agent.agent.outline import RingsLps, lps_rings, outline_belief, structure_outline
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
-from osirix_agent.imaging.contour import FloatArray, fill
+from osirix_agent.imaging.contour import FloatArray
 from osirix_agent.prompting.grammar import COMMANDS, TAKES_NAME, Command, parse_roi_name
 from osirix_agent.prompting.prompt import LassoPrompt, MaskPrompt
+from osirix_agent.segmenter.seeds import check_prompt
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.roi import RoiType
-
-CERTAIN_LOGIT = 10.0
 
 
 class Commands:
@@ -32,12 +30,7 @@ class Commands:
     """
 
     def __init__(
-        self,
-        session: ContouringSession,
-        main: Window,
-        log: SessionLog,
-        feedback: Feedback,
-        settings: Settings,
+        self, session: ContouringSession, main: Window, log: SessionLog, feedback: Feedback, settings: Settings
     ) -> None:
         self._session, self._main, self._log, self._feedback = session, main, log, feedback
         self._consume = settings.remove_prompts_on_accept
@@ -61,13 +54,15 @@ class Commands:
                     raise PromptError(f"There is nothing to {command.verb}.", "Nothing was changed.")
             case "accept":
                 session.accept(name, shown.get(name), consume_prompts=self._consume)
-                self._feedback.notice(f"{name} accepted.")
+                self._feedback.notice("accepted.", name)
+            case "reopen":
+                session.reopen(name)
             case "reject":
                 session.reject(name)
             case "lock":
-                session.set_locked(name, True, None if session.state.structure(name).is_asked else self._given(name))
+                session.set_locked(name, shown.get(name), self.outline(name, shown))
             case "unlock":
-                session.set_locked(name, False)
+                session.unlock(name)
             case "release":
                 session.release(name)
             case "refine":
@@ -84,43 +79,38 @@ class Commands:
                 self.stopped = True
         self._log.command(command.verb, name if command.verb in TAKES_NAME else None)
 
-    def _given(self, name: str) -> Belief | None:
-        """Outline of her ROIs of that name, as a certain belief."""
-        slices = self._baseline(name)
-        if not slices:
-            return None
-        shape = self._session.volume.geometry.shape_kji
-        low, high = min(slices), max(slices) + 1
-        logit = np.full((high - low, *shape[1:]), -CERTAIN_LOGIT, np.float32)
-        for k, rings in slices.items():
-            logit[k - low][fill(rings, shape[1:])] = CERTAIN_LOGIT
-        belief = Belief(logit, (low, 0, 0), shape, "clinician")
-        pixels = self._main.viewer.pixels
-        placed = {k: [pixels.ring_lps(k, ring) for ring in rings] for k, rings in slices.items()}
-        self._log.locked(name, belief.mask_digest, placed)
+    def outline(self, name: str, shown: Mapping[str, Belief]) -> Belief | None:
+        """What nothing may overlap once the structure is locked; written to the journal for replay."""
+        structure, pixels = self._session.state.structure(name), self._main.viewer.pixels
+        if structure.is_asked:
+            slices = structure_outline(structure, shown.get(name), pixels)
+        else:
+            slices = self._baseline(name)
+        belief = outline_belief(slices, self._session.volume.geometry)
+        if belief is not None:
+            self._log.locked(name, belief.mask_digest, slices)
         return belief
 
     def _refine(self, name: str) -> None:
-        pixels = self._main.viewer.pixels
         slices = self._baseline(name)
         if not slices:
-            raise PromptError(f"No ROI named '{name}' was there before.", "Draw an outline, or name one that exists.")
-        lassos = []
-        for k, rings in sorted(slices.items()):
-            placed = [[(float(x), float(y), float(z)) for x, y, z in pixels.ring_lps(k, ring)] for ring in rings]
-            lassos.append(LassoPrompt(rings_lps=tuple(tuple(ring) for ring in placed)))
-        record = self._session.add_prompt(name, MaskPrompt(slices=tuple(lassos)))
+            raise PromptError("No closed outline of that name was there before.", "Draw one, or name one that exists.")
+        lassos = tuple(LassoPrompt(rings_lps=rings) for _, rings in sorted(slices.items()))
+        prompt = MaskPrompt(slices=lassos)
+        check_prompt(self._session.volume, prompt)
+        record = self._session.add_prompt(name, prompt)
         self._log.prompt("added", record, name, -1)
 
-    def _baseline(self, name: str) -> dict[int, list[FloatArray]]:
+    def _baseline(self, name: str) -> dict[int, RingsLps]:
         """Closed outlines of her ROIs of that name, by slice."""
-        slices: dict[int, list[FloatArray]] = {}
+        found: dict[int, list[FloatArray]] = {}
         for uid in self._main.hers:
             state = self._main.watcher.reported.get(uid)
             if state is None or state.spec.itype == RoiType.BOX:
                 continue
             named = parse_roi_name(state.spec.name, {name}).structure or state.spec.name
-            rings = self._main.viewer.pixels.rings_of(state.spec)
-            if named == name and rings:
-                slices.setdefault(state.spec.k, []).extend(rings)
-        return slices
+            if named == name:
+                rings = [ring for ring in self._main.viewer.pixels.rings_of(state.spec) if len(ring) >= 3]
+                if rings:
+                    found.setdefault(state.spec.k, []).extend(rings)
+        return {k: lps_rings(rings, k, self._main.viewer.pixels) for k, rings in found.items()}

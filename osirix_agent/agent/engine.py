@@ -7,8 +7,10 @@ paints the difference between what should be in the viewer and what is. It never
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
@@ -30,7 +32,9 @@ from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import (
     EditedMeanwhileError,
+    JournalError,
     PromptError,
+    SeriesChangedError,
     ViewerClosedError,
     ViewerRefusedError,
     ViewerTimeoutError,
@@ -41,6 +45,8 @@ from osirix_agent.segmenter.protocol import FixedSlice, Segmenter
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.paint import NoLedger
 from osirix_agent.viewer.protocol import Viewer
+
+COMPANION_PERIOD_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -85,21 +91,18 @@ class Engine:
         self._clock = clock
         self._windows = [Window(0, viewer, clock, settings.polygon_settle_s)]
         self._inbox: SimpleQueue[Command | Answer] = SimpleQueue()
+        self._arrived: deque[Command | Answer] = deque()
         self._proposals = Proposals(segmenter, executor, self._inbox.put, self._log_answer, self._tell_error)
         self._commands = Commands(self.session, self._windows[0], log, feedback, settings)
         self._acts = Acts(
-            self.session,
-            self._proposals.shown,
-            segmenter.capabilities.text,
-            ledger,
-            log,
-            feedback,
-            self._do,
-            clock,
-        )
+            self.session, self._proposals.shown, segmenter.capabilities.text, log, feedback, self._do,
+            lambda name: self._commands.outline(name, self._proposals.shown), clock,
+        )  # fmt: skip
         self._painted: tuple[object, ...] = ()
         self._active_at = clock()
         self._said: str | None = None
+        self._find_companions: Callable[[], None] | None = None
+        self._found_at = 0.0
 
     # -- beginning and end -----------------------------------------------------------------------------------
     def start(self) -> None:
@@ -119,16 +122,21 @@ class Engine:
     def finish(self, reason: str = "quit") -> None:
         """Take drafts and isolines away; accepted contours, edited slices and her ROIs stay."""
         main = self._windows[0]
+        failure: JournalError | None = None
         for attempt in range(3):
             try:
                 self._look_at(main, at_once=True, full=True)
-                shown = self._proposals.shown
-                main.paint(wanted_at_exit(self.session.state, shown, main.viewer.pixels, self.run), self._ledger)
+            except JournalError as error:  # a full disk is no reason to leave drafts behind
+                failure = error
+            try:
+                main.paint(wanted_at_exit(self.session.state, main.viewer.pixels, self.run), self._ledger)
                 break
             except EditedMeanwhileError:
                 if attempt == 2:
                     raise
         self._ledger.clear()
+        if failure is not None:
+            raise failure
         accepted = tuple(s.name for s in self.session.state.structures.values() if s.accepted)
         self._log.ended(reason, accepted)
 
@@ -138,10 +146,8 @@ class Engine:
             self.step()
             idle = self._clock() - self._active_at > self.settings.watch_idle_after_s
             period = 1.0 / (self.settings.watch_idle_hz if idle else self.settings.watch_active_hz)
-            try:
-                self._inbox.put(self._inbox.get(timeout=period))
-            except Empty:
-                continue
+            with suppress(Empty):
+                self._arrived.append(self._inbox.get(timeout=period))
 
     def command(self, command: Command) -> None:
         """Queue a command from outside (terminal, script); safe from any thread."""
@@ -167,6 +173,12 @@ class Engine:
         window.adopt_baseline(viewer.snapshot(full=True).rois)
         self._windows.append(window)
 
+    def look_for_companions(self, find: Callable[[], None]) -> None:
+        """Call `find` now and every few seconds while stepping: it adds viewers that were opened since."""
+        self._find_companions = find
+        self._found_at = self._clock()
+        find()
+
     # -- a step ----------------------------------------------------------------------------------------------
     def step(self) -> None:
         """One turn of the loop.
@@ -177,6 +189,9 @@ class Engine:
             The session cannot go on; `finish` may still clean up where there is a viewer.
         """
         try:
+            if self._find_companions is not None and self._clock() - self._found_at > COMPANION_PERIOD_S:
+                self._found_at = self._clock()
+                self._find_companions()
             for window in list(self._windows):
                 self._poll(window)
             self._drain()
@@ -194,11 +209,11 @@ class Engine:
     def _poll(self, window: Window) -> None:
         try:
             self._look_at(window)
-        except ViewerClosedError:
+        except (ViewerClosedError, SeriesChangedError):
             if window.number == 0:
                 raise
             self._windows.remove(window)
-            self._feedback.notice("A second viewer was closed; its prompts stay part of the session.")
+            self._feedback.notice("A second viewer was closed or changed; its prompts stay part of the session.")
 
     def _look_at(self, window: Window, *, at_once: bool = False, full: bool = False) -> None:
         snapshot, changes = window.observe(at_once=at_once, full=full)
@@ -207,15 +222,14 @@ class Engine:
             self._active_at = self._clock()
         if changes or window.watcher.drawing:
             self._active_at = self._clock()
-        for change in changes:
-            self._acts.act(window, change)
+        window.waiting.extend(changes)
+        self._acts.act_on_all(window)
 
     def _drain(self) -> None:
-        while True:
-            try:
-                item = self._inbox.get_nowait()
-            except Empty:
-                return
+        while not self._inbox.empty():
+            self._arrived.append(self._inbox.get())
+        while self._arrived:
+            item = self._arrived.popleft()
             if isinstance(item, Answer):
                 self._proposals.take(item)
                 continue
@@ -227,7 +241,8 @@ class Engine:
     def _do(self, command: Command) -> None:
         self._active_at = self._clock()
         if command.verb == "accept":
-            self._look_at(self._windows[0], at_once=True, full=True)  # her very last edit counts
+            for window in list(self._windows):  # her very last edit counts
+                self._look_at(window, at_once=True, full=True)
             self._proposals.update(self.session, self._fixed_slices, wait=True)
         if command.verb == "isolines":
             self._acts.dismissed.clear()
@@ -238,7 +253,8 @@ class Engine:
         pixels = self._windows[0].viewer.pixels
         return {
             name: tuple(
-                FixedSlice(k=k, rings_lps=rings_lps(rois, pixels)) for k, rois in sorted(structure.edits.items())
+                FixedSlice(k=k, rings_lps=rings_lps(tuple(roi for _, roi in rois), pixels))
+                for k, rois in sorted(structure.edits.items())
             )
             for name, structure in self.session.state.structures.items()
         }
@@ -249,7 +265,7 @@ class Engine:
         self._acts.dismissed = {key for key in self._acts.dismissed if key.owner != answer.request.structure}
 
     def _tell_error(self, name: str, error: PromptError) -> None:
-        self._feedback.notice(f"{name}: {error}")
+        self._feedback.notice(str(error), name)
 
     def _look(self) -> Look:
         if not self._commands.isolines_on:
@@ -260,7 +276,7 @@ class Engine:
 
     def _picture(self) -> tuple[object, ...]:
         """What the viewers' content follows from; equal pictures need no painting."""
-        return self.session.state, self._proposals.version, self._look()
+        return self.session.state, self._proposals.version, self._look(), self._acts.disturbances
 
     def _paint(self) -> None:
         picture = self._picture()
@@ -274,7 +290,8 @@ class Engine:
         planned = time.perf_counter()
         plan = main.paint(wanted, self._ledger)
         for companion in self._windows[1:]:
-            companion.paint(wanted_prompts(state, companion.number), NoLedger())
+            with suppress(ViewerClosedError, SeriesChangedError):  # the next poll tells that it is gone
+                companion.paint(wanted_prompts(state, companion.number), NoLedger())
         self._painted = picture
         plan_ms, paint_ms = (planned - began) * 1e3, (time.perf_counter() - planned) * 1e3
         clicked, self._acts.click_at = self._acts.click_at, None

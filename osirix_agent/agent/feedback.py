@@ -7,14 +7,18 @@ import subprocess
 import sys
 from typing import Protocol
 
+_APPLESCRIPT = ("on run a", 'display notification (item 1 of a) with title "Contouring"', "end run")
+
 
 class Feedback(Protocol):
-    def notice(self, text: str) -> None:
-        """Something she should see (a refusal, a result)."""
+    def notice(self, text: str, structure: str | None = None) -> None:
+        """Something she should see (a refusal, a result), and the structure it is about."""
 
 
 class TerminalFeedback:
     """Prints; and, where the system offers it, posts a desktop notification.
+
+    The notification leaves the structure's name out: it is the clinician's own text, and the desktop may be seen.
 
     Parameters
     ----------
@@ -25,20 +29,12 @@ class TerminalFeedback:
     def __init__(self, *, notify: bool) -> None:
         self._command: list[str] | None = None
         if notify and sys.platform == "darwin":
-            self._command = [
-                "osascript",
-                "-e",
-                "on run a",
-                "-e",
-                'display notification (item 1 of a) with title "Contouring"',
-                "-e",
-                "end run",
-            ]
+            self._command = ["osascript", *(part for line in _APPLESCRIPT for part in ("-e", line))]
         elif notify and shutil.which("notify-send"):
             self._command = ["notify-send", "Contouring"]
 
-    def notice(self, text: str) -> None:
-        print(text, flush=True)
+    def notice(self, text: str, structure: str | None = None) -> None:
+        print(f"{structure}: {text}" if structure else text, flush=True)
         if self._command is None:
             return
         try:
@@ -53,5 +49,5 @@ class RecordedFeedback:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def notice(self, text: str) -> None:
-        self.texts.append(text)
+    def notice(self, text: str, structure: str | None = None) -> None:
+        self.texts.append(f"{structure}: {text}" if structure else text)

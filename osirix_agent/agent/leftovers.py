@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from osirix_agent.record.ledger import Entry, Ledger
 from osirix_agent.record.pseudonym import Pseudonyms
-from osirix_agent.viewer.paint import DeleteRoi, NoLedger, PaintPlan, RoiKey
+from osirix_agent.viewer.paint import DeleteRoi, NoLedger, PaintPlan, RenameRoi, RoiKey, Write
 from osirix_agent.viewer.protocol import SeriesIdentity, Viewer, ViewerSnapshot
 from osirix_agent.viewer.roi import RoiSpec, parse_agent_name
 
@@ -19,8 +19,14 @@ class SessionLedger:
         self._slices = tuple(pseudonyms.of(uid) for uid in identity.sop_uids)
 
     def intend(self, specs: Sequence[RoiSpec]) -> None:
-        # accepted contours are hers and stay: only draft names are ever leftovers
-        self._ledger.intend([self._entry(spec) for spec in specs if parse_agent_name(spec.name)])
+        # ROIs with a plain name are hers (accepted, or edited by her): only draft names are ever leftovers
+        self._ledger.intend({self._entry(spec): None for spec in specs if parse_agent_name(spec.name)})
+
+    def finalise(self, renames: Sequence[tuple[RoiSpec, str]]) -> None:
+        self._ledger.intend({self._entry(spec): name for spec, name in renames if parse_agent_name(spec.name)})
+
+    def final_name(self, spec: RoiSpec) -> str | None:
+        return self._ledger.final_name(self._entry(spec))
 
     def wrote(self, spec: RoiSpec) -> bool:
         """Was exactly this ROI announced by a run of this agent?"""
@@ -34,7 +40,7 @@ class SessionLedger:
 
 
 def clear_leftovers(viewer: Viewer, ledger: SessionLedger, snapshot: ViewerSnapshot) -> tuple[int, int]:
-    """Delete what earlier runs left behind.
+    """Delete what earlier runs left behind, and finish an accept that was cut short.
 
     Returns
     -------
@@ -42,9 +48,14 @@ def clear_leftovers(viewer: Viewer, ledger: SessionLedger, snapshot: ViewerSnaps
         Kept ones have an agent's name but not the shape it drew: somebody edited them, so they stay.
     """
     found = [state for state in snapshot.rois.values() if parse_agent_name(state.spec.name)]
-    ours = [state for state in found if ledger.wrote(state.spec)]
-    plan = PaintPlan(tuple(DeleteRoi(RoiKey("", "leftover", s.spec.k, n), s) for n, s in enumerate(ours)))
-    viewer.apply(plan, NoLedger())
-    if len(ours) == len(found):
+    writes: list[Write] = []
+    removed = 0
+    for n, state in enumerate(state for state in found if ledger.wrote(state.spec)):
+        final = ledger.final_name(state.spec)
+        key = RoiKey("", "leftover", state.spec.k, n)
+        writes.append(DeleteRoi(key, state) if final is None else RenameRoi(key, state, final))
+        removed += final is None
+    viewer.apply(PaintPlan(tuple(writes)), NoLedger())
+    if len(writes) == len(found):
         ledger.clear()
-    return len(ours), len(found) - len(ours)
+    return removed, len(found) - len(writes)

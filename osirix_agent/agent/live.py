@@ -49,7 +49,7 @@ def run_live(settings: Settings, *, for_seconds: float | None = None) -> None:
             threading.Timer(for_seconds, lambda: engine.command(Command("quit"))).start()
         try:
             engine.run_until_stopped()
-        except OsirixAgentError as error:
+        except BaseException as error:
             _leave(engine, f"ended: {type(error).__name__}")
             raise
         else:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any, Literal
 
 from osirix_agent import __version__
+from osirix_agent.agent.outline import RingsLps
 from osirix_agent.agent.state import PromptRecord
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
@@ -24,7 +24,6 @@ from osirix_agent.settings import Settings
 from osirix_agent.viewer.protocol import SeriesIdentity
 
 LOGGED_PACKAGES = ("numpy", "scipy", "scikit-image", "grpcio", "protobuf", "osirixgrpc")
-_QUOTED = re.compile(r"'[^']*'")  # in every message, what the user typed stands in single quotes; it is not logged
 LOGGED_SETTINGS = ("isoline_levels", "half_pixel_px", "remove_prompts_on_accept", "segmenter")
 
 
@@ -74,7 +73,7 @@ class SessionLog:
         )  # fmt: skip
 
     def refused(self, kind: str, reason: str) -> None:
-        self._write(events.PromptRefused, kind=kind, reason=_QUOTED.sub("'-'", reason))
+        self._write(events.PromptRefused, kind=kind, reason=reason)
 
     def edited(self, structure: str, k: int, rings: tuple[tuple[PointLps, ...], ...]) -> None:
         fixed = events.FixedRings(k=k, rings_lps=rings)
@@ -83,11 +82,8 @@ class SessionLog:
     def command(self, verb: str, structure: str | None) -> None:
         self._write(events.CommandGiven, verb=verb, structure=None if structure is None else self._name(structure))
 
-    def locked(self, structure: str, mask_digest: str, slices: Mapping[int, Sequence[Any]]) -> None:
-        fixed = tuple(
-            events.FixedRings(k=k, rings_lps=tuple(tuple(map(tuple, ring.tolist())) for ring in rings))
-            for k, rings in sorted(slices.items())
-        )
+    def locked(self, structure: str, mask_digest: str, slices: Mapping[int, RingsLps]) -> None:
+        fixed = tuple(events.FixedRings(k=k, rings_lps=rings) for k, rings in sorted(slices.items()))
         self._write(events.StructureLocked, structure=self._name(structure), mask_digest=mask_digest, slices=fixed)
 
     def proposed(
@@ -104,7 +100,7 @@ class SessionLog:
             excluded=tuple(b.mask_digest for b in request.excluded),
             mask_digest=None if belief is None else belief.mask_digest,
             volume_mm3=None if belief is None else belief.volume_mm3(request.volume.geometry),
-            refused=None if error is None else _QUOTED.sub("'-'", error.what), segment_ms=segment_ms,
+            refused=None if error is None else error.what, segment_ms=segment_ms,
         )  # fmt: skip
 
     def painted(self, writes: int, slices: int, plan_ms: float, paint_ms: float, total_ms: float | None) -> None:

@@ -16,7 +16,7 @@ from osirix_agent.agent.log import SessionLog
 from osirix_agent.errors import OsirixAgentError, SettingsError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.journal import Journal
-from osirix_agent.record.ledger import Ledger
+from osirix_agent.record.ledger import Ledger, SeriesLock
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.segmenter.protocol import Segmenter
 from osirix_agent.settings import Settings
@@ -35,9 +35,11 @@ class OpenSession:
     volume: Volume
     log: SessionLog
     journal_path: Path
+    lock: SeriesLock
 
     def close(self) -> None:
         self.log.close()
+        self.lock.release()
         self.connection.close()
 
 
@@ -82,24 +84,26 @@ def open_session(
     segmenter = make_segmenter(settings.segmenter)
     pseudonyms = Pseudonyms.at(settings.state_dir)
     connection = OsirixConnection.find(settings)
+    lock: SeriesLock | None = None
     try:
         viewer = OsirixViewer.frontmost(connection, settings)
+        series = pseudonyms.of(viewer.identity.series_uid)
+        lock = SeriesLock(settings.state_dir / "ledger" / f"{series}.lock")
         volume = viewer.read_volume(progress)
         path = journal_path or _journal_path(settings.state_dir, run)
         log = SessionLog(Journal(path), pseudonyms, time.time, time.monotonic)
         log.started(run, viewer.identity, volume, segmenter.name, settings)
-        ledger = Ledger(settings.state_dir / "ledger" / f"{pseudonyms.of(viewer.identity.series_uid)}.jsonl")
-        engine = Engine(
-            viewer, volume, segmenter, log, SessionLedger(ledger, viewer.identity, pseudonyms), feedback, settings,
-            run, executor=executor,
-        )  # fmt: skip
+        ledger = SessionLedger(Ledger(settings.state_dir / "ledger" / f"{series}.jsonl"), viewer.identity, pseudonyms)
+        engine = Engine(viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor)
         engine.start()
         if companions:
-            _add_companions(engine, connection, viewer, settings, feedback)
+            engine.look_for_companions(_Companions(engine, connection, viewer, settings, feedback))
     except BaseException:
+        if lock is not None:
+            lock.release()
         connection.close()
         raise
-    return OpenSession(engine, connection, viewer, volume, log, path)
+    return OpenSession(engine, connection, viewer, volume, log, path, lock)
 
 
 def refusal_for(main: SeriesIdentity, other: SeriesIdentity) -> str | None:
@@ -111,18 +115,26 @@ def refusal_for(main: SeriesIdentity, other: SeriesIdentity) -> str | None:
     return None
 
 
-def _add_companions(
-    engine: Engine, connection: OsirixConnection, main: OsirixViewer, settings: Settings, feedback: Feedback
-) -> None:
-    for uid in displayed_viewers(connection):
-        if uid == main.uid:
-            continue
-        try:
-            other = OsirixViewer(connection, uid, settings)
-        except OsirixAgentError as error:
-            feedback.notice(f"A second viewer cannot be used for prompts: {error.what}")
-            continue
-        engine.add_companion(other, refusal_for(main.identity, other.identity))
+class _Companions:
+    """Finds viewers that were opened beside the bound one; each is looked at once."""
+
+    def __init__(
+        self, engine: Engine, connection: OsirixConnection, main: OsirixViewer, settings: Settings, feedback: Feedback
+    ) -> None:
+        self._engine, self._connection, self._main = engine, connection, main
+        self._settings, self._feedback = settings, feedback
+        self._seen = {main.uid}
+
+    def __call__(self) -> None:
+        for uid in displayed_viewers(self._connection):
+            if uid in self._seen:
+                continue
+            self._seen.add(uid)
+            try:
+                other = OsirixViewer(self._connection, uid, self._settings)
+                self._engine.add_companion(other, refusal_for(self._main.identity, other.identity))
+            except OsirixAgentError as error:
+                self._feedback.notice(f"A second viewer cannot be used for prompts: {error.what}")
 
 
 def _journal_path(state_dir: Path, run: str) -> Path:

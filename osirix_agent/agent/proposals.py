@@ -61,7 +61,7 @@ class Proposals:
         *,
         wait: bool = False,
     ) -> None:
-        """Bring every structure up to its request: locked ones first, since the others keep off them."""
+        """Bring every structure up to its request; accepted and locked ones stay what they were."""
         state = session.state
         if self._seen == (state, self.version) and not wait:
             return
@@ -69,11 +69,12 @@ class Proposals:
             self._hide(name)
         slices = fixed()
         complete = True
-        for structure in sorted(state.structures.values(), key=lambda s: not s.locked):
-            if structure.accepted and structure.final is not None:  # accepted is hers: never recomputed
-                self._show(structure.name, "accepted", structure.final)
+        for structure in state.structures.values():
+            kept = structure.final if structure.accepted else structure.frozen
+            if kept is not None or structure.is_closed:  # what is accepted or locked is never recomputed
+                self._show(structure.name, f"kept {id(kept)}", kept)
                 continue
-            request = session.request(structure.name, self.shown, slices)
+            request = session.request(structure.name, slices)
             if request is not None:
                 complete &= self._answer(request, wait)
         self._seen = (state, self.version) if complete else None
@@ -110,16 +111,17 @@ class Proposals:
             self._known.popitem(last=False)
         self._on_answer(answer)
 
-    def _show(self, name: str, digest: str, found: Belief | PromptError) -> None:
-        if self._settled.get(name) == digest and (isinstance(found, PromptError) or self.shown.get(name) is found):
+    def _show(self, name: str, digest: str, found: Belief | PromptError | None) -> None:
+        if self._settled.get(name) == digest and (not isinstance(found, Belief) or self.shown.get(name) is found):
             return
         self._settled[name] = digest
         self.version += 1
-        if isinstance(found, PromptError):
-            self.shown.pop(name, None)
-            self._on_error(name, found)
-        else:
+        if isinstance(found, Belief):
             self.shown[name] = found
+            return
+        self.shown.pop(name, None)
+        if found is not None:
+            self._on_error(name, found)
 
     def _hide(self, name: str) -> None:
         del self.shown[name]
@@ -137,4 +139,8 @@ def segment(segmenter: Segmenter, request: SegmentationRequest) -> Answer:
         error = refusal
     except OsirixAgentError as failure:
         error = PromptError(failure.what, failure.cure)
+    except Exception as failure:  # a fault of the segmenter must not stop the session: she is told and goes on
+        error = PromptError(
+            f"The segmenter failed ({type(failure).__name__}).", "Undo the last prompt and try another."
+        )
     return Answer(request, belief, error, (time.perf_counter() - began) * 1e3)

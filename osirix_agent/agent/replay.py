@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
-from osirix_agent.agent.commands import CERTAIN_LOGIT
+from osirix_agent.agent.outline import outline_belief
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import JournalError, PromptError
-from osirix_agent.imaging.contour import fill
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.record.events import Event, FixedRings, Proposed, SessionStarted, StructureLocked
+from osirix_agent.record.events import Event, Proposed, SessionStarted, StructureLocked
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest, Segmenter
 
 
@@ -50,7 +47,9 @@ def replay(events: Iterable[Event], volume: Volume, segmenter: Segmenter) -> lis
     results: list[ReplayedRequest] = []
     for event in events:
         if isinstance(event, StructureLocked):
-            masks[event.mask_digest] = _given(event.slices, volume)
+            outline = outline_belief({s.k: s.rings_lps for s in event.slices}, volume.geometry)
+            if outline is not None:
+                masks[outline.mask_digest] = outline
         if not isinstance(event, Proposed):
             continue
         missing = [digest for digest in event.excluded if digest not in masks]
@@ -75,13 +74,3 @@ def replay(events: Iterable[Event], volume: Volume, segmenter: Segmenter) -> lis
             same = event.refused is not None
         results.append(ReplayedRequest(len(results) + 1, event.structure, same, recorded, replayed))
     return results
-
-
-def _given(slices: tuple[FixedRings, ...], volume: Volume) -> Belief:
-    shape = volume.geometry.shape_kji
-    low = min(s.k for s in slices)
-    logit = np.full((max(s.k for s in slices) + 1 - low, *shape[1:]), -CERTAIN_LOGIT, np.float32)
-    for held in slices:
-        rings = [volume.geometry.to_kji(ring)[:, 1:] for ring in held.rings_lps]
-        logit[held.k - low][fill(rings, shape[1:])] = CERTAIN_LOGIT
-    return Belief(logit, (low, 0, 0), shape, "clinician")

@@ -77,54 +77,44 @@ def wanted_rois(
     beliefs : mapping of structure to its belief as shown
     """
     wanted = wanted_prompts(state, 0)
-    for hue, (name, structure) in enumerate(state.structures.items()):
+    for name, structure in state.structures.items():
         belief = beliefs.get(name)
-        wanted |= _contours(structure, belief, pixels, run, hue)
+        wanted |= _contours(structure, belief, pixels, run)
         if belief is not None and structure.is_asked and not structure.accepted:
-            wanted |= _isolines(structure, belief, pixels, run, hue, look)
+            wanted |= _isolines(structure, belief, pixels, run, look)
     return wanted
 
 
-def wanted_at_exit(
-    state: SessionState, beliefs: Mapping[str, Belief], pixels: PixelMap, run: str
-) -> dict[RoiKey, RoiSpec]:
+def wanted_at_exit(state: SessionState, pixels: PixelMap, run: str) -> dict[RoiKey, RoiSpec]:
     """What stays when the session ends: accepted contours, slices she edited, her prompts; no draft, no isoline."""
     wanted = wanted_prompts(state, 0)
-    for hue, structure in enumerate(state.structures.values()):
-        belief = beliefs.get(structure.name) if structure.accepted else None
-        wanted |= _contours(structure, belief, pixels, run, hue, final=True)
+    for structure in state.structures.values():
+        wanted |= _contours(structure, structure.final, pixels, run, final=True)
     return wanted
 
 
 def _contours(
-    structure: StructureState,
-    belief: Belief | None,
-    pixels: PixelMap,
-    run: str,
-    hue: int,
-    *,
-    final: bool = False,
+    structure: StructureState, belief: Belief | None, pixels: PixelMap, run: str, *, final: bool = False
 ) -> dict[RoiKey, RoiSpec]:
-    name = structure.name if structure.accepted or final else agent_name(structure.name, CONTOUR, run)
     wanted: dict[RoiKey, RoiSpec] = {}
     for k, rois in structure.edits.items():
-        for n, roi in enumerate(rois):
-            kept = name if parse_agent_name(roi.name) or roi.name == structure.name else roi.name
-            wanted[RoiKey(structure.name, CONTOUR_ROLE, k, n)] = RoiSpec(
-                k, roi.itype, kept, roi.style, roi.points_xy, roi.brush
-            )
+        for n, roi in rois:  # hers now, and named so: it must not be taken for a draft
+            name = structure.name if parse_agent_name(roi.name) else roi.name
+            spec = RoiSpec(k, roi.itype, name, roi.style, roi.points_xy, roi.brush)
+            wanted[RoiKey(structure.name, CONTOUR_ROLE, k, n)] = spec
     if belief is None or not structure.is_asked:
         return wanted
+    name = structure.name if structure.accepted or final else agent_name(structure.name, CONTOUR, run)
     for k in belief.slices():
         if k in structure.edits:
             continue
-        for n, spec in enumerate(contour_rois(belief.isoline(k), k, name, contour_style(hue), pixels)):
+        for n, spec in enumerate(contour_rois(belief.isoline(k), k, name, contour_style(structure.hue), pixels)):
             wanted[RoiKey(structure.name, CONTOUR_ROLE, k, n)] = spec
     return wanted
 
 
 def _isolines(
-    structure: StructureState, belief: Belief, pixels: PixelMap, run: str, hue: int, look: Look
+    structure: StructureState, belief: Belief, pixels: PixelMap, run: str, look: Look
 ) -> dict[RoiKey, RoiSpec]:
     wanted: dict[RoiKey, RoiSpec] = {}
     for level in look.levels:
@@ -138,7 +128,7 @@ def _isolines(
             for n, ring in enumerate(_large_first(tuple(rings))):
                 spec = RoiSpec(
                     k, RoiType.CLOSED_POLYGON, agent_name(structure.name, role, run),
-                    isoline_style(hue, level), pixels.to_xy(ring),
+                    isoline_style(structure.hue, level), pixels.to_xy(ring),
                 )  # fmt: skip
                 wanted[RoiKey(structure.name, role, k, n)] = spec
     return wanted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from osirix_agent.agent.state import History, PromptRecord, SessionState, StructureState
@@ -28,6 +28,7 @@ class ContouringSession:
         self.volume = volume
         self.history = History(SessionState({}, default_structure))
         self._next_number = 1
+        self._hues: dict[str, int] = {}
 
     @property
     def state(self) -> SessionState:
@@ -35,71 +36,77 @@ class ContouringSession:
 
     # -- prompts ---------------------------------------------------------------------------------------------
     def add_prompt(
-        self,
-        structure: str,
-        prompt: Prompt,
-        *,
-        viewer: int = 0,
-        roi: RoiSpec | None = None,
-        permanent: bool = False,
+        self, structure: str, prompt: Prompt, *, viewer: int = 0, roi: RoiSpec | None = None, permanent: bool = False
     ) -> PromptRecord:
-        """A new prompt for a structure, which becomes the active one and is no longer accepted.
+        """A new prompt for a structure, which becomes the active one.
 
         Raises
         ------
         PromptError
-            The structure is locked.
+            The structure is locked or accepted.
         """
-        held = self._unlocked(structure)
+        held = self._open(structure)
         record = PromptRecord(self._next_number, prompt, viewer, roi, permanent)
         self._next_number += 1
-        changed = replace(held, prompts=(*held.prompts, record), accepted=False)
+        changed = replace(held, prompts=(*held.prompts, record))
         self.history.push(self.state.with_structure(changed, active=structure))
         return record
 
-    def change_prompt(self, number: int, prompt: Prompt, roi: RoiSpec | None, structure: str | None = None) -> None:
+    def change_prompt(self, number: int, prompt: Prompt, roi: RoiSpec | None, structure: str) -> None:
         """A prompt was moved, reshaped or renamed (which may hand it to another structure)."""
         found = self.state.find_prompt(number)
         if found is None:
             return
         held, record = found
         new = replace(record, prompt=prompt, roi=roi)
-        target = structure or held.name
-        if target == held.name:
-            self._unlocked(held.name)
-            prompts = tuple(new if r.number == number else r for r in held.prompts)
-            self.history.push(self.state.with_structure(replace(held, prompts=prompts, accepted=False)))
+        if structure == held.name:
+            prompts = tuple(new if r.number == number else r for r in self._open(held.name).prompts)
+            self.history.push(self.state.with_structure(replace(held, prompts=prompts)))
             return
-        self._unlocked(held.name)
-        other = self._unlocked(target)
-        rest = replace(held, prompts=tuple(r for r in held.prompts if r.number != number), accepted=False)
-        moved = replace(other, prompts=(*other.prompts, new), accepted=False)
-        self.history.push(self.state.with_structure(rest).with_structure(moved, active=target))
+        other = self._open(structure)
+        moved = replace(other, prompts=(*other.prompts, new))
+        self.history.push(self._without_prompt(held, number).with_structure(moved, active=structure))
 
     def remove_prompt(self, number: int) -> None:
         """One earlier prompt is taken out; what it did is recomputed without it."""
         found = self.state.find_prompt(number)
-        if found is None:
-            return
-        held, _ = found
-        rest = replace(held, prompts=tuple(r for r in held.prompts if r.number != number), accepted=False)
-        if rest.is_asked:
-            self.history.push(self.state.with_structure(rest))
-        else:
-            self.history.push(self.state.without_structure(held.name))
+        if found is not None:
+            self._open(found[0].name)
+            self.history.push(self._without_prompt(found[0], number))
+
+    def let_go(self, number: int) -> None:
+        """The ROI of a prompt is no longer managed; its meaning stays. No step of its own."""
+        found = self.state.find_prompt(number)
+        if found is not None:
+            prompts = tuple(replace(r, consumed=True) if r.number == number else r for r in found[0].prompts)
+            self.history.amend(self.state.with_structure(replace(found[0], prompts=prompts)))
+
+    def _without_prompt(self, held: StructureState, number: int) -> SessionState:
+        rest = replace(held, prompts=tuple(r for r in held.prompts if r.number != number))
+        return self.state.with_structure(rest) if rest.is_asked else self._dropped(held)
 
     # -- her edits -------------------------------------------------------------------------------------------
-    def edit_slice(self, structure: str, k: int, rois: Sequence[RoiSpec]) -> None:
-        """From now on slice k of the structure is what she made of it."""
+    def edit_slices(
+        self, structure: str, edits: Mapping[int, tuple[tuple[int, RoiSpec], ...]], outline: Belief | None = None
+    ) -> None:
+        """From now on these slices of the structure are what she made of them.
+
+        Parameters
+        ----------
+        edits : mapping of slice to (ordinal, ROI)
+        outline : Belief or None
+            The new outline of a locked structure.
+        """
         held = self.state.structure(structure)
-        self.history.push(self.state.with_structure(replace(held, edits={**held.edits, k: tuple(rois)})))
+        changed = replace(held, edits={**held.edits, **edits}, outline=outline or held.outline)
+        self.history.push(self.state.with_structure(changed))
 
     def release(self, structure: str) -> None:
         """Give her edited slices back to the agent."""
-        held = self._unlocked(structure)
+        held = self._open(structure)
         if not held.edits:
-            raise PromptError(f"'{structure}' has no edited slices.", "There is nothing to release.")
-        self.history.push(self.state.with_structure(replace(held, edits={}, accepted=False)))
+            raise PromptError("The structure has no edited slices.", "There is nothing to release.")
+        self.history.push(self.state.with_structure(replace(held, edits={})))
 
     # -- decisions -------------------------------------------------------------------------------------------
     def accept(self, structure: str, final: Belief | None, *, consume_prompts: bool) -> None:
@@ -113,68 +120,88 @@ class ContouringSession:
             Take the prompts' ROIs away.
         """
         held = self.state.structure(structure)
-        if held.accepted or not (held.is_asked and (final is not None or held.edits)):
-            raise PromptError(f"'{structure}' has no proposal to accept.", "Click or draw first.")
+        holds_something = final is not None and bool(final.crop_mask.any())
+        if held.accepted or not (held.is_asked and (holds_something or held.edits)):
+            raise PromptError("There is no contour to accept.", "Click or draw first.")
         prompts = tuple(replace(r, consumed=r.consumed or consume_prompts) for r in held.prompts)
         self.history.push(self.state.with_structure(replace(held, accepted=True, final=final, prompts=prompts)))
 
+    def reopen(self, structure: str) -> None:
+        """Let an accepted structure be changed again; what was accepted comes back if it is not accepted anew."""
+        held = self.state.structure(structure)
+        if not held.accepted:
+            raise PromptError("The structure is not accepted.", "Prompts change it as it is.")
+        self._unlocked(structure)
+        self.history.push(self.state.with_structure(replace(held, accepted=False), active=structure))
+
     def reject(self, structure: str) -> None:
-        """Drop proposal, prompts and edits of a structure; undo brings all of it back."""
+        """Drop proposal, prompts and edits of a structure, back to what was accepted; undo brings all of it back."""
         held = self._unlocked(structure)
         if not held.is_asked:
-            raise PromptError(f"'{structure}' has no proposal to reject.", "Nothing was changed.")
-        self.history.push(self.state.without_structure(structure))
+            raise PromptError("There is no proposal to reject.", "Nothing was changed.")
+        self.history.push(self._dropped(replace(held, final=None) if held.accepted else held))
 
-    def set_locked(self, structure: str, locked: bool, given: Belief | None = None) -> None:
-        """Protect a structure, or let it be changed again.
+    def _dropped(self, held: StructureState) -> SessionState:
+        if held.final is None or held.accepted:
+            return self.state.without_structure(held.name)
+        prompts = tuple(r for r in held.prompts if r.consumed)
+        return self.state.with_structure(replace(held, prompts=prompts, accepted=True))
 
-        Parameters
-        ----------
-        given : Belief or None
-            Outline of a structure that was there before the session.
-        """
+    def set_locked(self, structure: str, frozen: Belief | None, outline: Belief | None) -> None:
+        """Protect a structure: it is not recomputed, and nothing overlaps its outline."""
+        held = self._structure(structure)
+        if held.locked:
+            raise PromptError("The structure is already locked.", "Nothing was changed.")
+        if outline is None:
+            raise PromptError("There is no such structure to lock.", "Name one that has a contour.")
+        locked = replace(held, locked=True, frozen=frozen, outline=outline)
+        self.history.push(self.state.with_structure(locked))
+
+    def unlock(self, structure: str) -> None:
         held = self.state.structure(structure)
-        if locked and not held.is_asked and given is None and held.given is None:
-            raise PromptError(f"There is no structure '{structure}' to lock.", "Name one that has a contour.")
-        if held.locked == locked:
-            raise PromptError(f"'{structure}' is already {'locked' if locked else 'unlocked'}.", "Nothing was changed.")
-        self.history.push(self.state.with_structure(replace(held, locked=locked, given=given or held.given)))
+        if not held.locked:
+            raise PromptError("The structure is not locked.", "Nothing was changed.")
+        free = replace(held, locked=False, frozen=None, outline=None)
+        self.history.push(self.state.with_structure(free) if free.is_asked else self.state.without_structure(structure))
 
     def use(self, structure: str) -> None:
         """Make a structure the active one; no step of its own."""
         self.history.amend(replace(self.state, active=structure))
 
     # -- what follows ----------------------------------------------------------------------------------------
-    def request(
-        self, name: str, beliefs: Mapping[str, Belief], fixed: Mapping[str, tuple[FixedSlice, ...]]
-    ) -> SegmentationRequest | None:
+    def request(self, name: str, fixed: Mapping[str, tuple[FixedSlice, ...]]) -> SegmentationRequest | None:
         """The request that the state of a structure stands for; None while nothing is asked of it.
 
         Parameters
         ----------
-        beliefs : mapping of structure to belief
-            As computed so far; locked ones are excluded.
         fixed : mapping of structure to its edited slices, in LPS
         """
         structure = self.state.structure(name)
         if not structure.is_asked:
             return None
-        excluded = []
-        for other in self.state.structures.values():
-            if other.locked and other.name != name:
-                belief = beliefs.get(other.name) or other.given
-                if belief is not None:
-                    excluded.append(belief)
-        return SegmentationRequest(
-            self.volume,
-            name,
-            tuple(r.prompt for r in structure.prompts),
-            fixed.get(name, ()),
-            tuple(excluded),
+        excluded = tuple(
+            other.outline
+            for other in self.state.structures.values()
+            if other.locked and other.name != name and other.outline is not None
         )
+        prompts = tuple(r.prompt for r in structure.prompts)
+        return SegmentationRequest(self.volume, name, prompts, fixed.get(name, ()), excluded)
+
+    def _structure(self, name: str) -> StructureState:
+        """The structure, or a new one with a colour of its own."""
+        known = self.state.structures.get(name)
+        return known or StructureState(name, hue=self._hues.setdefault(name, len(self._hues)))
 
     def _unlocked(self, name: str) -> StructureState:
-        structure = self.state.structure(name)
+        structure = self._structure(name)
         if structure.locked:
-            raise PromptError(f"'{name}' is locked.", f"Unlock it first ('!unlock {name}').")
+            raise PromptError("The structure is locked.", f"Unlock it first ('!unlock {name}').")
+        return structure
+
+    def _open(self, name: str) -> StructureState:
+        structure = self._unlocked(name)
+        if structure.accepted:
+            raise PromptError(
+                "The structure is accepted.", f"Name another structure, or open it again ('!reopen {name}')."
+            )
         return structure

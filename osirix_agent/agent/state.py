@@ -42,25 +42,36 @@ class StructureState:
 
     Attributes
     ----------
-    edits : mapping of slice to her ROIs there
+    hue : int
+        Its colour; the same for the whole session.
+    edits : mapping of slice to her ROIs there, each with its ordinal
         These slices are hers: frozen, and evidence for their neighbours.
     final : Belief or None
-        The belief that was accepted.
-    given : Belief or None
-        The outline it had before the session (a structure that is only protected).
+        The belief that was accepted last; it comes back at exit and on reject.
+    frozen : Belief or None
+        What was shown when it was locked: not recomputed while it is.
+    outline : Belief or None
+        What nothing may overlap while it is locked: her edits included.
     """
 
     name: str
+    hue: int = 0
     prompts: tuple[PromptRecord, ...] = ()
-    edits: Mapping[int, tuple[RoiSpec, ...]] = field(default_factory=dict)
+    edits: Mapping[int, tuple[tuple[int, RoiSpec], ...]] = field(default_factory=dict)
     locked: bool = False
     accepted: bool = False
     final: Belief | None = None
-    given: Belief | None = None
+    frozen: Belief | None = None
+    outline: Belief | None = None
 
     @property
     def is_asked(self) -> bool:
         return bool(self.prompts or self.edits)
+
+    @property
+    def is_closed(self) -> bool:
+        """Locked or accepted: prompts do not change it."""
+        return self.locked or self.accepted
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,9 +77,16 @@ def _move_raw(address: str, uids: list[str]) -> int:
 
 
 def _pyosirix(address: str) -> Any:
-    import osirix
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it connects when imported, and says that nothing answers
+        import osirix
 
     host, port = address.split(":")
     service = osirix.osirix_utilities.OsirixService(domain=host, port=int(port))
+    service.start_service()
     viewer = osirix.osirix_utilities.Osirix(service).frontmost_viewer()
-    return np.stack([pix.image for pix in viewer.pix_list(0)])
+    volume = np.stack([pix.image for pix in viewer.pix_list(0)])
+    service.channel.close()
+    return volume

@@ -28,7 +28,7 @@ from osirix_agent.record.ledger import Ledger
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
 from osirix_agent.segmenter.seeds import read_marks
-from osirix_agent.settings import Settings
+from osirix_agent.settings import load_settings
 from osirix_agent.viewer.client import OsirixViewer
 from osirix_agent.viewer.connection import OsirixConnection
 from osirix_agent.viewer.roi import parse_agent_name
@@ -86,7 +86,7 @@ class Bench:
         (study,) = self.app.import_folder(self.folder / "study")
         self.series = study.series[0]
         self.server = VirtualServer(self.app).start()
-        self.settings = Settings(server=self.server.address, state_dir=self.folder / "state", notify=False)
+        self.settings = load_settings(server=self.server.address, state_dir=self.folder / "state", notify=False)
         self.connection = OsirixConnection(self.server.address, self.settings)
         self.pseudonyms = Pseudonyms(b"soak soak soak soak")
 
@@ -401,6 +401,6 @@ def measure(folder: Path, seed: int, sequences: int, advance: Callable[[], objec
     return [
         Figure(
             id="soak", value=float(len(violations)), unit="violations", n=sequences, reach="0", holds=not violations,
-            note="; ".join(violations[:5]) or f"{time.monotonic() - began:.0f} s, endings by turns: {', '.join(ENDINGS)}",
+            note="; ".join(violations[:5]) or f"{time.monotonic() - began:.0f} s, endings: {', '.join(ENDINGS)}",
         )
     ]  # fmt: skip

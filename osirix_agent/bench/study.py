@@ -17,11 +17,14 @@ def big_study(folder: Path, slices: int) -> Phantom:
     """512 x 512 x `slices` CT: the phantom at a quarter of the size, each voxel repeated, with noise of its own."""
     small = PhantomRecipe(shape_kji=(slices, 128, 128), spacing_kji_mm=(2.5, 3.2, 3.2), noise_hu=0.0)
     image, truth = make_phantom(small)
-    image, truth = (a.repeat(4, axis=1).repeat(4, axis=2) for a in (image, truth))
+    image = image.repeat(4, axis=1).repeat(4, axis=2)
+    truth = truth.repeat(4, axis=1).repeat(4, axis=2)
     noise = np.random.default_rng(3).normal(0, 12, (512, 512)).astype(np.int16)
     for k in range(slices):
         image[k] += np.roll(noise, 37 * k, axis=(0, 1))
-    recipe = PhantomRecipe(shape_kji=image.shape, spacing_kji_mm=(2.5, 0.8, 0.8), origin_lps=(-205.0, -205.0, 0.0))
+    recipe = PhantomRecipe(
+        shape_kji=(slices, 512, 512), spacing_kji_mm=(2.5, 0.8, 0.8), origin_lps=(-205.0, -205.0, 0.0)
+    )
     return write_study(folder, image, truth, recipe)
 
 

@@ -52,7 +52,9 @@ def isocontour(field: npt.ArrayLike, level: float, *, offset_ji: tuple[int, int]
     span = max(1.0, float(values.max()) - level)
     padded = np.pad(values, 1, constant_values=level - span)
     # no centre may sit on the level: at or above it is inside, as in a mask
-    padded = np.where(np.abs(padded - level) < 1e-6 * span, level + np.where(padded >= level, 1e-6, -1e-6) * span, padded)
+    padded = np.where(
+        np.abs(padded - level) < 1e-6 * span, level + np.where(padded >= level, 1e-6, -1e-6) * span, padded
+    )
     rings = []
     for line in find_contours(padded, level, fully_connected="low"):
         ring = _off_centres(line[:-1]) - 1.0 + np.array(offset_ji, float)

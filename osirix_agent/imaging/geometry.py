@@ -18,8 +18,9 @@ from osirix_agent.errors import UnsupportedSeriesError
 
 FloatArray = npt.NDArray[np.float64]
 
-UNIFORM_TOLERANCE_MM = 0.02  # float32 origins at 1 m from the isocentre round to 6e-5 mm; writers round to 0.01
-SHEAR_TOLERANCE = 0.01  # of the slice step: more is a tilted gantry
+# how far any slice may lie from the regular grid: a voxel's place is then right to a tenth of a pixel
+POSITION_TOLERANCE_PX = 0.05
+POSITION_TOLERANCE_MM = 0.02  # writers round positions to 0.01 mm, float32 to 6e-5 at a metre from the isocentre
 
 
 @dataclass(frozen=True)
@@ -122,18 +123,20 @@ class Geometry:
         j_axis = j_axis - (j_axis @ i_axis) * i_axis
         j_axis = j_axis / np.linalg.norm(j_axis)
         normal = np.cross(i_axis, j_axis)
-        steps = np.diff(origins, axis=0) @ normal
-        step = float((origins[-1] - origins[0]) @ normal / (len(origins) - 1))
-        tolerance = max(UNIFORM_TOLERANCE_MM, 0.01 * abs(step))
-        worst = int(np.argmax(np.abs(steps - step)))
-        if abs(step) < 1e-3 or abs(steps[worst] - step) > tolerance:
+        along = (origins - origins[0]) @ normal
+        step = float(along[-1] / (len(origins) - 1))
+        tolerance = POSITION_TOLERANCE_MM + POSITION_TOLERANCE_PX * min(spacing_rows_mm, spacing_columns_mm)
+        off = np.abs(along - step * np.arange(len(origins)))
+        if abs(step) < 1e-3 or off.max() > tolerance:
+            steps = np.abs(np.diff(along))
+            worst = int(np.argmax(np.abs(steps - abs(step))))
             raise UnsupportedSeriesError(
-                f"The slices are not evenly spaced: {abs(steps[worst]):.2f} mm between slices {worst + 1} and "
+                f"The slices are not evenly spaced: {steps[worst]:.2f} mm between slices {worst + 1} and "
                 f"{worst + 2}, {abs(step):.2f} mm on average.",
                 "Resample the series to even spacing, or open the part of it that is even.",
             )
-        sideways = origins - origins[0] - np.outer((origins - origins[0]) @ normal, normal)
-        if np.abs(sideways).max() > SHEAR_TOLERANCE * abs(step) * len(origins) + UNIFORM_TOLERANCE_MM:
+        sideways = origins - origins[0] - np.outer(along, normal)
+        if np.abs(sideways).max() > tolerance:
             raise UnsupportedSeriesError(
                 "The slices are shifted against each other (tilted gantry).",
                 "Resample the series to a straight stack in OsiriX and open that.",

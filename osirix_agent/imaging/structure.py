@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-MAX_NAME_LENGTH = 64
+from osirix_agent.settings import MAX_NAME_LENGTH
 
 _TARGET = re.compile(r"^(?P<base>[iI]?(?:GTV|CTV|ITV|PTV|gtv|ctv|itv|ptv))(?P<rest>[A-Za-z0-9_+~^.\-]*)$")
 # what may follow the base without being able to carry a person's name: type, index, modality, dose, side

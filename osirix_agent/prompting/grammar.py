@@ -17,6 +17,7 @@ COMMANDS = {
     "undo": "take the last step back",
     "redo": "do it again",
     "accept": "make the active structure's contour final",
+    "reopen": "let an accepted structure be changed again",
     "reject": "drop the active structure's proposal and prompts",
     "lock": "protect a structure: nothing will overlap it",
     "unlock": "let it be changed again",
@@ -28,7 +29,7 @@ COMMANDS = {
     "help": "list the commands",
     "quit": "leave without accepting",
 }
-TAKES_NAME = frozenset({"lock", "unlock", "release", "refine", "use", "accept", "reject"})
+TAKES_NAME = frozenset({"lock", "unlock", "release", "refine", "use", "accept", "reopen", "reject"})
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,6 @@ def parse_command(text: str) -> Command | None:
     verb, _, rest = text.strip().lstrip("!").partition(" ")
     verb = verb.lower()
     name = rest.strip()
-    if verb not in COMMANDS or (name and verb not in TAKES_NAME) or len(name) > MAX_NAME_LENGTH:
+    if verb not in COMMANDS or (name and verb not in TAKES_NAME) or len(name) > MAX_NAME_LENGTH or not name.isascii():
         return None
     return Command(verb, (structure_name(name) or name) if name else None)

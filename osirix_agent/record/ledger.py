@@ -7,14 +7,44 @@ clinician edited or named alike is never taken for one.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from osirix_agent.errors import JournalError
 
 Entry = tuple[str, str, str]  # ROI name, slice pseudonym, shape digest
+
+
+class SeriesLock:
+    """One agent a series on this machine: held while the process lives, freed by the system when it dies.
+
+    Raises
+    ------
+    JournalError
+        Another agent holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise JournalError(f"The series cannot be locked ({error.strerror}).", "Check the state folder.") from None
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._handle)
+            raise JournalError(
+                "Another agent already works on this series.", "Use that one, or end it first ('quit' in its terminal)."
+            ) from None
+
+    def release(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
 
 class Ledger:
@@ -28,7 +58,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._entries: set[Entry] = set()
+        self._entries: dict[Entry, str | None] = {}
         self._load()
 
     def _load(self) -> None:
@@ -40,10 +70,10 @@ class Ledger:
             raise JournalError(f"The ledger cannot be read ({error.strerror}).", "Check the state folder.") from None
         for line in text.splitlines():
             try:
-                name, slice_, digest = json.loads(line)
+                name, slice_, digest, final = json.loads(line)
             except ValueError:
                 continue  # a torn line: its ROI was never drawn
-            self._entries.add((name, slice_, digest))
+            self._entries[(name, slice_, digest)] = final
 
     def __contains__(self, entry: Entry) -> bool:
         return entry in self._entries
@@ -51,12 +81,21 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def intend(self, entries: Iterable[Entry]) -> None:
-        """Write entries down, on disk, before the ROIs are drawn."""
-        new = [entry for entry in entries if entry not in self._entries]
+    def final_name(self, entry: Entry) -> str | None:
+        """The name that an accepted draft was about to get; None for a mere draft."""
+        return self._entries.get(entry)
+
+    def intend(self, entries: Mapping[Entry, str | None]) -> None:
+        """Write entries down, on disk, before the ROIs are drawn or renamed.
+
+        Parameters
+        ----------
+        entries : mapping of entry to its final name, None for a draft
+        """
+        new = {e: name for e, name in entries.items() if e not in self._entries or self._entries[e] != name}
         if not new:
             return
-        data = "".join(json.dumps(entry) + "\n" for entry in new).encode()
+        data = "".join(json.dumps([*entry, name]) + "\n" for entry, name in new.items()).encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

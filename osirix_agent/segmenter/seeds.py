@@ -29,6 +29,7 @@ from osirix_agent.prompting.prompt import (
 
 AIR_HU = -900.0
 STROKE_STEP_MM = 1.0
+MAX_TILT_SLICES = 0.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +129,14 @@ def check_prompt(volume: Volume, prompt: Prompt) -> None:
             raise PromptError("The point lies outside the body.", "Place it inside the structure.")
     elif not inside.any():
         raise PromptError("The drawn shape lies outside the image.", "Draw it on the image.")
+    if isinstance(prompt, MaskPrompt):
+        for lasso in prompt.slices:
+            check_prompt(volume, lasso)
+    if isinstance(prompt, (BoxPrompt, LassoPrompt)) and np.ptp(volume.geometry.to_kji(points)[:, 0]) > MAX_TILT_SLICES:
+        raise PromptError(
+            "The shape was drawn across the slices of the series.",
+            "Draw it in a viewer parallel to them, or use points.",
+        )
     if isinstance(prompt, BoxPrompt) and len({tuple(p) for p in prompt.corners_lps}) < 4:
         raise PromptError("The box has no area.", "Draw it from corner to corner.")
 
@@ -141,7 +150,7 @@ def _lasso(geometry: Geometry, lasso: LassoPrompt) -> Region:
 
 
 def _on_slice(geometry: Geometry, points_lps: npt.ArrayLike) -> tuple[int, FloatArray]:
-    """Nearest slice and (row, column) of a planar shape; a shape from a viewer of another orientation is projected."""
+    """Nearest slice and (row, column) of a planar shape drawn parallel to the slices."""
     kji = geometry.to_kji(np.asarray(points_lps, float))
     k = int(np.clip(round(float(kji[:, 0].mean())), 0, geometry.shape_kji[0] - 1))
     return k, kji[:, 1:]

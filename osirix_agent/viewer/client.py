@@ -24,6 +24,7 @@ from osirixgrpc import (
 from osirix_agent.errors import (
     DicomError,
     EditedMeanwhileError,
+    NoServerError,
     NoViewerError,
     SeriesChangedError,
     UnsupportedSeriesError,
@@ -50,7 +51,7 @@ from osirix_agent.viewer.paint import (
 )
 from osirix_agent.viewer.pixel import PixelMap
 from osirix_agent.viewer.protocol import Progress, SeriesIdentity, ViewerSnapshot
-from osirix_agent.viewer.roi import Brush, RoiSpec, RoiState, RoiType, Style
+from osirix_agent.viewer.roi import Brush, RoiSpec, RoiState, RoiType, Style, is_isoline
 
 RPC_BUDGET = 20  # of a poll when nothing is new
 _REOPEN = "Open the series again in a 2D viewer and restart the agent."
@@ -175,17 +176,15 @@ class OsirixViewer:
         if any(a.is_rgb for a in self._rpc.call_many("DCMPixIsRGB", pixes)):
             raise UnsupportedSeriesError("The viewer shows a colour series.", "Open the grey original.")
         shapes = {(a.rows, a.columns) for a in self._rpc.call_many("DCMPixShape", pixes)}
-        spacings = {
-            (round(a.spacing_rows, 4), round(a.spacing_columns, 4)) for a in self._rpc.call_many("DCMPixSpacing", pixes)
-        }
+        spacings = [(a.spacing_rows, a.spacing_columns) for a in self._rpc.call_many("DCMPixSpacing", pixes)]
         turns = np.array([a.orientation[:6] for a in self._rpc.call_many("DCMPixOrientation", pixes)], float)
         origins = [(a.origin_x, a.origin_y, a.origin_z) for a in self._rpc.call_many("DCMPixOrigin", pixes)]
-        if len(shapes) != 1 or len(spacings) != 1 or np.abs(turns - turns[0]).max() > 1e-3:
+        if len(shapes) != 1 or np.ptp(spacings, axis=0).max() > 1e-4 or np.abs(turns - turns[0]).max() > 1e-3:
             raise UnsupportedSeriesError(
                 "The slices differ in size, pixel spacing or orientation.",
                 "Open one series of parallel, equal slices.",
             )
-        (rows, columns), (spacing_rows, spacing_columns) = shapes.pop(), spacings.pop()
+        (rows, columns), (spacing_rows, spacing_columns) = shapes.pop(), spacings[0]
         return Geometry.from_slices(origins, turns[0, :3], turns[0, 3:], spacing_rows, spacing_columns, rows, columns)
 
     def verify_series(self) -> None:
@@ -286,26 +285,27 @@ class OsirixViewer:
             turned = set(wanted)
             self._order = [uid for uid in self._order if uid in listed and uid not in turned] + wanted
         try:
-            self._refresh(wanted, listed)
+            self._refresh(wanted, listed, maps=budget is None)
             return frozenset(wanted)
         except ViewerClosedError:  # one of them vanished just now: the next poll lists what is left
             self._rpc.call("ViewerControllerIdx", self._ref)  # unless the viewer itself is gone
             return frozenset()
 
-    def _refresh(self, uids: Sequence[str], listed: dict[str, int]) -> None:
+    def _refresh(self, uids: Sequence[str], listed: dict[str, int], *, maps: bool) -> None:
         refs = [types_pb2.ROI(osirixrpc_uid=uid) for uid in uids]
         names = [a.name for a in self._rpc.call_many("ROIName", refs)]
         for uid, ref, name in zip(uids, refs, names, strict=True):
             old = self._known[uid].spec
             points, brush = old.points_xy, old.brush
             if old.itype == RoiType.BRUSH:
-                if self._read_hint(ref) != self._brush_hint.get(uid):
+                if maps or self._read_hint(ref) != self._brush_hint.get(uid):
                     brush = self._read_brush(uid, listed[uid])
             else:
                 read = _points(self._rpc.call("ROIPoints", ref))
                 points = points if np.array_equal(read, points) else read
-            if points is not old.points_xy or brush is not old.brush or name != old.name:
-                self._known[uid] = RoiState(uid, RoiSpec(old.k, old.itype, name, old.style, points, brush))
+            new = RoiState(uid, RoiSpec(old.k, old.itype, name, old.style, points, brush))
+            if name != old.name or not new.spec.same_shape(old):
+                self._known[uid] = new
 
     # -- writing ---------------------------------------------------------------------------------------------
     def apply(self, plan: PaintPlan, ledger: WriteLedger) -> PaintReceipt:
@@ -320,6 +320,16 @@ class OsirixViewer:
             for write in plan.writes:
                 self._write(write, held)
                 done.append(write)
+        except (ViewerTimeoutError, NoServerError):
+            self._known.clear()  # nothing more is sent to a viewer that does not answer; see what stands when it does
+            raise
+        except ViewerClosedError:
+            self._rpc.call("ViewerControllerIdx", self._ref)  # the viewer itself may be gone
+            self._roll_back(done, held)
+            raise EditedMeanwhileError(
+                "An ROI that was to be changed has just been deleted.",
+                "The change was taken back; it is looked at again.",
+            ) from None
         except ViewerError:
             self._roll_back(done, held)
             raise
@@ -339,7 +349,7 @@ class OsirixViewer:
         """Compare, before anything is written, every ROI that will be changed with what is known of it."""
         touched: dict[str, RoiState] = {}
         for write in plan.writes:
-            if not isinstance(write, CreateRoi):
+            if not isinstance(write, CreateRoi) and not is_isoline(write.before.spec.name):
                 touched.setdefault(write.before.uid, write.before)  # of several writes to one ROI the first counts
         for before in touched.values():
             try:
@@ -360,8 +370,7 @@ class OsirixViewer:
         spec = state.spec
         name = self._rpc.call("ROIName", ref).name
         if spec.itype == RoiType.BRUSH:
-            unchanged = self._brush_hint.get(state.uid) == self._read_hint(ref)
-            brush = spec.brush if unchanged else self._read_brush(state.uid, spec.k)
+            brush = self._read_brush(state.uid, spec.k)  # the map itself: area and centroid can stay the same
             return RoiState(state.uid, RoiSpec(spec.k, spec.itype, name, spec.style, spec.points_xy, brush))
         points = _points(self._rpc.call("ROIPoints", ref))
         return RoiState(state.uid, RoiSpec(spec.k, spec.itype, name, spec.style, points))
@@ -371,7 +380,7 @@ class OsirixViewer:
             case CreateRoi():
                 held[write.key] = self._create(write.spec)
             case DeleteRoi():
-                self._rpc.call("ROIDelete", types_pb2.ROI(osirixrpc_uid=write.before.uid))
+                self._delete(write.before)
                 self._known.pop(write.before.uid, None)
                 held[write.key] = None
             case ReshapeRoi():
@@ -379,7 +388,7 @@ class OsirixViewer:
                 held[write.key] = RoiState(write.before.uid, write.spec)
             case RenameRoi():
                 self._set_name(write.before.uid, write.name)
-                held[write.key] = RoiState(write.before.uid, _renamed(write.before.spec, write.name))
+                held[write.key] = RoiState(write.before.uid, write.after)
 
     def _roll_back(self, done: list[Write], held: dict[RoiKey, RoiState | None]) -> None:
         """Undo what was done, newest first, as far as OsiriX still lets us; the ledger knows the rest."""
@@ -422,6 +431,14 @@ class OsirixViewer:
                 return state
         return None
 
+    def _delete(self, state: RoiState) -> None:
+        try:
+            self._rpc.call("ROIDelete", types_pb2.ROI(osirixrpc_uid=state.uid))
+        except ViewerClosedError:
+            if not is_isoline(state.spec.name):
+                raise
+            self._rpc.call("ViewerControllerIdx", self._ref)  # she took the isoline away herself: that was wanted
+
     def _set_points(self, uid: str, spec: RoiSpec) -> None:
         request = roi_pb2.ROISetPointsRequest(roi=types_pb2.ROI(osirixrpc_uid=uid))
         for x, y in spec.points_xy.tolist():
@@ -463,10 +480,6 @@ class OsirixViewer:
 
 def _points(answer: Any) -> np.ndarray:
     return np.array([(p.x, p.y) for p in answer.points], np.float32).reshape(-1, 2)
-
-
-def _renamed(spec: RoiSpec, name: str) -> RoiSpec:
-    return RoiSpec(spec.k, spec.itype, name, spec.style, spec.points_xy, spec.brush)
 
 
 def _new_roi_request(viewer: Any, spec: RoiSpec) -> Any:

@@ -7,7 +7,7 @@ written. Carrying it out is in the viewer; what a write undoes to is here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from osirix_agent.viewer.roi import RoiSpec, RoiState, RoiType
@@ -61,6 +61,10 @@ class RenameRoi:
     before: RoiState
     name: str
 
+    @property
+    def after(self) -> RoiSpec:
+        return replace(self.before.spec, name=self.name)
+
 
 Write = CreateRoi | DeleteRoi | ReshapeRoi | RenameRoi
 
@@ -77,7 +81,12 @@ class PaintPlan:
     @property
     def created(self) -> tuple[RoiSpec, ...]:
         """Every spec that may be found in the viewer if the plan is cut short."""
-        specs = [w.spec for w in self.writes if isinstance(w, (CreateRoi, ReshapeRoi))]
+        specs: list[RoiSpec] = []
+        for write in self.writes:
+            if isinstance(write, (CreateRoi, ReshapeRoi)):
+                specs.append(write.spec)
+            elif isinstance(write, RenameRoi):
+                specs.append(write.after)
         return tuple(specs)
 
 
@@ -92,7 +101,11 @@ class PaintReceipt:
 class WriteLedger(Protocol):
     """Remembers on disk what is about to be written, so that leftovers of a killed run can be told from her ROIs."""
 
-    def intend(self, specs: Sequence[RoiSpec]) -> None: ...
+    def intend(self, specs: Sequence[RoiSpec]) -> None:
+        """These are about to be in the viewer."""
+
+    def finalise(self, renames: Sequence[tuple[RoiSpec, str]]) -> None:
+        """These drafts are about to get a name of their own for good."""
 
 
 class NoLedger:
@@ -101,9 +114,15 @@ class NoLedger:
     def intend(self, specs: Sequence[RoiSpec]) -> None:
         del specs
 
+    def finalise(self, renames: Sequence[tuple[RoiSpec, str]]) -> None:
+        del renames
+
 
 def make_plan(wanted: Mapping[RoiKey, RoiSpec], held: Mapping[RoiKey, RoiState]) -> PaintPlan:
-    """The writes that turn what is held into what is wanted: deletions, then changes, then new ROIs."""
+    """The writes that turn what is held into what is wanted: changes, then new ROIs, and last what goes.
+
+    Cut short, such a plan has left too much rather than too little.
+    """
     deletions: list[Write] = []
     changes: list[Write] = []
     creations: list[Write] = []
@@ -118,12 +137,11 @@ def make_plan(wanted: Mapping[RoiKey, RoiSpec], held: Mapping[RoiKey, RoiState])
         now = before
         if not now.spec.same_shape(spec):
             if now.spec.itype != RoiType.CLOSED_POLYGON or spec.itype != RoiType.CLOSED_POLYGON:
-                deletions.append(DeleteRoi(key, now))
-                creations.append(CreateRoi(key, spec))
+                creations += [DeleteRoi(key, now), CreateRoi(key, spec)]
                 continue
             reshaped = RoiSpec(spec.k, spec.itype, now.spec.name, now.spec.style, spec.points_xy)
             changes.append(ReshapeRoi(key, now, reshaped))
             now = RoiState(now.uid, reshaped)
         if now.spec.name != spec.name:
             changes.append(RenameRoi(key, now, spec.name))
-    return PaintPlan(tuple(deletions + changes + creations))
+    return PaintPlan(tuple(changes + creations + deletions))

@@ -135,6 +135,12 @@ def isoline_role(level_percent: int) -> str:
     return f"u{level_percent:02d}"
 
 
+def is_isoline(name: str) -> bool:
+    """An agent's ROI that is for looking, never for editing."""
+    parsed = parse_agent_name(name)
+    return parsed is not None and parsed[1] != CONTOUR
+
+
 def parse_agent_name(name: str) -> tuple[str, str, str] | None:
     """(structure, role, run) of a name that an agent gave; None for any other name."""
     match = _AGENT_NAME.match(name)

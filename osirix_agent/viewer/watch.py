@@ -100,6 +100,8 @@ class Watcher:
                 continue
             self._pending.pop(uid, None)
             self._reported[uid] = state
+            if known is None and state.spec.itype in SETTLING_TYPES and len(state.spec.points_xy) < 3:
+                continue  # hardly begun; when it grows it is a change
             changes.append(RoiAppeared(state) if known is None else RoiChanged(state, known))
         return changes
 

@@ -100,12 +100,14 @@ def test_a_full_disk_leaves_whole_lines_and_says_what_to_do(tmp_path, monkeypatc
 
 def test_ledger_remembers_across_processes_and_forgets_when_cleared(tmp_path):
     path = tmp_path / "l" / "x.jsonl"
-    Ledger(path).intend([("a", "s", "1"), ("b", "s", "2")])
+    Ledger(path).intend({("a", "s", "1"): None, ("b", "s", "2"): "GTV"})
     with path.open("a") as file:
         file.write('["torn", "s')
     again = Ledger(path)
     assert ("a", "s", "1") in again
     assert ("a", "s", "2") not in again
+    assert again.final_name(("b", "s", "2")) == "GTV"
+    assert again.final_name(("a", "s", "1")) is None
     assert len(again) == 2
     again.clear()
     assert len(Ledger(path)) == 0
@@ -114,12 +116,12 @@ def test_ledger_remembers_across_processes_and_forgets_when_cleared(tmp_path):
 def test_ledger_on_a_full_disk_writes_nothing(tmp_path, monkeypatch):
     path = tmp_path / "x.jsonl"
     ledger = Ledger(path)
-    ledger.intend([("a", "s", "1")])
+    ledger.intend({("a", "s", "1"): None})
     before = path.read_bytes()
     real = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: real(handle, data[:3]))
     with pytest.raises(JournalError, match="nothing is drawn"):
-        ledger.intend([("b", "s", "2")])
+        ledger.intend({("b", "s", "2"): None})
     monkeypatch.setattr(os, "write", real)
     assert path.read_bytes() == before
     assert ("b", "s", "2") not in ledger

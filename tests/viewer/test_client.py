@@ -198,7 +198,7 @@ def test_every_kind_of_roi_can_be_deleted_and_drawn_again_exactly(hospital):
     viewer = hospital.viewer()
     states = viewer.snapshot(full=True).rois
     wanted = {RoiKey("p", "prompt", s.spec.k, n): s.spec for n, s in enumerate(states.values())}
-    held = {key: state for key, state in zip(wanted, states.values(), strict=True)}
+    held = dict(zip(wanted, states.values(), strict=True))
     viewer.apply(make_plan({}, held), NoLedger())
     assert c.rois() == []
     held_after(viewer, wanted)

@@ -1,0 +1,126 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from osirix_agent import __version__
+from osirix_agent.cli import main
+from osirix_agent.figures import Figure, failed, report
+
+RUN = [sys.executable, "-m", "osirix_agent.cli"]
+
+
+def test_help_version_and_no_command(capsys):
+    assert main([]) == 2
+    assert "COMMAND" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as done:
+        main(["--version"])
+    assert done.value.code == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_no_osirix_is_exit_3_with_a_cure(capsys):
+    assert main(["run", "--server", "127.0.0.1:9"]) == 3
+    assert "Server Configuration" in capsys.readouterr().err
+
+
+def test_a_bad_setting_is_exit_2(capsys):
+    assert main(["doctor", "--levels", "1,2"]) == 2
+    assert "isoline_levels" in capsys.readouterr().err
+
+
+def test_doctor_names_what_is_wrong_and_passes_when_all_is_well(hospital, capsys):
+    assert main(["doctor", "--json", "--server", "127.0.0.1:9"]) == 1
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    (server,) = [f for f in findings if f["what"] == "server"]
+    assert not server["good"]
+    assert server["cure"]
+    assert main(["doctor", "--server", hospital.server.address]) == 0
+    assert "12 slices of 48 x 56" in capsys.readouterr().out
+    hospital.clinician.close()
+    assert main(["doctor", "--server", hospital.server.address]) == 1
+    assert "-> Open the series" in capsys.readouterr().out
+
+
+def test_figures_have_one_shape(capsys):
+    rows = [Figure(id="a", value=1.0, unit="s", interval=(0.5, 2.0), n=3, reach="2 s", holds=True),
+            failed("b", "s", "1 s", "no server")]  # fmt: skip
+    report(rows, seed=4, versions={"python": "3"}, as_json=True, title="t")
+    out = json.loads(capsys.readouterr().out)
+    assert set(out) == {"figures", "seed", "versions", "machine"}
+    assert [row["holds"] for row in out["figures"]] == [True, False]
+    assert set(out["figures"][0]) >= {"id", "value", "unit", "interval", "n", "peer", "ratio", "reach", "holds"}
+    report(rows, seed=4, versions={}, as_json=False, title="t")
+    assert "NO" in capsys.readouterr().out
+
+
+def start(command: list[str], **options) -> subprocess.Popen:
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+@pytest.fixture
+def osirix(phantom):
+    """A virtual OsiriX in another process; she clicks every two seconds."""
+    place = ",".join(str(int(v)) for v in __import__("numpy").argwhere(phantom.truth).mean(0))
+    process = start([*RUN, "virtual-osirix", "--dicom", str(phantom.folder), "--port", "0", "--click", f"{place},GTVp"])
+    line = process.stdout.readline()
+    yield line.split(" at ")[1].split(",")[0]
+    process.terminate()
+    process.wait(10)
+    process.stdout.close()
+
+
+def read_until(process: subprocess.Popen, text: str, seconds: float = 20) -> str:
+    seen = ""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        line = process.stdout.readline()
+        seen += line
+        if text in line or not line:
+            break
+    assert text in seen, seen
+    return seen
+
+
+@pytest.mark.slow
+def test_run_against_a_virtual_osirix_in_another_process(osirix, tmp_path):
+    state = tmp_path / "state"
+    process = start([*RUN, "run", "--server", osirix, "--state-dir", str(state)], stdin=subprocess.PIPE)
+    read_until(process, "Journal:")
+    (journal,) = (state / "journal").iterdir()
+    end = time.monotonic() + 20
+    while '"painted"' not in journal.read_text() and time.monotonic() < end:
+        time.sleep(0.1)
+    process.stdin.write("help\nnonsense\naccept GTVp\n")
+    process.stdin.flush()
+    read_until(process, "GTVp: accepted.")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    process.stdout.close()
+    process.stdin.close()
+    assert '"session_ended"' in journal.read_text()
+    assert main(["replay", str(journal), "--server", osirix]) == 0
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_cleared_by_the_next(osirix, tmp_path):
+    state = tmp_path / "state"
+    command = [*RUN, "run", "--server", osirix, "--state-dir", str(state)]
+    process = start(command, stdin=subprocess.PIPE)
+    read_until(process, "Journal:")
+    (journal,) = (state / "journal").iterdir()
+    end = time.monotonic() + 20
+    while '"painted"' not in journal.read_text() and time.monotonic() < end:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    process.stdout.close()
+    process.stdin.close()
+    again = start([*command, "--for-seconds", "1"], stdin=subprocess.DEVNULL)
+    assert "Cleared" in read_until(again, "Cleared")
+    assert again.wait(20) == 0
+    again.stdout.close()
