@@ -212,26 +212,26 @@ def _write_contours(path: Path, clinician: Clinician, opened: OpenSession, name:
     path.write_text(json.dumps({"structure": name, "contours": rows}))
 
 
+def _title(result: DemoResult) -> str:
+    return f"{result.modality}: {result.structure}, {result.volume_cm3:.1f} cm3; times in ms; probabilities are not calibrated"
+
+
 def print_results(results: Sequence[DemoResult]) -> None:
     """The one-screen table."""
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     for result in results:
-        table = Table(
-            title=f"{result.modality}: {result.structure}, {result.volume_cm3:.1f} cm3 (uncalibrated probabilities)"
-        )
-        for column in ("step", "Dice", "watch", "segment", "plan", "paint", "total ms", "ROI writes"):
-            table.add_column(column, justify="left" if column == "step" else "right")
+        table = Table(title=_title(result), box=SIMPLE, padding=(0, 1))
+        table.add_column("step", no_wrap=True)
+        for column in ("Dice", "watch", "segment", "plan", "paint", "total", "ROIs"):
+            table.add_column(column, justify="right", no_wrap=True)
         for step in result.steps:
             cells = [step.watch_ms, step.segment_ms, step.plan_ms, step.paint_ms, step.total_ms]
-            table.add_row(
-                step.action,
-                "" if step.dice is None else f"{step.dice:.3f}",
-                *(f"{c:.0f}" for c in cells),
-                str(step.writes),
-            )
+            score = "" if step.dice is None else f"{step.dice:.3f}"
+            table.add_row(step.action, score, *(f"{cell:.0f}" for cell in cells), str(step.writes))
         console.print(table)
         for text in result.notices:
             console.print(f"  agent: {text}", markup=False)

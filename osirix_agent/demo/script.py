@@ -74,7 +74,7 @@ def _with_truth(
 def _box(clinician: Clinician, truth: BoolArray) -> Action:
     k, top, bottom, left, right = middle_box(truth)
     return Action(
-        "box on the middle slice",
+        "box, middle slice",
         lambda: _ignore(clinician.box((left, top), (right + 1 - left, bottom + 1 - top), k=k)),
     )
 
@@ -114,7 +114,7 @@ def _edit(clinician: Clinician, name: str) -> Action:
         x, y = centre + 1.15 * (roi.points[vertex] - centre)
         clinician.move_vertex(roi, vertex, (float(x), float(y)))
 
-    return Action("edit by hand: pull a vertex", act)
+    return Action("edit: pull a vertex", act)
 
 
 def _ignore(_: object) -> None:

@@ -29,7 +29,7 @@ def small_demo(tmp_path_factory):
 
 def test_it_leaves_pictures_journal_contours_and_a_good_contour(small_demo):
     out, result = small_demo
-    assert [step.action for step in result.steps][-3:] == ["edit by hand: pull a vertex", "undo", "accept"]
+    assert [step.action for step in result.steps][-3:] == ["edit: pull a vertex", "undo", "accept"]
     assert len(list(out.glob("step-*.png"))) == len(result.steps)
     assert result.structure == "GTVp"
     clicks = [step.dice for step in result.steps if step.is_click]

@@ -1,5 +1,7 @@
 """The stand-in behaves as the plugin's source and Horos say (fidelity in full is tracked in docs/reference)."""
 
+from pathlib import Path
+
 import grpc
 import numpy as np
 import pytest
@@ -172,3 +174,11 @@ def test_roi_arithmetic_by_hand():
     assert np.allclose(roi.points[1], (1, 6), atol=1e-5)
     roi.flip(0)
     assert roi.area_px() == pytest.approx(8)
+
+
+def test_the_reference_page_lists_exactly_what_is_not_modelled():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "virtual-osirix.md").read_text()
+    modelled = modelled_rpcs()
+    assert f"{len(modelled)} calls {sum(modelled.values())} are modelled" in page
+    listed = {line.strip("| `") for line in page.splitlines() if line.startswith("| `")}
+    assert listed == {name for name, there in modelled.items() if not there}
