@@ -213,7 +213,8 @@ def _write_contours(path: Path, clinician: Clinician, opened: OpenSession, name:
 
 
 def _title(result: DemoResult) -> str:
-    return f"{result.modality}: {result.structure}, {result.volume_cm3:.1f} cm3; times in ms; probabilities are not calibrated"
+    found = f"{result.modality}: {result.structure}, {result.volume_cm3:.1f} cm3"
+    return f"{found}; times in ms; probabilities are not calibrated"
 
 
 def print_results(results: Sequence[DemoResult]) -> None:

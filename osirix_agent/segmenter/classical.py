@@ -27,10 +27,15 @@ from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
 from osirix_agent.segmenter.seeds import Marks, read_marks
 
 BOX_CORE = 0.7  # share of a box's half axes within which the structure is taken to be
+BOX_DEPTH = 1.5  # half extent across slices over that in the slice, as first guess
 
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+Reach = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+
+CLICK_SHARE = np.array([1.0, 1.0, 1.0])
+SHAPE_SHARE = np.array([1.0, 0.3, 0.3])
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class ClassicalRecipe:
     gamma: float = 0.03
     gamma_decay: float = 1.0
     reach_mm: float = 35.0
+    overrule_mm: float = 20.0
     reach_softness_mm: float = 8.0
     spread_floor: float = 1.5
     contrast_share: float = 0.4
@@ -77,17 +83,14 @@ class ClassicalSegmenter:
             f.k: fill([volume.geometry.to_kji(ring)[:, 1:] for ring in f.rings_lps], volume.geometry.shape_kji[1:])
             for f in request.fixed
         }
-        centre = marks.positive_points_kji
-        for k, mask in fixed.items():
-            if mask.any():
-                centre = np.vstack([centre, np.column_stack([np.full(mask.sum(), k), np.argwhere(mask)])])
-        if len(centre) == 0:
+        reaches = _reaches(marks, fixed)
+        if not reaches:
             raise PromptError(
                 "Nothing says yet where the structure is.", "Add a point, box or outline inside it first."
             )
         margin = np.full(3, recipe.margin_mm)
         for _ in range(recipe.max_rounds):
-            box = _crop(volume, centre, margin)
+            box = _crop(volume, reaches, margin)
             logit = _solve(volume, box, marks, fixed, request.excluded, recipe)
             touching = _touches(logit >= 0, box, volume.geometry.shape_kji)
             if not touching.any():
@@ -96,10 +99,26 @@ class ClassicalSegmenter:
         return _trimmed(logit, box, volume.geometry.shape_kji, self.name)
 
 
-def _crop(volume: Volume, points_kji: npt.NDArray[np.float64], margin_mm: npt.NDArray[np.float64]) -> Box:
+def _reaches(marks: Marks, fixed: dict[int, BoolArray]) -> list[Reach]:
+    """What says where the structure is, and how far it may go beyond, as shares of the margin: a shape tells its
+    extent on its own slice, a click does not."""
+    reaches: list[Reach] = [(s.points_kji, CLICK_SHARE) for s in marks.strokes if s.sign > 0]
+    for region in marks.regions:
+        if region.sign > 0:
+            ring = np.concatenate(region.rings_ji)
+            reaches.append((np.column_stack([np.full(len(ring), float(region.k)), ring]), SHAPE_SHARE))
+    for k, mask in fixed.items():
+        if mask.any():
+            reaches.append((np.column_stack([np.full(mask.sum(), float(k)), np.argwhere(mask)]), SHAPE_SHARE))
+    return reaches
+
+
+def _crop(volume: Volume, reaches: list[Reach], margin_mm: npt.NDArray[np.float64]) -> Box:
     shape, spacing = np.array(volume.geometry.shape_kji), np.array(volume.geometry.spacing_kji_mm)
-    low = np.clip(np.floor(points_kji.min(0) - margin_mm / spacing), 0, shape - 1).astype(int)
-    high = np.clip(np.ceil(points_kji.max(0) + margin_mm / spacing) + 1, low + 1, shape).astype(int)
+    lows = [points.min(0) - margin_mm * share / spacing for points, share in reaches]
+    highs = [points.max(0) + margin_mm * share / spacing for points, share in reaches]
+    low = np.clip(np.floor(np.min(lows, axis=0)), 0, shape - 1).astype(int)
+    high = np.clip(np.ceil(np.max(highs, axis=0)) + 1, low + 1, shape).astype(int)
     k, j, i = ((int(a), int(b)) for a, b in zip(low, high, strict=True))
     return k, j, i
 
@@ -229,6 +248,9 @@ def _rasterise(
     for stroke in marks.strokes:
         at = np.floor((np.round(stroke.points_kji) - corner) / stride).astype(int)
         seeds[_stamp(shape, at, offsets)] = stroke.sign
+        if stroke.sign > 0 and hint.any():  # a click beyond what a box hinted at overrules it there
+            near = _stamp(shape, at, _ball(recipe.overrule_mm, spacing * stride))
+            hint[near] = np.maximum(hint[near], 1.0)
     for belief in excluded:
         cut = _excluded_crop(belief, box)
         seeds[_block_mean(cut.astype(np.float32), stride) >= 0.5] = -1
@@ -268,9 +290,9 @@ def _mark_region(
     far = (
         ((j - centre[0]) * step_mm[1] / radii[0]) ** 2
         + ((i - centre[1]) * step_mm[2] / radii[1]) ** 2
-        + ((k - row) * step_mm[0] / (1.5 * depth)) ** 2
+        + ((k - row) * step_mm[0] / (BOX_DEPTH * depth)) ** 2
     )
-    hint[:] = (3.0 * (1.0 - np.sqrt(far))).clip(-6, 3)
+    hint[:] = (3.0 * (1.0 - np.sqrt(far))).clip(-6, 1.0)
     seeds[row][(far[row] <= BOX_CORE**2) & (seeds[row] == 0)] = 1
 
 
