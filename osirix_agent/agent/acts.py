@@ -66,8 +66,8 @@ class Acts:
         gone = [change for change in window.waiting if isinstance(change, RoiVanished)]
         window.waiting = deque(sorted((c for c in window.waiting if c not in gone), key=_is_command))
         self._contours_vanished(window, gone)
-        for change in gone:
-            self._act(window, change)
+        for one in gone:
+            self._act(window, one)
         while window.waiting:
             change = window.waiting.popleft()
             try:

@@ -10,21 +10,19 @@ Honest limits: it knows nothing of anatomy; its probability is a smoothness stat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.sparse import dia_array
-from scipy.sparse.linalg import LinearOperator, cg
 
 from osirix_agent import __version__
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.contour import fill
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.segmenter.grid import ball, block_mean, stamp, strides, upsample
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
 from osirix_agent.segmenter.seeds import Marks, read_marks
+from osirix_agent.segmenter.walk import ClassicalRecipe, evidence, learnt_evidence, random_walk, sigmoid
 
 BOX_CORE = 0.7  # share of a box's half axes within which the structure is taken to be
 BOX_DEPTH = 1.5  # half extent across slices over that in the slice, as first guess
@@ -36,32 +34,6 @@ Reach = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 CLICK_SHARE = np.array([1.0, 1.0, 1.0])
 SHAPE_SHARE = np.array([1.0, 0.3, 0.3])
-
-
-@dataclass(frozen=True)
-class ClassicalRecipe:
-    """The free numbers, chosen on the training patients only (docs/concepts/classical-segmenter.md)."""
-
-    margin_mm: float = 50.0
-    grow: float = 1.6
-    max_rounds: int = 3
-    max_voxels: int = 90_000
-    seed_radius_mm: float = 5.0
-    click_radius_mm: float = 2.0
-    model_radius_mm: float = 4.0
-    smooth_mm: float = 1.5
-    beta: float = 3.0
-    gamma: float = 0.03
-    gamma_decay: float = 1.0
-    reach_mm: float = 35.0
-    overrule_mm: float = 20.0
-    reach_softness_mm: float = 8.0
-    spread_floor: float = 1.5
-    contrast_share: float = 0.4
-    evidence_limit: float = 3.0
-    relearn_rounds: int = 2
-    relearn_weight: float = 0.6
-    max_logit: float = 6.0
 
 
 class ClassicalSegmenter:
@@ -151,77 +123,23 @@ def _solve(
     slices = tuple(slice(a, b) for a, b in box)
     image = volume.array[slices]
     spacing = np.array(volume.geometry.spacing_kji_mm)
-    stride = _strides(image.shape, spacing, recipe.max_voxels)
-    coarse = _block_mean(image, stride)
+    stride = strides(image.shape, spacing, recipe.max_voxels)
+    coarse = block_mean(image, stride)
     step_mm = np.asarray(spacing * stride, np.float64)
     values = ndimage.gaussian_filter(coarse, np.clip(recipe.smooth_mm / step_mm, 0, 1), mode="nearest")
     seeds, hint = _rasterise(coarse.shape, stride, box, spacing, marks, fixed, excluded, recipe)
-    gamma = recipe.gamma * recipe.gamma_decay ** max(0, len(marks.strokes) - 1)
-    evidence, place = _evidence(values, seeds, hint, step_mm, volume.modality, recipe)
+    look, place = evidence(values, seeds, hint, step_mm, volume.modality, recipe)
     _close(seeds, box, volume.geometry.shape_kji)
-    probability = _random_walk(values, seeds, _sigmoid(evidence + place), step_mm, gamma, recipe)
+    probability = random_walk(values, seeds, sigmoid(look + place), step_mm, recipe)
     for _ in range(recipe.relearn_rounds):
-        learnt = _learnt_evidence(values, probability, recipe)
-        mixed = recipe.relearn_weight * learnt + (1 - recipe.relearn_weight) * evidence
-        probability = _random_walk(values, seeds, _sigmoid(mixed + place), step_mm, gamma, recipe)
+        learnt = learnt_evidence(values, probability, recipe)
+        mixed = recipe.relearn_weight * learnt + (1 - recipe.relearn_weight) * look
+        probability = random_walk(values, seeds, sigmoid(mixed + place), step_mm, recipe)
     edge = 1.0 / (1.0 + np.exp(recipe.max_logit))
     p = np.clip(probability, edge, 1 - edge)
-    logit = _upsample(np.log(p / (1 - p)).astype(np.float32), stride, image.shape)
+    logit = upsample(np.log(p / (1 - p)).astype(np.float32), stride, image.shape)
     _force(logit, box, spacing, marks, fixed, excluded, recipe)
     return _connected(logit, box, marks, fixed)
-
-
-def _strides(shape: tuple[int, ...], spacing: npt.NDArray[np.float64], limit: int) -> npt.NDArray[np.int_]:
-    """Whole-number block size per axis that brings the crop below `limit` voxels, as isotropic as it can be."""
-    stride = np.ones(3, int)
-    while np.prod(np.ceil(np.array(shape) / stride)) > limit:
-        able = np.array(shape) // stride > 4
-        finest = np.where(able, spacing * stride, np.inf)
-        stride[int(np.argmin(finest))] += 1
-        if not able.any():
-            break
-    return stride
-
-
-def _block_mean(image: Float32Array, stride: npt.NDArray[np.int_]) -> Float32Array:
-    """Mean over blocks; the last block of an axis is filled up with the edge value."""
-    if (stride == 1).all():
-        return np.ascontiguousarray(image)
-    counts = -(-np.array(image.shape) // stride)
-    pad = [(0, int(c * s - n)) for c, s, n in zip(counts, stride, image.shape, strict=True)]
-    padded = np.pad(image, pad, mode="edge")
-    a, b, c = (int(v) for v in counts)
-    p, q, r = (int(v) for v in stride)
-    return np.asarray(padded.reshape(a, p, b, q, c, r).mean(axis=(1, 3, 5), dtype=np.float32))
-
-
-def _upsample(coarse: Float32Array, stride: npt.NDArray[np.int_], shape: tuple[int, ...]) -> Float32Array:
-    """Linear interpolation from block centres back to voxels, axis by axis."""
-    out = coarse
-    for axis, (s, n) in enumerate(zip(stride, shape, strict=True)):
-        if s == 1:
-            continue
-        at = (np.arange(n) + 0.5) / s - 0.5
-        low = np.clip(np.floor(at).astype(int), 0, out.shape[axis] - 1)
-        high = np.minimum(low + 1, out.shape[axis] - 1)
-        weight = np.clip(at - low, 0, 1).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
-        out = np.take(out, low, axis) * (1 - weight) + np.take(out, high, axis) * weight
-    return np.ascontiguousarray(out, np.float32)
-
-
-def _ball(radius_mm: float, step_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.int_]:
-    """(n, 3) voxel offsets within a radius; always holds the centre."""
-    reach = np.floor(radius_mm / step_mm).astype(int)
-    grid = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), -1).reshape(-1, 3)
-    return grid[((grid * step_mm) ** 2).sum(1) <= radius_mm**2]
-
-
-def _stamp(shape: tuple[int, ...], centres: npt.NDArray[np.int_], offsets: npt.NDArray[np.int_]) -> BoolArray:
-    out = np.zeros(shape, np.bool_)
-    at = (centres[:, None] + offsets[None]).reshape(-1, 3)
-    at = at[((at >= 0) & (at < shape)).all(1)]
-    out[tuple(at.T)] = True
-    return out
 
 
 def _rasterise(
@@ -232,7 +150,7 @@ def _rasterise(
     seeds = np.zeros(shape, np.int8)
     hint = np.zeros(shape, np.float32)
     corner = np.array([b[0] for b in box])
-    offsets = _ball(recipe.seed_radius_mm, spacing * stride)
+    offsets = ball(recipe.seed_radius_mm, spacing * stride)
     for region in marks.regions:
         row = (region.k - box[0][0]) // stride[0]
         if not 0 <= row < shape[0]:
@@ -247,13 +165,13 @@ def _rasterise(
         _mark_region(seeds, hint, int(row), inside, region.sign, region.loose, spacing * stride)
     for stroke in marks.strokes:
         at = np.floor((np.round(stroke.points_kji) - corner) / stride).astype(int)
-        seeds[_stamp(shape, at, offsets)] = stroke.sign
+        seeds[stamp(shape, at, offsets)] = stroke.sign
         if stroke.sign > 0 and hint.any():  # a click beyond what a box hinted at overrules it there
-            near = _stamp(shape, at, _ball(recipe.overrule_mm, spacing * stride))
+            near = stamp(shape, at, ball(recipe.overrule_mm, spacing * stride))
             hint[near] = np.maximum(hint[near], 1.0)
     for belief in excluded:
         cut = _excluded_crop(belief, box)
-        seeds[_block_mean(cut.astype(np.float32), stride) >= 0.5] = -1
+        seeds[block_mean(cut.astype(np.float32), stride) >= 0.5] = -1
     for k, mask in fixed.items():
         row = (k - box[0][0]) // stride[0]
         if 0 <= row < shape[0]:
@@ -264,7 +182,7 @@ def _rasterise(
 
 def _plane(mask: BoolArray, stride: npt.NDArray[np.int_]) -> BoolArray:
     flat = np.array([1, stride[1], stride[2]])
-    return np.asarray(_block_mean(mask[None].astype(np.float32), flat)[0] >= 0.5)
+    return np.asarray(block_mean(mask[None].astype(np.float32), flat)[0] >= 0.5)
 
 
 def _mark_region(
@@ -314,123 +232,6 @@ def _excluded_crop(belief: Belief, box: Box) -> BoolArray:
     return full
 
 
-def _evidence(
-    values: Float32Array, seeds: npt.NDArray[np.int8], hint: Float32Array, step_mm: npt.NDArray[np.float64],
-    modality: str, recipe: ClassicalRecipe,
-) -> tuple[Float32Array, Float32Array]:  # fmt: skip
-    """(evidence, place), log-odds: from intensity, a Gaussian round the marked voxels against the rest of the crop;
-    and from position, near enough to a mark or as a box hints."""
-    inside = seeds > 0
-    if not inside.any():
-        inside = hint > 1.5
-    if not inside.any():
-        inside = hint >= hint.max()
-    distance = ndimage.distance_transform_edt(~inside, sampling=step_mm).astype(np.float32)
-    near = (distance <= recipe.model_radius_mm) & (seeds >= 0)
-    noise = _noise(values)
-    centre = float(np.median(values[near]))
-    outside = values[seeds < 0] if (seeds < 0).sum() > 8 else values[~near]
-    background = float(np.median(outside)) if outside.size else centre
-    spread = max(
-        1.4826 * float(np.median(np.abs(values[near] - centre))),
-        recipe.spread_floor * noise,
-        recipe.contrast_share * abs(centre - background),
-        1e-6,
-    )
-    looked_at = values
-    if modality == "PT":  # uptake has no upper bound: hotter than the mark is no less the tumour
-        looked_at = np.minimum(values, centre) if centre >= background else np.maximum(values, centre)
-    like = -0.5 * ((looked_at - centre) / spread) ** 2 - np.log(spread)
-    other = _log_density(values, values[~near] if (~near).sum() > 50 else values.ravel(), noise)
-    limit = recipe.evidence_limit
-    reach = np.clip((recipe.reach_mm - distance) / recipe.reach_softness_mm, -6, 1)
-    place = np.where(hint == 0, reach, hint)
-    return np.asarray(np.clip(like - other, -limit, limit), np.float32), np.asarray(place, np.float32)
-
-
-def _learnt_evidence(
-    values: Float32Array, probability: npt.NDArray[np.float64], recipe: ClassicalRecipe
-) -> Float32Array:
-    """Log-odds of intensity from histograms of the current inside and outside (Rother et al., GrabCut, 2004)."""
-    low, high = np.percentile(values, [0.5, 99.5])
-    bins = 64
-    at = np.clip((values - low) / max(float(high - low), 1e-6) * bins, 0, bins - 1).astype(int).ravel()
-    weight = probability.ravel()
-    inside = ndimage.gaussian_filter1d(np.bincount(at, weight, bins), 1.5, mode="nearest")
-    outside = ndimage.gaussian_filter1d(np.bincount(at, 1 - weight, bins), 1.5, mode="nearest")
-    inside, outside = inside / max(inside.sum(), 1e-9), outside / max(outside.sum(), 1e-9)
-    odds = np.log((inside + 1e-4) / (outside + 1e-4))
-    return np.asarray(
-        np.clip(odds, -recipe.evidence_limit, recipe.evidence_limit)[at].reshape(values.shape), np.float32
-    )
-
-
-def _sigmoid(x: Float32Array) -> Float32Array:
-    return np.asarray(1.0 / (1.0 + np.exp(-x)), np.float32)
-
-
-def _noise(values: Float32Array) -> float:
-    """Typical step between neighbours (median absolute difference)."""
-    steps = np.abs(np.diff(values, axis=2))
-    moving = steps[steps > 0]
-    return 1.4826 * float(np.median(moving)) if moving.size else 1.0
-
-
-def _log_density(values: Float32Array, sample: Float32Array, noise: float) -> npt.NDArray[np.float64]:
-    """Smoothed histogram of `sample`, evaluated at `values` (without the factor 1/sqrt(2 pi))."""
-    low, high = np.percentile(sample, [0.5, 99.5])
-    width = max((high - low) / 128, noise / 2, 1e-6)
-    edges = np.arange(low - 4 * width, high + 5 * width, width)
-    counts, _ = np.histogram(sample, edges)
-    density = ndimage.gaussian_filter1d(counts.astype(float) + 0.05, 1.5) / max(counts.sum(), 1) / width
-    at = np.clip(((values - edges[0]) / width).astype(int), 0, len(density) - 1)
-    return np.asarray(np.log(density[at] * np.sqrt(2 * np.pi)))
-
-
-def _random_walk(
-    values: Float32Array, seeds: npt.NDArray[np.int8], prior: Float32Array, step_mm: npt.NDArray[np.float64],
-    gamma: float, recipe: ClassicalRecipe,
-) -> npt.NDArray[np.float64]:  # fmt: skip
-    """Solve (L + gamma + pins) x = gamma q + pins * seed; strong pins stand for x fixed at marked voxels."""
-    shape, n = values.shape, values.size
-    strides = (shape[1] * shape[2], shape[2], 1)
-    finest = float(step_mm.min())
-    scale = 2.0 * (_noise(values) * 3.0) ** 2 + 1e-12
-    diagonal = np.full(n, gamma)
-    bands, offsets = [], []
-    for axis in range(3):
-        if shape[axis] < 2:
-            continue
-        jump = np.diff(values, axis=axis)
-        weight = np.exp(-recipe.beta * jump.astype(np.float64) ** 2 / scale) + 1e-4
-        weight *= (finest / step_mm[axis]) ** 2
-        whole = np.zeros(shape)
-        whole[tuple(slice(0, -1) if a == axis else slice(None) for a in range(3))] = weight
-        flat, hop = whole.ravel(), strides[axis]
-        diagonal += flat
-        diagonal[hop:] += flat[:-hop]
-        upper = np.zeros(n)
-        upper[hop:] = flat[:-hop]
-        bands += [-upper, -flat]
-        offsets += [hop, -hop]
-    pins = 50.0 * (seeds.ravel() != 0)
-    diagonal += pins
-    data = np.vstack([diagonal, *bands]).astype(np.float64)
-    matrix = dia_array((data, np.array([0, *offsets])), shape=(n, n))
-    target = gamma * prior.ravel().astype(np.float64) + pins * (seeds.ravel() > 0)
-    inverse = 1.0 / diagonal
-    start = np.where(seeds.ravel() != 0, seeds.ravel() > 0, prior.ravel()).astype(np.float64)
-    solution, _ = cg(
-        matrix,
-        target,
-        x0=start,
-        rtol=1e-3,
-        maxiter=200,
-        M=LinearOperator((n, n), matvec=lambda v: inverse * v),
-    )
-    return np.asarray(np.clip(solution, 0, 1).reshape(shape))
-
-
 def _force(
     logit: Float32Array, box: Box, spacing: npt.NDArray[np.float64], marks: Marks, fixed: dict[int, BoolArray],
     excluded: tuple[Belief, ...], recipe: ClassicalRecipe,
@@ -438,13 +239,13 @@ def _force(
     """At the volume's own voxels: marks hold (the newest wins), then her slices, then what is locked."""
     corner = np.array([b[0] for b in box])
     certain = np.float32(recipe.max_logit)
-    offsets = _ball(recipe.click_radius_mm, spacing)
+    offsets = ball(recipe.click_radius_mm, spacing)
     for region in marks.regions:
         row = region.k - box[0][0]
         if region.sign < 0 and 0 <= row < logit.shape[0]:
             logit[row][fill([ring - corner[1:] for ring in region.rings_ji], logit.shape[1:])] = -certain
     for stroke in marks.strokes:
-        held = _stamp(logit.shape, np.round(stroke.points_kji).astype(int) - corner, offsets)
+        held = stamp(logit.shape, np.round(stroke.points_kji).astype(int) - corner, offsets)
         logit[held] = np.maximum(logit[held], 2.0) if stroke.sign > 0 else np.minimum(logit[held], -2.0)
     for k, mask in fixed.items():
         row = k - box[0][0]

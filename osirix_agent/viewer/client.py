@@ -38,6 +38,7 @@ from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.connection import OsirixConnection
+from osirix_agent.viewer.message import new_roi_request, roi_points
 from osirix_agent.viewer.paint import (
     CreateRoi,
     DeleteRoi,
@@ -125,10 +126,10 @@ class OsirixViewer:
         shape = self._pixels.geometry.shape_kji
         array = np.empty(shape, np.float32)
         requests = [types_pb2.DCMPix(osirixrpc_uid=uid) for uid in self._pix_uids]
-        for k, answer in enumerate(self._rpc.call_many("DCMPixImage", requests)):
+        for k, (answer, values) in enumerate(self._rpc.images(requests)):
             if answer.is_argb or (answer.rows, answer.columns) != shape[1:]:
                 raise UnsupportedSeriesError("The slices are not all grey images of one size.", _REOPEN)
-            array[k] = np.asarray(answer.image_data_float, dtype=np.float32).reshape(shape[1:])
+            array[k] = values.reshape(shape[1:])
             if progress is not None:
                 progress(k + 1, shape[0])
         return Volume(array, self._pixels.geometry, self._identity.modality)
@@ -150,16 +151,18 @@ class OsirixViewer:
         pixes = [types_pb2.DCMPix(osirixrpc_uid=uid) for uid in self._pix_uids]
         images = [a.dicom_image for a in self._rpc.call_many("DCMPixDicomImage", pixes)]
         sops = tuple(a.sop_instance_uid for a in self._rpc.call_many("DicomImageSOPInstanceUID", images))
-        if len(set(sops)) != len(sops):
+        sources = [a.source_file for a in self._rpc.call_many("DCMPixSourceFile", pixes)]
+        if len(set(sources)) != len(sources):
             raise UnsupportedSeriesError(
                 "Several slices come from one multi-frame file.",
                 "Export the series as single-frame DICOM and open that.",
             )
         series = self._rpc.call("DCMPixDicomSeries", pixes[0]).dicom_series
         study = self._rpc.call("DCMPixDicomStudy", pixes[0]).dicom_study
-        source = self._rpc.call("DCMPixSourceFile", pixes[0]).source_file
+        if len(set(sops)) != len(sops):  # careless de-identification gives every slice the same UID
+            sops = tuple(f"{uid} {k}" for k, uid in enumerate(sops))
         try:
-            frame = read_image_header(Path(source)).frame_of_reference_uid
+            frame = read_image_header(Path(sources[0])).frame_of_reference_uid
         except DicomError:
             frame = None
         return SeriesIdentity(
@@ -245,7 +248,7 @@ class OsirixViewer:
         colours = [(a.r, a.g, a.b) for a in many("ROIColor", refs)]
         widths = [a.thickness for a in many("ROIThickness", refs)]
         opacities = [a.opacity for a in many("ROIOpacity", refs)]
-        shapes = [_points(a) for a in many("ROIPoints", refs)]
+        shapes = [roi_points(a) for a in many("ROIPoints", refs)]
         states = []
         for n, (uid, k) in enumerate(found):
             brush = self._read_brush(uid, k) if kinds[n] == RoiType.BRUSH else None
@@ -301,7 +304,7 @@ class OsirixViewer:
                 if maps or self._read_hint(ref) != self._brush_hint.get(uid):
                     brush = self._read_brush(uid, listed[uid])
             else:
-                read = _points(self._rpc.call("ROIPoints", ref))
+                read = roi_points(self._rpc.call("ROIPoints", ref))
                 points = points if np.array_equal(read, points) else read
             new = RoiState(uid, RoiSpec(old.k, old.itype, name, old.style, points, brush))
             if name != old.name or not new.spec.same_shape(old):
@@ -372,7 +375,7 @@ class OsirixViewer:
         if spec.itype == RoiType.BRUSH:
             brush = self._read_brush(state.uid, spec.k)  # the map itself: area and centroid can stay the same
             return RoiState(state.uid, RoiSpec(spec.k, spec.itype, name, spec.style, spec.points_xy, brush))
-        points = _points(self._rpc.call("ROIPoints", ref))
+        points = roi_points(self._rpc.call("ROIPoints", ref))
         return RoiState(state.uid, RoiSpec(spec.k, spec.itype, name, spec.style, points))
 
     def _write(self, write: Write, held: dict[RoiKey, RoiState | None]) -> None:
@@ -414,7 +417,7 @@ class OsirixViewer:
             raise ValueError(f"slice {spec.k} is outside the series of {len(self._pix_uids)} slices")
         before = None
         try:
-            roi = self._rpc.call("ViewerControllerNewROI", _new_roi_request(self._ref, spec)).roi
+            roi = self._rpc.call("ViewerControllerNewROI", new_roi_request(self._ref, spec)).roi
         except ViewerTimeoutError:
             before = self._find_created(spec)  # it may have been made all the same: look before anything is repeated
             if before is None:
@@ -476,39 +479,3 @@ class OsirixViewer:
             viewer_controller=self._ref, displayed_idx=count - 1 - k if flipped else k
         )
         self._rpc.call("ViewerControllerSetDisplayedIdx", request)
-
-
-def _points(answer: Any) -> np.ndarray:
-    return np.array([(p.x, p.y) for p in answer.points], np.float32).reshape(-1, 2)
-
-
-def _new_roi_request(viewer: Any, spec: RoiSpec) -> Any:
-    r, g, b = spec.style.color
-    request = viewercontroller_pb2.ViewerControllerNewROIRequest(
-        viewer_controller=viewer, itype=spec.itype, name=spec.name, idx=spec.k, movie_idx=0,
-        thickness=spec.style.thickness, opacity=spec.style.opacity,
-        color=viewercontroller_pb2.ViewerControllerNewROIRequest.Color(r=r, g=g, b=b),
-    )  # fmt: skip
-    points = spec.points_xy
-    if spec.brush is not None:
-        request.buffer.rows, request.buffer.columns = spec.brush.mask.shape
-        request.buffer.buffer.extend(spec.brush.mask.ravel().tolist())
-        request.buffer_position_x, request.buffer_position_y = spec.brush.corner
-    elif spec.itype == RoiType.BOX:
-        low, high = points.min(0), points.max(0)
-        _set_rectangle(request, low, high - low)
-    elif spec.itype == RoiType.OVAL:
-        centre = points[[0, 100]].mean(0)
-        _set_rectangle(request, centre, np.abs(points[[0, 50]] - centre).max(0))
-    elif spec.itype == RoiType.POINT:
-        _set_rectangle(request, points[0], np.zeros(2))
-    else:
-        for x, y in points.tolist():
-            request.points.add(x=x, y=y)
-    return request
-
-
-def _set_rectangle(request: Any, origin: Any, size: Any) -> None:
-    rectangle = request.rectangle
-    rectangle.origin_x, rectangle.origin_y = float(origin[0]), float(origin[1])
-    rectangle.width, rectangle.height = float(size[0]), float(size[1])

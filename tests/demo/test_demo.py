@@ -54,7 +54,7 @@ def test_replay_reproduces_every_mask(small_demo, capsys):
 def test_a_replay_that_differs_is_found(small_demo, monkeypatch):
     from osirix_agent.agent.opening import open_session  # noqa: F401
     from osirix_agent.demo.replaying import _read_folder
-    from osirix_agent.segmenter.classical import ClassicalRecipe
+    from osirix_agent.segmenter.walk import ClassicalRecipe
     from osirix_agent.settings import Settings
 
     out, _ = small_demo
