@@ -16,7 +16,7 @@ from osirix_agent.settings import load_settings
 from osirix_agent.viewer.client import OsirixViewer
 from osirix_agent.viewer.connection import IN_FLIGHT, MAX_MESSAGE, OsirixConnection
 
-SLICES, RUNS = 200, 5
+SLICES, RUNS, PEER_RUNS = 200, 9, 3
 REACH = "at most 1.5 x raw gRPC; no slower than pyosirix"
 
 
@@ -28,15 +28,15 @@ def measure(folder: Path, seed: int) -> list[Figure]:
         connection = OsirixConnection.find(settings)
         viewer = OsirixViewer.frontmost(connection, settings)
         uids = list(viewer._pix_uids)
-        viewer.read_volume()  # the server serialises each slice once
         ours, raw = [], []
-        for _ in range(RUNS):
+        for _ in range(RUNS + 1):
             raw.append(_timed(lambda: _move_raw(address, uids)))
             ours.append(_timed(viewer.read_volume))
+        ours, raw = ours[1:], raw[1:]  # the first pair pays for the server's serialising and for fresh memory
         rows = [_row("viewer.read", ours, raw, "raw gRPC, undecoded", 1.5)]
         try:
-            theirs = [_timed(lambda: _pyosirix(address)) for _ in range(2)]
-            rows.append(_row("viewer.read.pyosirix", ours, theirs, "pyosirix 0.2.1b6", 1.0))
+            theirs = [_timed(lambda: _pyosirix(address)) for _ in range(PEER_RUNS)]
+            rows.append(_row("viewer.read.pyosirix", ours[:PEER_RUNS], theirs, "pyosirix 0.2.1b6", 1.0))
         except ImportError:
             rows.append(failed("viewer.read.pyosirix", "s", REACH, "pyosirix is not installed (pip install .[test])"))
         connection.close()
@@ -45,10 +45,10 @@ def measure(folder: Path, seed: int) -> list[Figure]:
 
 def _row(id_: str, ours: list[float], theirs: list[float], peer: str, limit: float) -> Figure:
     value = float(np.median(ours))
-    ratio = value / float(np.median(theirs))
+    ratio = float(np.median(np.array(ours) / np.array(theirs)))
     return Figure(
         id=id_, value=value, unit="s", interval=(min(ours), max(ours)), n=len(ours), peer=peer, ratio=ratio,
-        reach=f"at most {limit:g} x", holds=ratio <= limit, note=f"512 x 512 x {SLICES}; interval: min and max",
+        reach=f"at most {limit:g} x", holds=ratio <= limit, note=f"512 x 512 x {SLICES}; ratio: median over pairs; interval: min and max",
     )  # fmt: skip
 
 
