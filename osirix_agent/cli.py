@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +109,20 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name, None) for name in names}
 
 
+@contextmanager
+def _busy(text: str) -> Iterator[Callable[[str], object]]:
+    """A moving sign on the error stream while something takes its time; gives a function that changes its text."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(text) as status:
+        yield status.update
+
+
 def _demo(arguments: argparse.Namespace) -> None:
     from osirix_agent.demo.run import print_results, run_demo
 
-    results = run_demo(arguments.out, arguments.dicom, _overrides(arguments))
+    with _busy("opening the study") as tell:
+        results = run_demo(arguments.out, arguments.dicom, _overrides(arguments), tell)
     if arguments.json:
         print(json.dumps({"results": [result.as_json() for result in results]}))
     else:
@@ -156,7 +168,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     from osirix_agent.demo.replaying import replay_journal
     from osirix_agent.settings import load_settings
 
-    outcome = replay_journal(arguments.journal, arguments.dicom, load_settings(**_overrides(arguments)))
+    with _busy("asking for every mask again"):
+        outcome = replay_journal(arguments.journal, arguments.dicom, load_settings(**_overrides(arguments)))
     if arguments.json:
         print(json.dumps(outcome.as_json()))
     else:

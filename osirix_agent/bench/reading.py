@@ -48,7 +48,8 @@ def _row(id_: str, ours: list[float], theirs: list[float], peer: str, limit: flo
     ratio = float(np.median(np.array(ours) / np.array(theirs)))
     return Figure(
         id=id_, value=value, unit="s", interval=(min(ours), max(ours)), n=len(ours), peer=peer, ratio=ratio,
-        reach=f"at most {limit:g} x", holds=ratio <= limit, note=f"512 x 512 x {SLICES}; ratio: median over pairs; interval: min and max",
+        reach=f"at most {limit:g} x", holds=ratio <= limit,
+        note=f"512 x 512 x {SLICES}; ratio: median over pairs; interval: min and max",
     )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from rich.console import Console
+
 from osirix_agent.errors import OsirixAgentError, SettingsError
 from osirix_agent.virtual_osirix.app import VirtualOsirix
 from osirix_agent.virtual_osirix.clinician import Clinician
@@ -20,7 +22,8 @@ def run_virtual_osirix(dicom: Path, port: int, clicks: list[str], pictures: Path
     """Serve until interrupted."""
     planned = [_click(text) for text in clicks]
     app = VirtualOsirix()
-    viewers = app.open_folder(dicom)
+    with Console(stderr=True).status("opening the folder"):
+        viewers = app.open_folder(dicom)
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:

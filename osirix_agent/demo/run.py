@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,9 @@ class DemoResult:
         return {**asdict(self), "folder": str(self.folder)}
 
 
-def run_demo(out: Path, dicom: Path | None, overrides: dict[str, Any]) -> list[DemoResult]:
+def run_demo(
+    out: Path, dicom: Path | None, overrides: dict[str, Any], tell: Callable[[str], object] = lambda text: None
+) -> list[DemoResult]:
     """The main job on the generated phantom, or on every series of a DICOM folder (those with a reference first).
 
     Parameters
@@ -76,6 +78,8 @@ def run_demo(out: Path, dicom: Path | None, overrides: dict[str, Any]) -> list[D
         Made if missing; an existing one gets the new files beside the old.
     dicom : Path or None
     overrides : settings given on the command line
+    tell : callable
+        Told what is being done, for a progress display.
 
     Raises
     ------
@@ -97,7 +101,7 @@ def run_demo(out: Path, dicom: Path | None, overrides: dict[str, Any]) -> list[D
             label = f"{viewer.series.modality}-{len(results) + len(refused) + 1}"
             folder = out if len(viewers) == 1 else out / label
             try:
-                results.append(_contour(app, viewer, dicom, folder, settings))
+                results.append(_contour(app, viewer, dicom, folder, settings, tell))
             except OsirixAgentError as error:
                 refused.append(error)
     if not results:
@@ -105,7 +109,9 @@ def run_demo(out: Path, dicom: Path | None, overrides: dict[str, Any]) -> list[D
     return results
 
 
-def _contour(app: VirtualOsirix, viewer: Viewer, dicom: Path, folder: Path, settings: Settings) -> DemoResult:
+def _contour(
+    app: VirtualOsirix, viewer: Viewer, dicom: Path, folder: Path, settings: Settings, tell: Callable[[str], object]
+) -> DemoResult:
     folder.mkdir(parents=True, exist_ok=True)
     feedback = RecordedFeedback()
     journal = folder / "journal.jsonl"
@@ -117,7 +123,7 @@ def _contour(app: VirtualOsirix, viewer: Viewer, dicom: Path, folder: Path, sett
         name = ascii_name(name, "GTV")
         result = DemoResult(viewer.series.modality, name, folder)
         clinician = Clinician(app, viewer)
-        _play(opened.engine, clinician, truth.mask if truth else None, name, result)
+        _play(opened.engine, clinician, truth.mask if truth else None, name, result, tell)
         final = opened.engine.belief(name)
         opened.engine.finish("demo")
         if final is not None:
@@ -142,7 +148,12 @@ def _truth(viewer: Viewer, dicom: Path, opened: OpenSession) -> Truth | None:
 
 
 def _play(
-    engine: Engine, clinician: Clinician, truth: npt.NDArray[np.bool_] | None, name: str, result: DemoResult
+    engine: Engine,
+    clinician: Clinician,
+    truth: npt.NDArray[np.bool_] | None,
+    name: str,
+    result: DemoResult,
+    tell: Callable[[str], object],
 ) -> None:
     shape = engine.session.volume.geometry.shape_kji
 
@@ -151,6 +162,7 @@ def _play(
         return belief.mask() if belief is not None else np.zeros(shape, np.bool_)
 
     for number, action in enumerate(scripted(clinician, truth, proposal, name), 1):
+        tell(f"{result.modality}: {action.text}")
         step = _do(engine, action, None if truth is None else (lambda: dice(proposal(), truth)))
         result.steps.append(step)
         shown = "" if step.dice is None else f"   Dice {step.dice:.3f}"
