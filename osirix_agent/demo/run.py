@@ -68,7 +68,7 @@ class DemoResult:
 
 
 def run_demo(
-    out: Path, dicom: Path | None, overrides: dict[str, Any], tell: Callable[[str], object] = lambda text: None
+    out: Path, dicom: Path | None, overrides: dict[str, Any], tell: Callable[[str], object] = str
 ) -> list[DemoResult]:
     """The main job on the generated phantom, or on every series of a DICOM folder (those with a reference first).
 

@@ -13,8 +13,10 @@ from google.protobuf import message_factory
 from osirixgrpc import osirix_pb2, utilities_pb2
 
 from osirix_agent.virtual_osirix.app import VirtualOsirix
-from osirix_agent.virtual_osirix.service import PixService, RoiService, StatusError, ViewerService
+from osirix_agent.virtual_osirix.service import StatusError
 from osirix_agent.virtual_osirix.service_database import DatabaseService
+from osirix_agent.virtual_osirix.service_pixels import PixService, RoiService
+from osirix_agent.virtual_osirix.service_viewer import ViewerService
 
 SERVICE = "osirixgrpc.OsiriXService"
 MAX_MESSAGE = 512 * 1024 * 1024
