@@ -9,14 +9,14 @@ from pathlib import Path
 from osirix_agent.bench import idle, path, reading, soak, starting, writing
 from osirix_agent.figures import Figure, failed
 
-Row = tuple[str, str, str, Callable[[Path, int], list[Figure]]]
+Row = tuple[tuple[str, ...], str, str, Callable[[Path, int], list[Figure]]]
 
 ROWS: list[Row] = [
-    ("viewer.read", "s", reading.REACH, reading.measure),
-    ("viewer.write", "s", writing.REACH, writing.measure),
-    ("viewer.idle", "RPCs/poll", idle.REACH, idle.measure),
-    ("path.click", "s", path.REACH, path.measure),
-    ("import.time", "s", starting.REACH, starting.measure),
+    (("viewer.read", "viewer.read.pyosirix"), "s", reading.REACH, reading.measure),
+    (("viewer.write", "viewer.write.changed"), "s", writing.REACH, writing.measure),
+    (("viewer.idle", "viewer.idle.cpu"), "RPCs/poll", idle.REACH, idle.measure),
+    (("path.click", "path.click.p95"), "s", path.REACH, path.measure),
+    (("import.time", "import.time.help"), "s", starting.REACH, starting.measure),
 ]
 
 
@@ -39,15 +39,15 @@ def measure(what: str, seed: int, sequences: int, only: list[str] | None, *, qui
         if what == "soak":
             task = bar.add_task("soak", total=sequences)
             return soak.measure(Path(folder), seed, sequences, lambda: bar.advance(task))
-        rows = [row for row in ROWS if not only or row[0] in only]
+        rows = [row for row in ROWS if not only or set(row[0]) & set(only)]
         task = bar.add_task("bench", total=len(rows))
-        for id_, unit, reach, act in rows:
-            bar.update(task, description=id_)
-            place = Path(folder) / id_
+        for ids, unit, reach, act in rows:
+            bar.update(task, description=ids[0])
+            place = Path(folder) / ids[0]
             place.mkdir()
             try:
                 figures += act(place, seed)
             except Exception as error:  # the table is whole whatever happens; the reason stands in it
-                figures.append(failed(id_, unit, reach, f"{type(error).__name__}: {error}"))
+                figures += [failed(id_, unit, reach, f"{type(error).__name__}: {error}") for id_ in ids]
             bar.advance(task)
     return figures
