@@ -73,7 +73,9 @@ class ViewerRefusedError(ViewerError):
 
 
 class EditedMeanwhileError(ViewerError):
-    pass
+    """`nothing_written` tells that it was found before the first write."""
+
+    nothing_written = False
 
 
 class UnsupportedSeriesError(OsirixAgentError):

@@ -13,7 +13,7 @@ from osirix_agent.agent.scene import CONTOUR_ROLE, PROMPT_ROLE, prompt_key
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
-from osirix_agent.errors import OsirixAgentError, PromptError
+from osirix_agent.errors import EditedMeanwhileError, OsirixAgentError, PromptError
 from osirix_agent.imaging.structure import structure_name
 from osirix_agent.prompting.grammar import COMMANDS, Command, RoiName, parse_command, parse_roi_name
 from osirix_agent.prompting.prompt import Prompt, TextPrompt
@@ -144,7 +144,10 @@ class Acts:
         if command is None:
             raise PromptError("That is no command.", f"Commands: {', '.join(COMMANDS)}.")
         if not permanent:  # it has done its work
-            window.remove(state)
+            try:
+                window.remove(state)
+            except EditedMeanwhileError:  # gone already, or hers to keep
+                window.watcher.expect({state.uid: None})
         self._do(command)
 
     def _changed(self, window: Window, state: RoiState, before: RoiState) -> None:
@@ -172,15 +175,20 @@ class Acts:
         structure, record = found
         name = parse_roi_name(state.spec.name, self._session.state.structures)
         target = name.structure or structure.name
-        if structure.is_closed or self._session.state.structure(target).is_closed:
+        if structure.is_closed:
             self._let_go(window, number, state)
-            raise PromptError("Prompts no longer change a locked or accepted structure.", "Unlock or reopen it first.")
+            raise PromptError(
+                "Prompts no longer change a locked or accepted structure.",
+                "Unlock or reopen it, then draw the prompt again.",
+            )
         if name.command is not None:  # named after it was drawn: it was never meant as a prompt
             self._drop_prompt(window, number)
             self._command_roi(window, state, name.command, permanent=state.uid in window.promoted)
             return
         kept = replace(name, polarity=name.polarity or (record.prompt.polarity if target == structure.name else None))
         try:
+            if self._session.state.structure(target).is_closed:
+                raise PromptError("That structure is locked or accepted.", "Unlock or reopen it first.")
             prompt = self._read(window, state, kept, target)
         except PromptError:
             self._drop_prompt(window, number)  # it no longer says anything usable; its ROI stays hers

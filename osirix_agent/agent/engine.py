@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from queue import Empty, SimpleQueue
 
 from osirix_agent.agent.acts import Acts
@@ -90,6 +91,7 @@ class Engine:
         self._log, self._ledger, self._feedback = log, ledger, feedback
         self._clock = clock
         self._windows = [Window(0, viewer, clock, settings.polygon_settle_s)]
+        self._numbers = count(1)  # a number is never given twice: prompts keep theirs when a viewer goes
         self._inbox: SimpleQueue[Command | Answer] = SimpleQueue()
         self._arrived: deque[Command | Answer] = deque()
         self._proposals = Proposals(segmenter, executor, self._inbox.put, self._log_answer, self._tell_error)
@@ -128,6 +130,8 @@ class Engine:
                 self._look_at(main, at_once=True, full=True)
             except JournalError as error:  # a full disk is no reason to leave drafts behind
                 failure = error
+            except EditedMeanwhileError:
+                main.waiting.clear()
             try:
                 main.paint(wanted_at_exit(self.session.state, main.viewer.pixels, self.run), self._ledger)
                 break
@@ -148,9 +152,12 @@ class Engine:
             period = 1.0 / (self.settings.watch_idle_hz if idle else self.settings.watch_active_hz)
             with suppress(Empty):
                 self._arrived.append(self._inbox.get(timeout=period))
+        self.step()  # what was said before the quit still counts
 
     def command(self, command: Command) -> None:
-        """Queue a command from outside (terminal, script); safe from any thread."""
+        """Queue a command from outside (terminal, script); safe from any thread. `quit` counts at once."""
+        if command.verb == "quit":  # OsiriX may be busy for long: leaving does not wait for a poll
+            self._commands.stopped = True
         self._inbox.put(command)
 
     @property
@@ -169,7 +176,7 @@ class Engine:
 
     def add_companion(self, viewer: Viewer, refusal: str | None) -> None:
         """Watch a second viewer; with a reason, its prompts are refused with it."""
-        window = Window(len(self._windows), viewer, self._clock, self.settings.polygon_settle_s, refusal)
+        window = Window(next(self._numbers), viewer, self._clock, self.settings.polygon_settle_s, refusal)
         window.adopt_baseline(viewer.snapshot(full=True).rois)
         self._windows.append(window)
 
@@ -206,9 +213,9 @@ class Engine:
             self._painted = self._picture()  # rolled back; the same picture is not tried again
             self._say_once(str(error))
 
-    def _poll(self, window: Window) -> None:
+    def _poll(self, window: Window, *, at_once: bool = False, full: bool = False) -> None:
         try:
-            self._look_at(window)
+            self._look_at(window, at_once=at_once, full=full)
         except (ViewerClosedError, SeriesChangedError):
             if window.number == 0:
                 raise
@@ -237,12 +244,15 @@ class Engine:
                 self._do(item)
             except PromptError as error:
                 self._feedback.notice(f"Not done: {error}")
+            except (ViewerTimeoutError, EditedMeanwhileError):
+                self._arrived.appendleft(item)  # done when OsiriX answers again
+                raise
 
     def _do(self, command: Command) -> None:
         self._active_at = self._clock()
         if command.verb == "accept":
             for window in list(self._windows):  # her very last edit counts
-                self._look_at(window, at_once=True, full=True)
+                self._poll(window, at_once=True, full=True)
             self._proposals.update(self.session, self._fixed_slices, wait=True)
         if command.verb == "isolines":
             self._acts.dismissed.clear()

@@ -12,7 +12,7 @@ from types import FrameType
 from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.feedback import TerminalFeedback
 from osirix_agent.agent.opening import open_session
-from osirix_agent.errors import NoServerError, OsirixAgentError, ViewerClosedError
+from osirix_agent.errors import NoServerError, OsirixAgentError, ViewerClosedError, ViewerTimeoutError
 from osirix_agent.prompting.grammar import COMMANDS, Command, parse_command
 from osirix_agent.settings import Settings
 
@@ -53,7 +53,7 @@ def run_live(settings: Settings, *, for_seconds: float | None = None) -> None:
             _leave(engine, f"ended: {type(error).__name__}")
             raise
         else:
-            engine.finish()
+            _leave(engine, "quit")
         finally:
             opened.close()
 
@@ -62,7 +62,7 @@ def _leave(engine: Engine, reason: str) -> None:
     """Clean up as far as OsiriX is still there; what cannot be cleared now is cleared by the next start."""
     try:
         engine.finish(reason)
-    except (ViewerClosedError, NoServerError):
+    except (ViewerClosedError, ViewerTimeoutError, NoServerError):
         print("Drafts could not be cleared now; the next start on this series clears them.", file=sys.stderr)
     except OsirixAgentError as error:
         print(f"While leaving: {error}", file=sys.stderr)

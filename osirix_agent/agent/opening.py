@@ -13,7 +13,7 @@ from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.leftovers import SessionLedger
 from osirix_agent.agent.log import SessionLog
-from osirix_agent.errors import OsirixAgentError, SettingsError
+from osirix_agent.errors import OsirixAgentError, SettingsError, ViewerTimeoutError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.journal import Journal
 from osirix_agent.record.ledger import Ledger, SeriesLock
@@ -133,6 +133,9 @@ class _Companions:
             try:
                 other = OsirixViewer(self._connection, uid, self._settings)
                 self._engine.add_companion(other, refusal_for(self._main.identity, other.identity))
+                self._feedback.notice("A second viewer is watched: prompts drawn in it from now on are read.")
+            except ViewerTimeoutError:
+                self._seen.discard(uid)  # it is still loading
             except OsirixAgentError as error:
                 self._feedback.notice(f"A second viewer cannot be used for prompts: {error.what}")
 

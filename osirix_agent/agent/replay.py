@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from osirix_agent.agent.outline import outline_belief
+from osirix_agent.agent.proposals import segment
 from osirix_agent.belief.belief import Belief
-from osirix_agent.errors import JournalError, PromptError
+from osirix_agent.errors import JournalError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.events import Event, Proposed, SessionStarted, StructureLocked
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest, Segmenter
@@ -64,13 +65,13 @@ def replay(events: Iterable[Event], volume: Volume, segmenter: Segmenter) -> lis
             tuple(masks[digest] for digest in event.excluded),
         )  # fmt: skip
         recorded = event.mask_digest or f"refused: {event.refused}"
-        try:
-            belief = segmenter.propose(request)
-            masks[belief.mask_digest] = belief
-            replayed = belief.mask_digest
+        answer = segment(segmenter, request)
+        if answer.belief is not None:
+            masks[answer.belief.mask_digest] = answer.belief
+            replayed = answer.belief.mask_digest
             same = replayed == recorded
-        except PromptError as error:
-            replayed = f"refused: {error.what}"
+        else:
+            replayed = f"refused: {answer.error.what if answer.error else ''}"
             same = event.refused is not None
         results.append(ReplayedRequest(len(results) + 1, event.structure, same, recorded, replayed))
     return results

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,7 +89,9 @@ def wanted_at_exit(state: SessionState, pixels: PixelMap, run: str) -> dict[RoiK
     """What stays when the session ends: accepted contours, slices she edited, her prompts; no draft, no isoline."""
     wanted = wanted_prompts(state, 0)
     for structure in state.structures.values():
-        wanted |= _contours(structure, structure.final, pixels, run, final=True)
+        staying = structure.kept or structure
+        edits = {**staying.edits, **structure.edits}  # an edit is hers even where the rest goes back
+        wanted |= _contours(replace(staying, edits=edits), staying.final, pixels, run, final=True)
     return wanted
 
 
@@ -104,11 +106,16 @@ def _contours(
             wanted[RoiKey(structure.name, CONTOUR_ROLE, k, n)] = spec
     if belief is None or not structure.is_asked:
         return wanted
-    name = structure.name if structure.accepted or final else agent_name(structure.name, CONTOUR, run)
+    draft = agent_name(structure.name, CONTOUR, run)
+    before = structure.kept.final if structure.kept is not None else None
     for k in belief.slices():
         if k in structure.edits:
             continue
-        for n, spec in enumerate(contour_rois(belief.isoline(k), k, name, contour_style(structure.hue), pixels)):
+        rings = belief.isoline(k)
+        # a slice on which an opened structure still is what was accepted keeps its name: it is no draft
+        plain = structure.accepted or final or (before is not None and _same_rings(before.isoline(k), rings))
+        name = structure.name if plain else draft
+        for n, spec in enumerate(contour_rois(rings, k, name, contour_style(structure.hue), pixels)):
             wanted[RoiKey(structure.name, CONTOUR_ROLE, k, n)] = spec
     return wanted
 
@@ -144,6 +151,10 @@ def contour_rois(rings: tuple[FloatArray, ...], k: int, name: str, style: Style,
         shaded = Style(style.color, style.thickness, 0.5)
         return [RoiSpec(k, RoiType.BRUSH, name, shaded, np.zeros((0, 2), np.float32), brush)]
     return [RoiSpec(k, RoiType.CLOSED_POLYGON, name, style, pixels.to_xy(ring)) for ring in rings]
+
+
+def _same_rings(a: tuple[FloatArray, ...], b: tuple[FloatArray, ...]) -> bool:
+    return len(a) == len(b) and all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
 
 
 def _large_first(rings: tuple[FloatArray, ...]) -> list[FloatArray]:

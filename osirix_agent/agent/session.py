@@ -75,11 +75,16 @@ class ContouringSession:
             self.history.push(self._without_prompt(found[0], number))
 
     def let_go(self, number: int) -> None:
-        """The ROI of a prompt is no longer managed; its meaning stays. No step of its own."""
-        found = self.state.find_prompt(number)
-        if found is not None:
+        """The ROI of a prompt is no longer managed, whatever is undone; its meaning stays. No step of its own."""
+
+        def change(state: SessionState) -> SessionState:
+            found = state.find_prompt(number)
+            if found is None:
+                return state
             prompts = tuple(replace(r, consumed=True) if r.number == number else r for r in found[0].prompts)
-            self.history.amend(self.state.with_structure(replace(found[0], prompts=prompts)))
+            return state.with_structure(replace(found[0], prompts=prompts))
+
+        self.history.rewrite(change)
 
     def _without_prompt(self, held: StructureState, number: int) -> SessionState:
         rest = replace(held, prompts=tuple(r for r in held.prompts if r.number != number))
@@ -124,7 +129,9 @@ class ContouringSession:
         if held.accepted or not (held.is_asked and (holds_something or held.edits)):
             raise PromptError("There is no contour to accept.", "Click or draw first.")
         prompts = tuple(replace(r, consumed=r.consumed or consume_prompts) for r in held.prompts)
-        self.history.push(self.state.with_structure(replace(held, accepted=True, final=final, prompts=prompts)))
+        self.history.push(
+            self.state.with_structure(replace(held, accepted=True, final=final, kept=None, prompts=prompts))
+        )
 
     def reopen(self, structure: str) -> None:
         """Let an accepted structure be changed again; what was accepted comes back if it is not accepted anew."""
@@ -132,20 +139,19 @@ class ContouringSession:
         if not held.accepted:
             raise PromptError("The structure is not accepted.", "Prompts change it as it is.")
         self._unlocked(structure)
-        self.history.push(self.state.with_structure(replace(held, accepted=False), active=structure))
+        self.history.push(self.state.with_structure(replace(held, accepted=False, kept=held), active=structure))
 
     def reject(self, structure: str) -> None:
         """Drop proposal, prompts and edits of a structure, back to what was accepted; undo brings all of it back."""
         held = self._unlocked(structure)
         if not held.is_asked:
             raise PromptError("There is no proposal to reject.", "Nothing was changed.")
-        self.history.push(self._dropped(replace(held, final=None) if held.accepted else held))
+        self.history.push(self._dropped(held))
 
     def _dropped(self, held: StructureState) -> SessionState:
-        if held.final is None or held.accepted:
-            return self.state.without_structure(held.name)
-        prompts = tuple(r for r in held.prompts if r.consumed)
-        return self.state.with_structure(replace(held, prompts=prompts, accepted=True))
+        if held.kept is not None:
+            return self.state.with_structure(held.kept)
+        return self.state.without_structure(held.name)
 
     def set_locked(self, structure: str, frozen: Belief | None, outline: Belief | None) -> None:
         """Protect a structure: it is not recomputed, and nothing overlaps its outline."""
@@ -195,13 +201,13 @@ class ContouringSession:
     def _unlocked(self, name: str) -> StructureState:
         structure = self._structure(name)
         if structure.locked:
-            raise PromptError("The structure is locked.", f"Unlock it first ('!unlock {name}').")
+            raise PromptError("The structure is locked.", "Unlock it first ('!unlock NAME').")
         return structure
 
     def _open(self, name: str) -> StructureState:
         structure = self._unlocked(name)
         if structure.accepted:
             raise PromptError(
-                "The structure is accepted.", f"Name another structure, or open it again ('!reopen {name}')."
+                "The structure is accepted.", "Name another structure, or open it again ('!reopen NAME')."
             )
         return structure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from osirix_agent.belief.belief import Belief
@@ -47,7 +47,9 @@ class StructureState:
     edits : mapping of slice to her ROIs there, each with its ordinal
         These slices are hers: frozen, and evidence for their neighbours.
     final : Belief or None
-        The belief that was accepted last; it comes back at exit and on reject.
+        The belief that was accepted last.
+    kept : StructureState or None
+        While it is open again: what was accepted, whole; it comes back on reject and at exit.
     frozen : Belief or None
         What was shown when it was locked: not recomputed while it is.
     outline : Belief or None
@@ -61,6 +63,7 @@ class StructureState:
     locked: bool = False
     accepted: bool = False
     final: Belief | None = None
+    kept: StructureState | None = None
     frozen: Belief | None = None
     outline: Belief | None = None
 
@@ -119,6 +122,10 @@ class History:
     def amend(self, state: SessionState) -> None:
         """Replace the current state: what is no step of its own (the active structure)."""
         self._states[self._at] = state
+
+    def rewrite(self, change: Callable[[SessionState], SessionState]) -> None:
+        """Change every state, past and undone ones too: for what is no step and cannot be taken back."""
+        self._states = [change(state) for state in self._states]
 
     def undo(self) -> bool:
         if self._at == 0:

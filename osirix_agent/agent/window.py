@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from osirix_agent.agent.scene import CONTOUR_ROLE, PROMPT_ROLE
-from osirix_agent.errors import ViewerError
+from osirix_agent.errors import EditedMeanwhileError, ViewerError
 from osirix_agent.viewer.paint import (
     CreateRoi,
     DeleteRoi,
@@ -106,8 +106,9 @@ class Window:
         ledger.finalise([(w.before.spec, w.name) for w in plan.writes if isinstance(w, RenameRoi)])
         try:
             receipt = self.viewer.apply(plan, ledger)
-        except ViewerError:
-            self._unsure = plan  # part of it may stand, or have been drawn anew under other uids
+        except ViewerError as error:
+            if not (isinstance(error, EditedMeanwhileError) and error.nothing_written):
+                self._unsure = plan  # part of it may stand, or have been drawn anew under other uids
             raise
         self.watcher.expect({w.before.uid: None for w in plan.writes if isinstance(w, DeleteRoi)})
         for key, state in receipt.held.items():

@@ -315,7 +315,11 @@ class OsirixViewer:
         if not plan.writes:
             return PaintReceipt()
         self.verify_series()
-        self._verify_untouched(plan)
+        try:
+            self._verify_untouched(plan)
+        except EditedMeanwhileError as error:
+            error.nothing_written = True
+            raise
         ledger.intend(plan.created)
         held: dict[RoiKey, RoiState | None] = {}
         done: list[Write] = []
@@ -329,19 +333,17 @@ class OsirixViewer:
         except ViewerClosedError:
             self._rpc.call("ViewerControllerIdx", self._ref)  # the viewer itself may be gone
             self._roll_back(done, held)
+            self._redraw()
             raise EditedMeanwhileError(
                 "An ROI that was to be changed has just been deleted.",
                 "The change was taken back; it is looked at again.",
             ) from None
         except ViewerError:
             self._roll_back(done, held)
-            raise
-        finally:
             self._redraw()
-        for key, state in held.items():
-            if state is not None:
-                self._known[state.uid] = state
-            del key
+            raise
+        self._redraw()
+        self._known.update({state.uid: state for state in held.values() if state is not None})
         return PaintReceipt(held, len(plan.writes))
 
     def _redraw(self) -> None:

@@ -320,3 +320,131 @@ def test_the_engine_runs_in_a_thread_and_stops_on_quit(hospital):
         opened.engine.finish()
         opened.close()
     assert {r.name for r in hospital.clinician.rois()} == {"GTV"}
+
+
+def test_a_rejected_or_abandoned_reopening_brings_everything_back(open_practice):
+    practice = open_practice(remove_prompts_on_accept=False)
+    click(practice)
+    practice.do("accept")
+    before = sorted(signature(r) for r in practice.clinician.rois())
+    practice.do("reopen GTV")
+    assert practice.drafts() == []  # nothing has changed yet: nothing is a draft
+    click(practice, (33.5, 24.5), name="+")
+    assert practice.drafts()
+    practice.do("reject")
+    left = [r for r in practice.clinician.rois() if r.name != "+"]
+    assert sorted(signature(r) for r in left) == before
+    practice.do("reopen GTV")
+    practice.do("undo")
+    practice.engine.finish()
+    assert sorted(signature(r) for r in practice.clinician.rois() if r.name != "+") == before
+
+
+def test_a_command_roi_that_is_gone_before_it_is_taken_away_blocks_nothing(hospital, open_practice):
+    practice = open_practice()
+    click(practice)
+    command = hospital.clinician.point((3, 3), name="!undo")
+
+    def vanish(rpc: str) -> None:
+        if rpc == "ROIName" and any(r is command for r in hospital.clinician.rois()):
+            hospital.clinician.delete(command)
+
+    real = practice.engine._windows[0].remove
+
+    def remove(state):
+        hospital.app.before_rpc = vanish
+        try:
+            real(state)
+        finally:
+            hospital.app.before_rpc = None
+
+    practice.engine._windows[0].remove = remove
+    practice.settle()
+    assert practice.names() == []
+
+
+def test_quit_counts_while_osirix_is_busy(hospital):
+    opened = open_session(hospital.settings, RecordedFeedback())
+    hospital.connection.deadline_s = 0.2
+    opened.connection.deadline_s = 0.2
+    thread = threading.Thread(target=opened.engine.run_until_stopped)
+    with hospital.clinician.modal_dialog():
+        thread.start()
+        time.sleep(0.3)
+        opened.engine.command(Command("quit"))
+        thread.join(3)
+        assert not thread.is_alive()
+    opened.connection.deadline_s = 5
+    opened.engine.finish()
+    opened.close()
+
+
+def test_an_accept_that_meets_a_busy_osirix_is_done_later(hospital, open_practice):
+    practice = open_practice()
+    click(practice)
+    calls = []
+
+    def slow(rpc: str) -> None:
+        if rpc == "ViewerControllerROIList":
+            calls.append(rpc)
+            if len(calls) == 2:  # the look of the accept itself
+                time.sleep(0.4)
+
+    hospital.connection.deadline_s = 0.25
+    hospital.app.before_rpc = slow
+    practice.engine.command(Command("accept"))
+    practice.engine.step()
+    hospital.app.before_rpc = None
+    hospital.connection.deadline_s = 5
+    time.sleep(0.3)
+    practice.settle()
+    assert set(practice.names()) == {"GTV"}
+
+
+def test_a_contour_deleted_between_look_and_write_is_her_act(hospital, open_practice):
+    practice = open_practice()
+    click(practice)
+    gone = [r for r in hospital.clinician.rois(6) if "~draft" in r.name]
+    real = practice.viewer._verify_untouched
+
+    def delete_first(plan):
+        for roi in gone:
+            if any(r is roi for r in hospital.clinician.rois()):
+                hospital.clinician.delete(roi)
+        real(plan)
+
+    practice.viewer._verify_untouched = delete_first
+    click(practice, (33.5, 24.5), name="+")
+    practice.viewer._verify_untouched = real
+    practice.settle()
+    assert 6 in practice.engine.session.state.structure("GTV").edits
+    assert [r for r in hospital.clinician.rois(6) if "~draft" in r.name] == []
+
+
+def test_no_notice_names_a_structure_outside_its_own_field(practice):
+    told = []
+    practice.feedback.notice = lambda text, structure=None: told.append(text)
+    click(practice, name="GTV_Smith")
+    practice.do("accept GTV_Smith")
+    click(practice, (12.5, 30.5), name="GTV_Smith")
+    practice.do("lock GTV_Smith")
+    practice.do("reject GTV_Smith")
+    assert told
+    assert not any("Smith" in text for text in told)
+
+
+def test_companions_never_share_a_number(hospital, open_practice, tmp_path):
+    from osirix_agent.viewer.client import OsirixViewer
+
+    practice = open_practice()
+    numbers = []
+    for n in range(3):
+        study = write_phantom(tmp_path / str(n), PhantomRecipe(shape_kji=(5, 30, 30), seed=n))
+        (window,) = hospital.app.open_folder(study.folder)
+        practice.engine.add_companion(
+            OsirixViewer(hospital.connection, hospital.app.uid(window), practice.settings), None
+        )
+        numbers.append(practice.engine._windows[-1].number)
+        hospital.app.close_viewer(window)
+        practice.settle()
+    assert numbers == [1, 2, 3]
