@@ -7,7 +7,7 @@ calibrated; `calibration_id` stays None until a calibration says otherwise.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +42,7 @@ class Belief:
     shape_kji: tuple[int, int, int]
     source: str
     calibration_id: str | None = None
+    _isolines: dict[tuple[int, int], tuple[FloatArray, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def region(self) -> tuple[slice, slice, slice]:
@@ -78,7 +79,11 @@ class Belief:
         row = k - self.corner_kji[0]
         if not 0 <= row < self.mean_logit.shape[0]:
             return ()
-        return isocontour(self.mean_logit[row], logit(level_percent), offset_ji=self.corner_kji[1:])
+        known = self._isolines.get((k, level_percent))
+        if known is None:  # worked out once: scrolling, undo and redo ask again and again
+            known = isocontour(self.mean_logit[row], logit(level_percent), offset_ji=self.corner_kji[1:])
+            self._isolines[k, level_percent] = known
+        return known
 
     def volume_mm3(self, geometry: Geometry) -> float:
         return float(np.count_nonzero(self.crop_mask)) * geometry.voxel_volume_mm3

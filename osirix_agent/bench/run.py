@@ -38,7 +38,7 @@ def measure(what: str, seed: int, sequences: int, only: list[str] | None, *, qui
     with Progress(transient=True, disable=quiet) as bar, tempfile.TemporaryDirectory() as folder:
         if what == "soak":
             task = bar.add_task("soak", total=sequences)
-            return soak.measure(Path(folder), seed, sequences, lambda: bar.advance(task))
+            return soak.measure(Path(folder), seed, sequences, lambda n: bar.advance(task, n))
         rows = [row for row in ROWS if not only or set(row[0]) & set(only)]
         task = bar.add_task("bench", total=len(rows))
         for ids, unit, reach, act in rows:

@@ -60,14 +60,16 @@ class OsirixConnection:
     ----------
     address : str
         host:port; nothing is sent before the first call.
+    channel : grpc.Channel or None
+        Another way to the server than a plaintext one to the address.
     """
 
-    def __init__(self, address: str, settings: Settings) -> None:
+    def __init__(self, address: str, settings: Settings, *, channel: Any | None = None) -> None:
         self.address = address
         self.deadline_s = settings.rpc_deadline_s
         self.ping_deadline_s = settings.ping_deadline_s
         self.rpc_count = 0
-        self._channel = grpc.insecure_channel(
+        self._channel = channel or grpc.insecure_channel(
             address,
             options=[
                 ("grpc.max_send_message_length", MAX_MESSAGE),
