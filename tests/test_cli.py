@@ -3,7 +3,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -74,16 +76,31 @@ def osirix(phantom):
     process.stdout.close()
 
 
-def read_until(process: subprocess.Popen, text: str, seconds: float = 20) -> str:
-    seen = ""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        line = process.stdout.readline()
-        seen += line
-        if text in line or not line:
-            break
-    assert text in seen, seen
-    return seen
+def read_until(process: subprocess.Popen, text: str, seconds: float = 40) -> str:
+    """Lines up to the one that holds the text; never waits longer than `seconds`."""
+    seen: list[str] = []
+    found = threading.Event()
+
+    def read() -> None:
+        for line in iter(process.stdout.readline, ""):
+            seen.append(line)
+            if text in line:
+                found.set()
+                return
+
+    threading.Thread(target=read, daemon=True).start()
+    assert found.wait(seconds), "".join(seen)
+    return "".join(seen)
+
+
+def await_painting(state) -> Path:
+    """The journal, once something has been painted."""
+    (journal,) = (state / "journal").iterdir()
+    end = time.monotonic() + 40
+    while '"painted"' not in journal.read_text():
+        assert time.monotonic() < end, journal.read_text()
+        time.sleep(0.1)
+    return journal
 
 
 @pytest.mark.slow
@@ -91,10 +108,7 @@ def test_run_against_a_virtual_osirix_in_another_process(osirix, tmp_path):
     state = tmp_path / "state"
     process = start([*RUN, "run", "--server", osirix, "--state-dir", str(state)], stdin=subprocess.PIPE)
     read_until(process, "Journal:")
-    (journal,) = (state / "journal").iterdir()
-    end = time.monotonic() + 20
-    while '"painted"' not in journal.read_text() and time.monotonic() < end:
-        time.sleep(0.1)
+    journal = await_painting(state)
     process.stdin.write("help\nnonsense\naccept GTVp\n")
     process.stdin.flush()
     read_until(process, "GTVp: accepted.")
@@ -112,10 +126,7 @@ def test_a_killed_run_is_cleared_by_the_next(osirix, tmp_path):
     command = [*RUN, "run", "--server", osirix, "--state-dir", str(state)]
     process = start(command, stdin=subprocess.PIPE)
     read_until(process, "Journal:")
-    (journal,) = (state / "journal").iterdir()
-    end = time.monotonic() + 20
-    while '"painted"' not in journal.read_text() and time.monotonic() < end:
-        time.sleep(0.1)
+    await_painting(state)
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
     process.stdout.close()

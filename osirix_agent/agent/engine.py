@@ -101,6 +101,7 @@ class Engine:
             lambda name: self._commands.outline(name, self._proposals.shown), clock,
         )  # fmt: skip
         self._painted: tuple[object, ...] = ()
+        self._look_closely = False
         self._active_at = clock()
         self._said: str | None = None
         self._find_companions: Callable[[], None] | None = None
@@ -200,7 +201,8 @@ class Engine:
                 self._found_at = self._clock()
                 self._find_companions()
             for window in list(self._windows):
-                self._poll(window)
+                self._poll(window, full=self._look_closely)
+            self._look_closely = False
             self._drain()
             self._proposals.update(self.session, self._fixed_slices)
             self._paint()
@@ -208,7 +210,7 @@ class Engine:
         except ViewerTimeoutError as error:  # a dialog is open in OsiriX: wait, say so once
             self._say_once(str(error))
         except EditedMeanwhileError:
-            self._painted = ()  # the next poll sees her edit; then what is left is painted
+            self._painted, self._look_closely = (), True  # the next poll sees her edit; then the rest is painted
         except ViewerRefusedError as error:
             self._painted = self._picture()  # rolled back; the same picture is not tried again
             self._say_once(str(error))

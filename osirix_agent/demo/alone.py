@@ -16,6 +16,7 @@ from osirix_agent.virtual_osirix.render import save_picture
 from osirix_agent.virtual_osirix.server import VirtualServer
 
 CLICK_EVERY_S = 2.0
+WATCHED_AFTER_POLLS = 3  # she clicks once an agent watches: what was there before would be no prompt
 
 
 def run_virtual_osirix(dicom: Path, port: int, clicks: list[str], pictures: Path | None) -> None:
@@ -41,17 +42,18 @@ def run_virtual_osirix(dicom: Path, port: int, clicks: list[str], pictures: Path
     with server:
         print(f"virtual OsiriX at {server.address}, {len(viewers)} viewer(s); Ctrl-C ends it", flush=True)
         clinician = Clinician(app, viewers[-1])
-        tick = 0
+        tick = second = 0
         while not stop.wait(1.0):
-            tick += 1
-            if planned and tick % CLICK_EVERY_S == 0:
+            second += 1
+            tick += app.rpc_counts["ViewerControllerROIList"] > WATCHED_AFTER_POLLS
+            if planned and tick > 0 and tick % CLICK_EVERY_S == 0:
                 k, row, column, name = planned.pop(0)
                 clinician.point((column + 0.5, row + 0.5), k=k, name=name)
                 print(f"clinician: point on slice {k + 1}", flush=True)
             if pictures is not None:
                 pictures.mkdir(parents=True, exist_ok=True)
                 with app.main_thread:
-                    save_picture(clinician.viewer, pictures / f"{tick:04d}.png")
+                    save_picture(clinician.viewer, pictures / f"{second:04d}.png")
 
 
 def _click(text: str) -> tuple[int, int, int, str | None]:
