@@ -129,7 +129,7 @@ def _contour(
         if final is not None:
             result.volume_cm3 = final.volume_mm3(opened.volume.geometry) / 1000
             write_mask(folder / f"{name}.nii.gz", final.mask(), opened.volume.geometry)
-        _write_contours(folder / "contours.json", clinician, opened, name)
+        _write_contours(folder / "contours.json", opened, name)
         result.notices = feedback.texts
         return result
     finally:
@@ -210,7 +210,7 @@ def settle(engine: Engine) -> None:
         engine.step()
 
 
-def _write_contours(path: Path, clinician: Clinician, opened: OpenSession, name: str) -> None:
+def _write_contours(path: Path, opened: OpenSession, name: str) -> None:
     """The ROIs as they stand in the viewer at the end, as closed polygons in LPS mm."""
     rows = []
     for state in opened.viewer.snapshot(full=True).rois.values():
@@ -219,7 +219,6 @@ def _write_contours(path: Path, clinician: Clinician, opened: OpenSession, name:
         for ring in opened.viewer.pixels.rings_of(state.spec):
             points = opened.viewer.pixels.ring_lps(state.spec.k, ring)
             rows.append({"slice": state.spec.k, "points_lps_mm": np.round(points, 3).tolist()})
-    del clinician
     rows.sort(key=lambda row: row["slice"])
     path.write_text(json.dumps({"structure": name, "contours": rows}))
 

@@ -276,7 +276,7 @@ def _connected(logit: Float32Array, box: Box, marks: Marks, fixed: dict[int, Boo
     if not keep.any():
         keep[1 + int(np.argmax(ndimage.sum_labels(logit >= 0, labels, range(1, count + 1))))] = True
     drop = ~keep[labels] & (labels > 0)
-    logit[drop] = np.minimum(logit[drop], -1.0) * 0 - 1.0
+    logit[drop] = -1.0
     return logit
 
 

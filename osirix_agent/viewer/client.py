@@ -417,14 +417,13 @@ class OsirixViewer:
     def _create(self, spec: RoiSpec) -> RoiState:
         if not 0 <= spec.k < len(self._pix_uids):  # OsiriX itself dies of this
             raise ValueError(f"slice {spec.k} is outside the series of {len(self._pix_uids)} slices")
-        before = None
         try:
             roi = self._rpc.call("ViewerControllerNewROI", new_roi_request(self._ref, spec)).roi
         except ViewerTimeoutError:
-            before = self._find_created(spec)  # it may have been made all the same: look before anything is repeated
-            if before is None:
+            made = self._find_created(spec)  # it may have been made all the same: look before anything is repeated
+            if made is None:
                 raise
-            return before
+            return made
         if spec.brush is not None:
             self._brush_hint[roi.osirixrpc_uid] = self._read_hint(roi)
         return RoiState(roi.osirixrpc_uid, spec)

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import numpy as np
 import numpy.typing as npt
-from osirixgrpc import osirix_pb2, utilities_pb2
+from osirixgrpc import utilities_pb2
 from osirixgrpc.osirix_pb2_grpc import OsiriXServiceStub
 
 from osirix_agent.errors import (
@@ -153,10 +153,6 @@ class OsirixConnection:
 
     def close(self) -> None:
         self._channel.close()
-
-
-def known_rpcs() -> list[str]:
-    return [m.name for m in osirix_pb2.DESCRIPTOR.services_by_name["OsiriXService"].methods]
 
 
 def _check(answer: Any, rpc: str) -> None:

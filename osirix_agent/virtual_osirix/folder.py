@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID
 
 from osirix_agent.errors import DicomError
 
@@ -152,7 +151,3 @@ def _decode_with_gdcm(image: ImageFile) -> npt.NDArray[Any]:
     slope = float(image.header.get("RescaleSlope", 1) or 1)
     intercept = float(image.header.get("RescaleIntercept", 0) or 0)
     return np.round((values.astype(np.float64) - intercept) / slope)
-
-
-def is_uid(text: str) -> bool:
-    return UID(text).is_valid
