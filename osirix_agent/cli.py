@@ -1,7 +1,8 @@
 """osirix-agent: the command line. Each command is one call into a room.
 
 Exit codes: 0 done; 1 a check or a measured reach failed, or an unexpected error; 2 wrong usage or setting; 3 OsiriX or
-its viewer; 4 images that cannot be used; 5 a prompt that cannot be used; 6 the journal; 130 interrupted.
+its viewer; 4 images that cannot be used; 5 a prompt that cannot be used; 6 the journal; 7 a model; 130
+interrupted.
 """
 
 from __future__ import annotations

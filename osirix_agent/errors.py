@@ -13,7 +13,8 @@
     |- UnsupportedSeriesError   a series the geometry of which would be a guess  exit 4
     |- DicomError               files that cannot be read as needed              exit 4
     |- PromptError              a prompt that cannot be acted on                 exit 5
-    `- JournalError             the journal cannot be written or read            exit 6
+    |- JournalError             the journal cannot be written or read            exit 6
+    `- ModelError               a model folder cannot be used                    exit 7
 
 `str(error)` is one or two sentences without patient data; `error.cure` is the part that says what to do.
 """
@@ -92,3 +93,7 @@ class PromptError(OsirixAgentError):
 
 class JournalError(OsirixAgentError):
     exit_code = 6
+
+
+class ModelError(OsirixAgentError):
+    exit_code = 7

@@ -15,10 +15,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from osirix_agent import __version__
-from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
+from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.contour import fill
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.segmenter.certain import Box, excluded_crop, fixed_masks, hold, trimmed
 from osirix_agent.segmenter.grid import ball, block_mean, stamp, strides, upsample
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
 from osirix_agent.segmenter.seeds import Marks, read_marks
@@ -29,7 +30,6 @@ BOX_DEPTH = 1.5  # half extent across slices over that in the slice, as first gu
 
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
-Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 Reach = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 CLICK_SHARE = np.array([1.0, 1.0, 1.0])
@@ -51,10 +51,7 @@ class ClassicalSegmenter:
     def propose(self, request: SegmentationRequest) -> Belief:
         volume, recipe = request.volume, self.recipe
         marks = read_marks(volume, request.prompts)
-        fixed = {
-            f.k: fill([volume.geometry.to_kji(ring)[:, 1:] for ring in f.rings_lps], volume.geometry.shape_kji[1:])
-            for f in request.fixed
-        }
+        fixed = fixed_masks(request)
         reaches = _reaches(marks, fixed)
         if not reaches:
             raise PromptError(
@@ -68,7 +65,7 @@ class ClassicalSegmenter:
             if not touching.any():
                 break
             margin = margin * np.where(touching, recipe.grow, 1.0)
-        return _trimmed(logit, box, volume.geometry.shape_kji, self.name)
+        return trimmed(logit, box, volume.geometry.shape_kji, self.name)
 
 
 def _reaches(marks: Marks, fixed: dict[int, BoolArray]) -> list[Reach]:
@@ -138,7 +135,7 @@ def _solve(
     edge = 1.0 / (1.0 + np.exp(recipe.max_logit))
     p = np.clip(probability, edge, 1 - edge)
     logit = upsample(np.log(p / (1 - p)).astype(np.float32), stride, image.shape)
-    _force(logit, box, spacing, marks, fixed, excluded, recipe)
+    hold(logit, box, spacing, marks, fixed, excluded, recipe.click_radius_mm, recipe.max_logit)
     return _connected(logit, box, marks, fixed)
 
 
@@ -170,7 +167,7 @@ def _rasterise(
             near = stamp(shape, at, ball(recipe.overrule_mm, spacing * stride))
             hint[near] = np.maximum(hint[near], 1.0)
     for belief in excluded:
-        cut = _excluded_crop(belief, box)
+        cut = excluded_crop(belief, box)
         seeds[block_mean(cut.astype(np.float32), stride) >= 0.5] = -1
     for k, mask in fixed.items():
         row = (k - box[0][0]) // stride[0]
@@ -214,47 +211,6 @@ def _mark_region(
     seeds[row][(far[row] <= BOX_CORE**2) & (seeds[row] == 0)] = 1
 
 
-def _excluded_crop(belief: Belief, box: Box) -> BoolArray:
-    full = np.zeros([b - a for a, b in box], np.bool_)
-    low = np.array([b[0] for b in box])
-    at = np.array(belief.corner_kji) - low
-    source, target = [], []
-    for axis in range(3):
-        start, stop = (
-            max(0, int(at[axis])),
-            min(full.shape[axis], int(at[axis]) + belief.mean_logit.shape[axis]),
-        )
-        if stop <= start:
-            return full
-        target.append(slice(start, stop))
-        source.append(slice(start - int(at[axis]), stop - int(at[axis])))
-    full[tuple(target)] = belief.crop_mask[tuple(source)]
-    return full
-
-
-def _force(
-    logit: Float32Array, box: Box, spacing: npt.NDArray[np.float64], marks: Marks, fixed: dict[int, BoolArray],
-    excluded: tuple[Belief, ...], recipe: ClassicalRecipe,
-) -> None:  # fmt: skip
-    """At the volume's own voxels: marks hold (the newest wins), then her slices, then what is locked."""
-    corner = np.array([b[0] for b in box])
-    certain = np.float32(recipe.max_logit)
-    offsets = ball(recipe.click_radius_mm, spacing)
-    for region in marks.regions:
-        row = region.k - box[0][0]
-        if region.sign < 0 and 0 <= row < logit.shape[0]:
-            logit[row][fill([ring - corner[1:] for ring in region.rings_ji], logit.shape[1:])] = -certain
-    for stroke in marks.strokes:
-        held = stamp(logit.shape, np.round(stroke.points_kji).astype(int) - corner, offsets)
-        logit[held] = np.maximum(logit[held], 2.0) if stroke.sign > 0 else np.minimum(logit[held], -2.0)
-    for k, mask in fixed.items():
-        row = k - box[0][0]
-        if 0 <= row < logit.shape[0]:
-            logit[row] = np.where(mask[box[1][0] : box[1][1], box[2][0] : box[2][1]], certain, -certain)
-    for belief in excluded:
-        logit[_excluded_crop(belief, box)] = OUTSIDE_LOGIT
-
-
 def _connected(logit: Float32Array, box: Box, marks: Marks, fixed: dict[int, BoolArray]) -> Float32Array:
     """Only bodies that hold a mark of hers stay: a click does not light up the far side of the image."""
     labels, count = ndimage.label(logit >= 0)
@@ -278,15 +234,3 @@ def _connected(logit: Float32Array, box: Box, marks: Marks, fixed: dict[int, Boo
     drop = ~keep[labels] & (labels > 0)
     logit[drop] = -1.0
     return logit
-
-
-def _trimmed(logit: Float32Array, box: Box, shape: tuple[int, int, int], source: str) -> Belief:
-    """The crop cut down to where the probability is above 0.5 %, with one voxel of border."""
-    held = np.argwhere(logit > -5.3)
-    if len(held) == 0:
-        held = np.zeros((1, 3), int)
-    low = np.maximum(held.min(0) - 1, 0)
-    high = np.minimum(held.max(0) + 2, logit.shape)
-    cut = np.ascontiguousarray(logit[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
-    k, j, i = (int(b[0] + a) for b, a in zip(box, low, strict=True))
-    return Belief(cut, (k, j, i), shape, source)

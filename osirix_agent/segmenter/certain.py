@@ -1,0 +1,78 @@
+"""What is certain at the volume's own voxels, whatever a segmenter thinks: marks, her slices, locked structures."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
+from osirix_agent.imaging.contour import fill
+from osirix_agent.segmenter.grid import ball, stamp
+from osirix_agent.segmenter.protocol import SegmentationRequest
+from osirix_agent.segmenter.seeds import Marks
+
+Float32Array = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
+def fixed_masks(request: SegmentationRequest) -> dict[int, BoolArray]:
+    """Slice to (j, i) bool: what the clinician drew there."""
+    geometry = request.volume.geometry
+    return {
+        f.k: fill([geometry.to_kji(ring)[:, 1:] for ring in f.rings_lps], geometry.shape_kji[1:]) for f in request.fixed
+    }
+
+
+def excluded_crop(belief: Belief, box: Box) -> BoolArray:
+    """(k, j, i) bool: the part of a locked structure's mask that lies in the box."""
+    full = np.zeros([b - a for a, b in box], np.bool_)
+    low = np.array([b[0] for b in box])
+    at = np.array(belief.corner_kji) - low
+    source, target = [], []
+    for axis in range(3):
+        start, stop = (
+            max(0, int(at[axis])),
+            min(full.shape[axis], int(at[axis]) + belief.mean_logit.shape[axis]),
+        )
+        if stop <= start:
+            return full
+        target.append(slice(start, stop))
+        source.append(slice(start - int(at[axis]), stop - int(at[axis])))
+    full[tuple(target)] = belief.crop_mask[tuple(source)]
+    return full
+
+
+def hold(
+    logit: Float32Array, box: Box, spacing: npt.NDArray[np.float64], marks: Marks, fixed: dict[int, BoolArray],
+    excluded: tuple[Belief, ...], click_radius_mm: float, max_logit: float,
+) -> None:  # fmt: skip
+    """At the volume's own voxels: marks hold (the newest wins), then her slices, then what is locked."""
+    corner = np.array([b[0] for b in box])
+    certain = np.float32(max_logit)
+    offsets = ball(click_radius_mm, spacing)
+    for region in marks.regions:
+        row = region.k - box[0][0]
+        if region.sign < 0 and 0 <= row < logit.shape[0]:
+            logit[row][fill([ring - corner[1:] for ring in region.rings_ji], logit.shape[1:])] = -certain
+    for stroke in marks.strokes:
+        held = stamp(logit.shape, np.round(stroke.points_kji).astype(int) - corner, offsets)
+        logit[held] = np.maximum(logit[held], 2.0) if stroke.sign > 0 else np.minimum(logit[held], -2.0)
+    for k, mask in fixed.items():
+        row = k - box[0][0]
+        if 0 <= row < logit.shape[0]:
+            logit[row] = np.where(mask[box[1][0] : box[1][1], box[2][0] : box[2][1]], certain, -certain)
+    for belief in excluded:
+        logit[excluded_crop(belief, box)] = OUTSIDE_LOGIT
+
+
+def trimmed(logit: Float32Array, box: Box, shape: tuple[int, int, int], source: str) -> Belief:
+    """The crop cut down to where the probability is above 0.5 %, with one voxel of border."""
+    held = np.argwhere(logit > -5.3)
+    if len(held) == 0:
+        held = np.zeros((1, 3), int)
+    low = np.maximum(held.min(0) - 1, 0)
+    high = np.minimum(held.max(0) + 2, logit.shape)
+    cut = np.ascontiguousarray(logit[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
+    k, j, i = (int(b[0] + a) for b, a in zip(box, low, strict=True))
+    return Belief(cut, (k, j, i), shape, source)

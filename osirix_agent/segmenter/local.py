@@ -1,0 +1,313 @@
+"""The shipped vision-language model in this process: words and clicks, two levels, one answer.
+
+The whole field of view is encoded once on a coarse grid; prompts and words place the structure there. A fine grid
+about it is encoded once as well, and the prompts answered again with the coarse answer as the previous mask. Grids
+are chosen from the request alone, so equal requests have equal answers whatever came before.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
+from osirix_agent.errors import ModelError, PromptError, UnsupportedSeriesError
+from osirix_agent.imaging.contour import fill
+from osirix_agent.imaging.volume import Volume
+from osirix_agent.network.checkpoint import AdapterDescription, Model, load_adapter, load_model
+from osirix_agent.network.lora import merged
+from osirix_agent.network.model import Encoded, PromptableNetwork
+from osirix_agent.network.preprocess import (
+    AIR,
+    Grid,
+    normalise,
+    resample,
+    sample_image,
+    value_spread,
+)
+from osirix_agent.network.text import Phrase
+from osirix_agent.prompting.prompt import MaskPrompt, Polarity, Prompt, TextPrompt
+from osirix_agent.segmenter.certain import Box, fixed_masks, hold, trimmed
+from osirix_agent.segmenter.levels import box_of, coarse_grid, cut, cut_grid, fine_grid, window
+from osirix_agent.segmenter.marking import channels
+from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
+from osirix_agent.segmenter.seeds import Marks, Region, read_marks
+
+FloatArray = npt.NDArray[np.float64]
+
+STEPS = 8  # latest prompts answered one after the other; older ones are given at once
+CLICK_RADIUS_MM = 1.5
+CERTAIN_LOGIT = 6.0
+LARGEST_VOXELS = 600_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """Logits (k, j, i) on a grid."""
+
+    logits: Tensor
+    grid: Grid
+
+
+@dataclass(frozen=True, eq=False)
+class _Sight:
+    """A volume as one network sees it.
+
+    Attributes
+    ----------
+    to_lps : (4, 4) volume index (k, j, i, 1) to LPS mm
+    """
+
+    volume: Volume
+    array: Tensor
+    to_lps: FloatArray
+    spread: tuple[float, float]
+    fill: float
+    coarse: Grid
+
+
+class VisionLanguageSegmenter:
+    """A base with its adapters.
+
+    Parameters
+    ----------
+    folder : model folder of the base
+    adapters : model folders; each serves structures whose names begin as its description says
+    device : "cpu", "cuda", "mps"
+    """
+
+    capabilities = Capabilities(text=True)
+
+    def __init__(self, folder: Path, adapters: tuple[Path, ...] = (), device: str = "cpu") -> None:
+        self._model: Model = load_model(folder, device)
+        self._device = device
+        self._adapters: list[tuple[AdapterDescription, PromptableNetwork]] = []
+        for path in adapters:
+            described, tensors = load_adapter(path, self._model.digest)
+            try:
+                network = merged(self._model.network, tensors, described.rank, described.alpha)
+            except (KeyError, RuntimeError):
+                raise ModelError(
+                    f"The adapter '{described.name}' does not fit the base's layers.",
+                    "Train the adapter again on this base.",
+                ) from None
+            self._adapters.append((described, network.to(memory_format=torch.channels_last_3d)))
+        self._sights: OrderedDict[str, _Sight] = OrderedDict()
+        self._encoded: OrderedDict[tuple[object, ...], Encoded] = OrderedDict()
+        self._answers: OrderedDict[tuple[object, ...], _Answer] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        described = self._model.description
+        held = "".join(f" + {a.name} {a.version}" for a, _ in self._adapters)
+        return f"{described.name} {described.version} ({self._model.digest[:12]}){held}"
+
+    def look(self, volume: Volume) -> None:
+        """Encode a volume's field of view ahead of the first prompt."""
+        for network in [self._model.network, *(n for _, n in self._adapters)]:
+            sight = self._sight(volume)
+            self._encode(sight, sight.coarse, network)
+
+    @torch.inference_mode()
+    def propose(self, request: SegmentationRequest) -> Belief:
+        volume = request.volume
+        network, taught = self._network_for(request.structure)
+        drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
+        marks = read_marks(volume, drawn)
+        phrase = self._phrase(request, taught)
+        fixed = fixed_masks(request)
+        if phrase is None and not _placed(marks, fixed):
+            raise PromptError(
+                "Nothing says yet where the structure is.",
+                "Add a point, box or outline inside it, or name a structure that the model has learnt.",
+            )
+        sight = self._sight(volume)
+        answer = self._chain(sight, network, phrase, drawn, fixed)
+        for unwanted in (p for p in request.prompts if isinstance(p, TextPrompt) and p.polarity is Polarity.EXCLUDE):
+            answer = self._without(sight, network, answer, Phrase.read(unwanted.phrase))
+        box = box_of(answer.grid, volume, marks, fixed)
+        logit = _on_volume(answer, sight, box)
+        spacing = np.array(volume.geometry.spacing_kji_mm)
+        hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
+        return trimmed(logit, box, volume.geometry.shape_kji, self.name)
+
+    def _network_for(self, structure: str) -> tuple[PromptableNetwork, tuple[str, ...]]:
+        """The network that serves a structure, and the structures it can find from words."""
+        for described, network in self._adapters:
+            if described.serves and structure.upper().startswith(tuple(s.upper() for s in described.serves)):
+                return network, described.structures
+        return self._model.network, self._model.description.structures
+
+    def _phrase(self, request: SegmentationRequest, taught: tuple[str, ...]) -> Phrase | None:
+        """What is asked for in words: the newest text that includes, else the structure's name where it was taught."""
+        said = [p.phrase for p in request.prompts if isinstance(p, TextPrompt) and p.polarity is Polarity.INCLUDE]
+        if said:
+            return Phrase.read(said[-1])
+        return Phrase.read(request.structure) if request.structure in taught else None
+
+    def _sight(self, volume: Volume) -> _Sight:
+        known = self._sights.get(volume.digest)
+        if known is not None:
+            self._sights.move_to_end(volume.digest)
+            return known
+        if volume.array.size > LARGEST_VOXELS:
+            raise UnsupportedSeriesError(
+                f"The series has {volume.array.size / 1e6:.0f} million voxels; the model takes up to "
+                f"{LARGEST_VOXELS / 1e6:.0f} million.",
+                "Crop or resample the series in OsiriX and open that.",
+            )
+        geometry = volume.geometry
+        to_lps = np.eye(4)
+        to_lps[:3, :3], to_lps[:3, 3] = geometry.matrix, geometry.origin_lps
+        values = np.nan_to_num(volume.array, nan=AIR if volume.modality == "CT" else 0.0, posinf=3e4, neginf=-3e4)
+        filling = AIR if volume.modality == "CT" else float(values.min())
+        array = torch.from_numpy(np.ascontiguousarray(values))
+        sight = _Sight(volume, array, to_lps, value_spread(values), filling, coarse_grid(volume))
+        self._sights[volume.digest] = sight
+        if len(self._sights) > 2:
+            self._sights.popitem(last=False)
+        return sight
+
+    @torch.inference_mode()
+    def _encode(self, sight: _Sight, grid: Grid, network: PromptableNetwork) -> Encoded:
+        key = (sight.volume.digest, grid, id(network))
+        known = self._encoded.get(key)
+        if known is None:
+            sampled = sample_image(sight.array, sight.to_lps, grid, sight.fill)
+            image = normalise(sampled, sight.volume.modality, sight.spread)[None].to(
+                self._device, memory_format=torch.channels_last_3d
+            )
+            with self._precision():
+                known = network.encode(image, sight.volume.modality, grid.spacing_mm)
+            self._encoded[key] = known
+            if len(self._encoded) > 8:
+                self._encoded.popitem(last=False)
+        self._encoded.move_to_end(key)
+        return known
+
+    def _precision(self) -> torch.autocast:
+        half = torch.float16 if self._device == "mps" else torch.bfloat16
+        return torch.autocast(self._device, dtype=half, enabled=self._device != "cpu" or _cpu_has_bf16())
+
+    def _chain(
+        self, sight: _Sight, network: PromptableNetwork, phrase: Phrase | None, prompts: tuple[Prompt, ...],
+        fixed: dict[int, npt.NDArray[np.bool_]],
+    ) -> _Answer:  # fmt: skip
+        """The answer to all prompts, each of the latest given with the answer to those before it."""
+        hers = tuple((k, m.tobytes()) for k, m in sorted(fixed.items()))
+        previous: _Answer | None = None
+        counts = range(max(len(prompts) - STEPS, 0), len(prompts) + 1) if prompts else range(1)
+        if phrase is None:  # without words, the first answer needs something that says where
+            counts = range(next(
+                (n for n in counts if _placed(read_marks(sight.volume, prompts[:n]), {})), counts[-1]
+            ), counts[-1] + 1)  # fmt: skip
+        for count in counts:
+            last = count == counts[-1]
+            key = (sight.volume.digest, id(network), phrase, prompts[:count], hers if last else ())
+            known = self._answers.get(key)
+            if known is None:
+                known = self._answer(sight, network, phrase, prompts[:count], fixed if last else {}, previous)
+                self._answers[key] = known
+                if len(self._answers) > 64:
+                    self._answers.popitem(last=False)
+            previous = known
+        assert previous is not None
+        return previous
+
+    def _answer(
+        self, sight: _Sight, network: PromptableNetwork, phrase: Phrase | None, prompts: tuple[Prompt, ...],
+        fixed: dict[int, npt.NDArray[np.bool_]], previous: _Answer | None,
+    ) -> _Answer:  # fmt: skip
+        """Coarse, then fine."""
+        with self._precision():
+            query = network.queries([phrase]) if phrase is not None else None
+        marked = [read_marks(sight.volume, (p,)) for p in prompts if not isinstance(p, MaskPrompt)]
+        if fixed:
+            marked.append(Marks((), tuple(_hers(k, mask) for k, mask in fixed.items() if mask.any())))
+        started = [p for p in prompts if isinstance(p, MaskPrompt)]
+        if started and previous is None:
+            previous = self._start(sight, read_marks(sight.volume, started[-1:]))
+        encoded = self._encode(sight, sight.coarse, network)
+        coarse = self._decide(sight, network, encoded, sight.coarse, query, marked, previous, windowed=True)
+        grid = fine_grid(coarse.logits, coarse.grid, marked, sight.volume)
+        if grid is None:
+            return coarse
+        encoded = self._encode(sight, grid, network)
+        return self._decide(sight, network, encoded, grid, query, marked, coarse)
+
+    def _decide(
+        self, sight: _Sight, network: PromptableNetwork, encoded: Encoded, grid: Grid, query: Tensor | None,
+        marked: list[Marks], previous: _Answer | None, windowed: bool = False,
+    ) -> _Answer:  # fmt: skip
+        """One level's answer."""
+        with self._precision():
+            words = network.words(encoded, query)[0].sigmoid() if query is not None else None
+            if not marked and previous is None and words is not None:
+                return _Answer(words[0].clamp(1e-5, 1 - 1e-5).logit().cpu(), grid)
+            before = _moved(previous, grid) if previous is not None else None
+            part = None
+            if windowed:
+                part = window(grid, sight.volume, marked, before, words)
+                encoded, grid = cut(encoded, part), cut_grid(grid, part)
+                before = before[part] if before is not None else None
+                words = words[(slice(None), *part)] if words is not None else None
+            made = channels(grid, sight.volume, marked, before, words).to(self._device)
+            made = made.contiguous(memory_format=torch.channels_last_3d)
+            named = torch.tensor([query is not None])
+            return _Answer(network.decode(encoded, made, query, named)[0].cpu(), grid)
+
+    def _start(self, sight: _Sight, marks: Marks) -> _Answer:
+        """An existing contour as a previous answer, on the coarse grid."""
+        full = np.zeros(sight.volume.geometry.shape_kji, np.float32)
+        for region in marks.regions:
+            full[region.k][fill(region.rings_ji, full.shape[1:])] = 1
+        soft = sample_image(torch.from_numpy(full), sight.to_lps, sight.coarse, 0.0)
+        return _Answer((soft.clamp(0.01, 0.99)).logit(), sight.coarse)
+
+    def _without(self, sight: _Sight, network: PromptableNetwork, answer: _Answer, phrase: Phrase) -> _Answer:
+        """The answer less what other words name."""
+        encoded = self._encode(sight, answer.grid, network)
+        with self._precision():
+            unwanted = network.words(encoded, network.queries([phrase]))[0][0].cpu()
+        return replace(answer, logits=torch.minimum(answer.logits, -unwanted.clamp(-10, 10)))
+
+
+@lru_cache(maxsize=1)
+def _cpu_has_bf16() -> bool:
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _placed(marks: Marks, fixed: dict[int, npt.NDArray[np.bool_]]) -> bool:
+    return len(marks.positive_points_kji) > 0 or any(mask.any() for mask in fixed.values())
+
+
+def _hers(k: int, mask: npt.NDArray[np.bool_]) -> Region:
+    """A slice she drew, as a region; rows of voxels serve as rings."""
+    from osirix_agent.imaging.contour import isocontour
+
+    return Region(1, k, isocontour(np.where(mask, 1.0, -1.0).astype(np.float32), 0.0), loose=False)
+
+
+def _moved(answer: _Answer, grid: Grid) -> Tensor:
+    """(k, j, i) probability of an answer on another grid."""
+    if answer.grid == grid:
+        return answer.logits.sigmoid()
+    step = np.linalg.inv(answer.grid.matrix) @ grid.matrix
+    return resample(answer.logits[None], step, grid.shape_kji, OUTSIDE_LOGIT)[0].sigmoid()
+
+
+def _on_volume(answer: _Answer, sight: _Sight, box: Box) -> npt.NDArray[np.float32]:
+    """(k, j, i) float32 logits at the volume's voxels in a box."""
+    corner = np.eye(4)
+    corner[:3, 3] = [b[0] for b in box]
+    step = np.linalg.inv(answer.grid.matrix) @ sight.to_lps @ corner
+    shape = tuple(b - a for a, b in box)
+    values = resample(answer.logits[None].clamp(-10, 10), step, (shape[0], shape[1], shape[2]), OUTSIDE_LOGIT)
+    return np.ascontiguousarray(values[0].numpy(), np.float32)
