@@ -13,7 +13,9 @@
     |- UnsupportedSeriesError   a series the geometry of which would be a guess  exit 4
     |- DicomError               files that cannot be read as needed              exit 4
     |- PromptError              a prompt that cannot be acted on                 exit 5
-    `- JournalError             the journal cannot be written or read            exit 6
+    |- JournalError             the journal cannot be written or read            exit 6
+    |- PluginError              the buttons in OsiriX cannot be put there or taken away  exit 7
+    `- ControlError             the socket through which they speak              exit 7
 
 `str(error)` is one or two sentences without patient data; `error.cure` is the part that says what to do.
 """
@@ -92,3 +94,11 @@ class PromptError(OsirixAgentError):
 
 class JournalError(OsirixAgentError):
     exit_code = 6
+
+
+class PluginError(OsirixAgentError):
+    exit_code = 7
+
+
+class ControlError(OsirixAgentError):
+    exit_code = 7
