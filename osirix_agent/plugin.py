@@ -32,7 +32,7 @@ def bundle_folder() -> Path:
 
 @cache
 def installer() -> ModuleType:
-    """`plugin_bundle/installer`: it must also run by itself, under a Mac's own Python, so it is no part of this package.
+    """`plugin_bundle/installer`: no part of this package, as it also runs by itself, under a Mac's own Python.
 
     Raises
     ------
