@@ -37,7 +37,7 @@ def examine(settings: Settings) -> list[Finding]:
     return [
         Finding("versions", True, ", ".join(f"{name} {number}" for name, number in versions().items())),
         _plugin_config(),
-        *(Finding(*look) for look in plugin.findings()),
+        *(Finding(*line) for line in plugin.findings()),
         *_server(settings),
         _state_folder(settings),
         _disk(settings),

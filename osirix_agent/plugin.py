@@ -14,8 +14,8 @@ from osirix_agent.agent.control import check_folder, control_folder, listening
 from osirix_agent.errors import ControlError, PluginError
 
 
-class Look(NamedTuple):
-    """What was found of one thing: a line of `doctor`."""
+class Line(NamedTuple):
+    """One line of `doctor`."""
 
     what: str
     good: bool
@@ -85,22 +85,22 @@ def remove(**place: Any) -> None:
         raise PluginError(error.what, error.cure) from None
 
 
-def status(**place: Any) -> Look:
+def status(**place: Any) -> Line:
     """Are the buttons in OsiriX, and of this version?"""
     if not place and not (Path.home() / "Library" / "Application Support").is_dir():
-        return Look("buttons", True, "not a Mac: there is no OsiriX to hold them")
+        return Line("buttons", True, "not a Mac: there is no OsiriX to hold them")
     try:
         bundle = installer()
     except PluginError as error:
-        return Look("buttons", False, error.what, error.cure)
+        return Line("buttons", False, error.what, error.cure)
     try:
         state, detail, cure = bundle.Installation(**place).status(__version__)
     except bundle.InstallError as error:
-        return Look("buttons", False, error.what, error.cure)
-    return Look("buttons", state == "installed", f"{state}: {detail}" if state != "installed" else detail, cure)
+        return Line("buttons", False, error.what, error.cure)
+    return Line("buttons", state == "installed", f"{state}: {detail}" if state != "installed" else detail, cure)
 
 
-def socket_look(folder: Path | None = None) -> Look:
+def socket_line(folder: Path | None = None) -> Line:
     """Does an agent listen to the buttons?"""
     folder = folder or control_folder()
     try:
@@ -111,18 +111,18 @@ def socket_look(folder: Path | None = None) -> Look:
     except (ControlError, OSError) as error:
         what = error.what if isinstance(error, ControlError) else f"The control socket cannot be read ({error})."
         cure = error.cure if isinstance(error, ControlError) else f"Check the folder {folder}."
-        return Look("control socket", False, what, cure)
+        return Line("control socket", False, what, cure)
     alive = sum(found)
     if alive:
-        return Look("control socket", True, f"{alive} agent(s) listen to the buttons")
+        return Line("control socket", True, f"{alive} agent(s) listen to the buttons")
     if found:
-        return Look("control socket", True, "left by an agent that was killed; the next one replaces it")
-    return Look("control socket", True, "no agent is running")
+        return Line("control socket", True, "left by an agent that was killed; the next one replaces it")
+    return Line("control socket", True, "no agent is running")
 
 
-def findings() -> list[Look]:
+def findings() -> list[Line]:
     """The lines of `doctor`: a Mac without buttons is no fault, as drawing and typing work without."""
     buttons = status()
     if buttons.detail.startswith("missing: "):
         buttons = buttons._replace(good=True, detail=f"{buttons.detail[9:]}; 'osirix-agent plugin install' adds them")
-    return [buttons, socket_look()]
+    return [buttons, socket_line()]

@@ -43,7 +43,7 @@ def test_what_stands_in_the_way_is_exit_7_with_a_cure(tmp_path, capsys):
     assert main(["plugin", "install", "--root", str(tmp_path / "nothing")]) == 7
 
 
-def lines() -> dict[str, plugin.Look]:
+def lines() -> dict[str, plugin.Line]:
     return {look.what: look for look in plugin.findings()}
 
 

@@ -202,18 +202,25 @@ class ControlSocket:
 def _only_one(folder: Path) -> Iterator[None]:
     """One agent at a time makes or clears sockets: a socket not yet listening must not look stale to another."""
     while True:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # it may be the state folder
+        folder.mkdir(exist_ok=True, mode=0o700)
         check_folder(folder)
         handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle), os.lstat(folder)):  # else the last one to leave removed it
-                    os.fchmod(handle, 0o700)
-                    yield
-                    return
+            if _is_same(handle, folder):  # else the last one to leave has just removed it
+                os.fchmod(handle, 0o700)
+                yield
+                return
         finally:
             os.close(handle)
+
+
+def _is_same(handle: int, folder: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.lstat(folder))
+    except FileNotFoundError:
+        return False
 
 
 def _clear_stale(folder: Path) -> None:

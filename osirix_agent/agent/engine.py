@@ -163,7 +163,7 @@ class Engine:
 
     def ask(self, request: Request) -> None:
         """Queue a command whose answer somebody may wait for; safe from any thread."""
-        if request.command.verb == "quit":  # OsiriX may be busy for long: leaving does not wait for a poll
+        if request.command.verb == "quit" and not request.from_button:  # leaving does not wait for a busy OsiriX
             self._commands.stopped = True
         self._inbox.put(request)
 

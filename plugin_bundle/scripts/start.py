@@ -23,7 +23,8 @@ def start():
             os.chmod(log.name, 0o600)
             agent = subprocess.Popen(
                 [interpreter, "-m", "osirix_agent.cli", "run"],
-                cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
+                cwd="/", env={**os.environ, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
             )  # fmt: skip
     except (OSError, ValueError, KeyError):
         print("The agent cannot be started. Close OsiriX, then run 'osirix-agent plugin install' in a terminal.")

@@ -16,7 +16,7 @@ from osirix_agent.agent import control
 from osirix_agent.agent.control import ControlSocket, control_folder
 from osirix_agent.agent.request import Request
 from osirix_agent.errors import ControlError
-from osirix_agent.plugin import socket_look
+from osirix_agent.plugin import socket_line
 from osirix_agent.prompting.grammar import Command
 from osirix_agent.record.journal import read_journal
 from tests.agent.test_session_in_viewer import click
@@ -48,11 +48,11 @@ def test_only_the_user_can_reach_it_and_nothing_is_left_behind(folder):
         assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
         assert one.path != two.path  # two agents, each its own
         assert all(say(each.path, "start")["ok"] for each in (one, two))
-        assert socket_look(folder).detail == "2 agent(s) listen to the buttons"
+        assert socket_line(folder).detail == "2 agent(s) listen to the buttons"
         one.close()
         assert say(two.path, "start")["ok"]
     assert not folder.exists()
-    assert socket_look(folder).detail == "no agent is running"
+    assert socket_line(folder).detail == "no agent is running"
 
 
 def test_a_command_reaches_the_session_and_its_answer_comes_back(folder):
@@ -117,7 +117,7 @@ def test_a_stale_socket_is_replaced(folder):
     folder.mkdir()
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(folder / "00000000.sock"))
-    assert "killed" in socket_look(folder).detail
+    assert "killed" in socket_line(folder).detail
     with ControlSocket(folder) as here:
         assert list(folder.iterdir()) == [here.path]
 
@@ -128,7 +128,7 @@ def test_what_is_no_socket_is_left_alone(folder):
     with pytest.raises(ControlError, match=r"not a socket.*Remove it"):
         ControlSocket(folder)
     assert (folder / "notes.sock").read_text() == "hers"
-    assert not socket_look(folder).good
+    assert not socket_line(folder).good
     shutil.rmtree(folder)
     folder.write_text("")
     with pytest.raises(ControlError, match="cannot be made"):
@@ -151,8 +151,8 @@ def test_another_users_socket_is_left_alone(folder, monkeypatch, which):
         monkeypatch.setattr(os, "lstat", lstat)
         with pytest.raises(ControlError):
             ControlSocket(folder)
-        assert not socket_look(folder).good
-        assert socket_look(folder).cure
+        assert not socket_line(folder).good
+        assert socket_line(folder).cure
     assert path.exists()
 
 

@@ -6,6 +6,7 @@ Arguments: plugin_bundle, a folder to work in. Prints one line for each way in w
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), sys.argv[1]]
@@ -24,18 +25,18 @@ def killed_at(n: int, act) -> bool:
     child = os.fork()
     if child == 0:
         done = 0
+
+        def counted(name, real, *arguments, **more):
+            nonlocal done
+            done += 1
+            if done == n:
+                if name == "write":
+                    real(arguments[0], bytes(arguments[1])[: len(arguments[1]) // 2])
+                os._exit(9)
+            return real(*arguments, **more)
+
         for name in OPERATIONS:
-
-            def counted(*arguments, _real=getattr(os, name), _name=name, **more):
-                nonlocal done
-                done += 1
-                if done == n:
-                    if _name == "write":
-                        _real(arguments[0], bytes(arguments[1])[: len(arguments[1]) // 2])
-                    os._exit(9)
-                return _real(*arguments, **more)
-
-            setattr(os, name, counted)
+            setattr(os, name, partial(counted, name, getattr(os, name)))
         act()
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
