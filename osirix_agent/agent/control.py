@@ -83,10 +83,10 @@ def listening(path: Path) -> bool:
         probe.settimeout(READ_DEADLINE_S)
         try:
             probe.connect(str(path))
-        except TimeoutError:
-            return True  # somebody holds it, however slow
-        except OSError:
+        except (ConnectionRefusedError, FileNotFoundError):
             return False
+        except OSError:
+            pass  # its queue is full, say: somebody holds it
         return True
 
 

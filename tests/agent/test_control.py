@@ -113,6 +113,22 @@ def test_a_put_off_command_can_still_be_withdrawn():
     assert not request.begin()
 
 
+def test_an_agent_too_busy_to_listen_keeps_its_socket(folder):
+    folder.mkdir()
+    path = folder / "00000000.sock"
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(str(path))
+        busy.listen(0)
+        waiting = [socket.socket(socket.AF_UNIX) for _ in range(4)]
+        for talk in waiting:
+            talk.setblocking(False)
+            talk.connect_ex(str(path))
+        with ControlSocket(folder):
+            assert path.exists()
+        for talk in waiting:
+            talk.close()
+
+
 def test_a_stale_socket_is_replaced(folder):
     folder.mkdir()
     with socket.socket(socket.AF_UNIX) as killed:

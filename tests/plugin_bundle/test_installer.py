@@ -2,6 +2,7 @@ import ast
 import json
 import os
 import plistlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,22 @@ def test_what_is_put_in_place_and_taken_away_again(tmp_path, scripts, launch_age
     assert tree(tmp_path) == before
     place(tmp_path).uninstall()  # where there is nothing to take away
     assert tree(tmp_path) == before
+
+
+def test_folders_that_others_use_stay(tmp_path):
+    home = make_mac(tmp_path, scripts=None)
+    for path in (LIST.parent / "server_configs.json", SUPPORT / "osirix-agent" / "site.key"):
+        (home / path).parent.mkdir()
+        (home / path).write_text("hers")
+    before = tree(tmp_path)
+    place(tmp_path).install(sys.executable, "1.0", True)
+    place(tmp_path).uninstall()
+    assert tree(tmp_path) == before
+    install(tmp_path)
+    shutil.rmtree(home / SUPPORT / "osirix-agent" / "plugin")  # taken away by hand: the entries still go
+    assert place(tmp_path).status("1.0")[0] == "stale"
+    place(tmp_path).uninstall()
+    assert listed(home) == []
 
 
 def test_a_dry_run_tells_the_same_and_changes_nothing(tmp_path):
