@@ -73,21 +73,21 @@ def test_a_command_reaches_the_session_and_its_answer_comes_back(folder):
 
 
 def test_a_silent_client_holds_nobody_up(folder, monkeypatch):
-    monkeypatch.setattr(control, "READ_DEADLINE_S", 0.3)
+    monkeypatch.setattr(control, "READ_DEADLINE_S", 1.0)
     with ControlSocket(folder) as here, socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as slow:
         for talk in (silent, slow):
             talk.connect(str(here.path))
         slow.send(b'{"comm')
         began = time.monotonic()
         assert say(here.path, "start")["ok"]
-        assert time.monotonic() - began < 0.3
+        assert time.monotonic() - began < 1.0
         for talk in (silent, slow):
             talk.settimeout(5)
             assert talk.recv(10) == b""  # hung up on
         many = [socket.socket(socket.AF_UNIX) for _ in range(control.MAX_TALKS + 4)]
         for talk in many:
             talk.connect(str(here.path))
-        time.sleep(0.6)
+        time.sleep(1.2)
         assert say(here.path, "start")["ok"]
         for talk in many:
             talk.close()
