@@ -1,8 +1,8 @@
 """osirix-agent: the command line. Each command is one call into a room.
 
 Exit codes: 0 done; 1 a check or a measured reach failed, or an unexpected error; 2 wrong usage or setting; 3 OsiriX or
-its viewer; 4 images that cannot be used; 5 a prompt that cannot be used; 6 the journal; 7 a model; 130
-interrupted.
+its viewer; 4 images that cannot be used; 5 a prompt that cannot be used; 6 the journal; 7 the buttons in OsiriX; 8 a
+model; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -72,6 +72,14 @@ def _parser() -> argparse.ArgumentParser:
     _json(doctor)
     _settings(doctor)
     doctor.set_defaults(act=_doctor)
+
+    plugin = commands.add_parser("plugin", help="the buttons in OsiriX: install, remove, status")
+    plugin.add_argument("what", choices=["install", "remove", "status"])
+    plugin.add_argument("--launch-agent", action="store_true", help="install: keep an agent ready from login on")
+    plugin.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    plugin.add_argument("--root", type=Path, default=None, help="treat this folder as / (for packagers and tests)")
+    plugin.add_argument("--home", type=Path, default=None, help="home folder inside it")
+    plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
     bench.add_argument("what", nargs="?", choices=["all", "soak"], default="all")
@@ -153,6 +161,24 @@ def _doctor(arguments: argparse.Namespace) -> int:
     else:
         print_findings(findings)
     return 0 if all(finding.good for finding in findings) else 1
+
+
+def _plugin(arguments: argparse.Namespace) -> int:
+    from osirix_agent import plugin
+
+    place = {name: given for name in ("root", "home") if (given := getattr(arguments, name)) is not None}
+    if arguments.what == "status":
+        from osirix_agent.doctor import Finding, print_findings
+
+        found = Finding(*plugin.status(**place))
+        print_findings([found])
+        return 0 if found.good else 1
+    if arguments.what == "install":
+        plugin.install(launch_agent=arguments.launch_agent, dry_run=arguments.dry_run, **place)
+    else:
+        plugin.remove(dry_run=arguments.dry_run, **place)
+    print("Nothing was changed: this was a dry run." if arguments.dry_run else "Done. Start OsiriX again.")
+    return 0
 
 
 def _bench(arguments: argparse.Namespace) -> int:

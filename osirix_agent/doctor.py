@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from osirix_agent import plugin
 from osirix_agent.agent.log import versions
 from osirix_agent.errors import OsirixAgentError
 from osirix_agent.record.pseudonym import Pseudonyms
@@ -36,6 +37,7 @@ def examine(settings: Settings) -> list[Finding]:
     return [
         Finding("versions", True, ", ".join(f"{name} {number}" for name, number in versions().items())),
         _plugin_config(),
+        *(Finding(*line) for line in plugin.findings()),
         *_server(settings),
         _state_folder(settings),
         _disk(settings),

@@ -14,7 +14,9 @@
     |- DicomError               files that cannot be read as needed              exit 4
     |- PromptError              a prompt that cannot be acted on                 exit 5
     |- JournalError             the journal cannot be written or read            exit 6
-    `- ModelError               a model folder cannot be used                    exit 7
+    |- PluginError              the buttons in OsiriX cannot be put there or taken away  exit 7
+    |- ControlError             the socket through which they speak              exit 7
+    `- ModelError               a model folder cannot be used                    exit 8
 
 `str(error)` is one or two sentences without patient data; `error.cure` is the part that says what to do.
 """
@@ -95,5 +97,13 @@ class JournalError(OsirixAgentError):
     exit_code = 6
 
 
-class ModelError(OsirixAgentError):
+class PluginError(OsirixAgentError):
     exit_code = 7
+
+
+class ControlError(OsirixAgentError):
+    exit_code = 7
+
+
+class ModelError(OsirixAgentError):
+    exit_code = 8

@@ -51,7 +51,7 @@ class Acts:
 
     def __init__(
         self, session: ContouringSession, shown: Mapping[str, Belief], reads_text: bool, log: SessionLog,
-        feedback: Feedback, do: Callable[[Command], None], outline: Callable[[str], Belief | None],
+        feedback: Feedback, do: Callable[[Command], object], outline: Callable[[str], Belief | None],
         clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self._session, self._shown, self._reads_text = session, shown, reads_text

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.log import SessionLog
+from osirix_agent.agent.look import Looks
 from osirix_agent.agent.outline import RingsLps, lps_rings, outline_belief, structure_outline
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.agent.window import Window
@@ -17,6 +18,23 @@ from osirix_agent.prompting.prompt import LassoPrompt, MaskPrompt
 from osirix_agent.segmenter.seeds import check_prompt
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.roi import RoiType
+
+# what the one who pressed a button reads: never a structure's name, which is the clinician's own text
+SAID = {
+    "start": "The agent is already running.",
+    "undo": "The last step is taken back.",
+    "redo": "The step is done again.",
+    "accept": "Accepted.",
+    "reopen": "Open again.",
+    "reject": "Rejected; undo brings it back.",
+    "lock": "Locked.",
+    "unlock": "Unlocked.",
+    "release": "The edited slices are the agent's again.",
+    "refine": "The outline that was there is taken to start from.",
+    "use": "That structure is the active one.",
+    "help": "The commands are listed in the terminal.",
+    "quit": "Leaving.",
+}
 
 
 class Commands:
@@ -37,9 +55,10 @@ class Commands:
         self.isolines_on = settings.isolines_shown
         self.isolines_everywhere = False
         self.stopped = False
+        self._looks = Looks()
 
-    def do(self, command: Command, shown: Mapping[str, Belief]) -> None:
-        """One command.
+    def do(self, command: Command, shown: Mapping[str, Belief]) -> str:
+        """One command; says what happened.
 
         Raises
         ------
@@ -47,7 +66,14 @@ class Commands:
             It cannot be done now; nothing was changed.
         """
         session, name = self._session, command.name or self._session.state.active
+        said = SAID.get(command.verb, "")
         match command.verb:
+            case "propose":
+                said = self._proposed(name, shown)
+            case "next":
+                said = self._next_look(name, shown)
+            case "status":
+                said = self._status(name, shown)
             case "undo" | "redo":
                 step = session.history.undo if command.verb == "undo" else session.history.redo
                 if not step():
@@ -71,13 +97,42 @@ class Commands:
                 session.use(name)
             case "isolines":
                 self.isolines_on = not self.isolines_on
+                said = "Isolines are shown." if self.isolines_on else "Isolines are hidden."
             case "all":
                 self.isolines_everywhere, self.isolines_on = not self.isolines_everywhere, True
+                where = "on every slice" if self.isolines_everywhere else "around the displayed slice"
+                said = f"Isolines are shown {where}."
             case "help":
                 self._feedback.notice("\n".join(f"{verb:10s}{text}" for verb, text in COMMANDS.items()))
             case "quit":
                 self.stopped = True
         self._log.command(command.verb, name if command.verb in TAKES_NAME else None)
+        return said
+
+    def _proposed(self, name: str, shown: Mapping[str, Belief]) -> str:
+        structure = self._session.state.structure(name)
+        if name not in shown and not structure.edits:
+            raise PromptError("There is nothing to propose from.", "Click or draw on the structure first.")
+        return "The proposal is up to date."
+
+    def _next_look(self, name: str, shown: Mapping[str, Belief]) -> str:
+        if self._main.watcher.drawing:
+            raise PromptError("A shape is still being drawn.", "Finish it first.")  # scrolling would end it
+        belief = shown.get(name)
+        k = None if belief is None else self._looks.next(belief, self._session.state.structure(name).edits)
+        if k is None:
+            raise PromptError("There is no uncertain slice to show.", "Click or draw on the structure first.")
+        self._main.viewer.show_slice(k)
+        return "This slice is where the outline is least sure of those not yet shown."
+
+    def _status(self, name: str, shown: Mapping[str, Belief]) -> str:
+        structure, belief = self._session.state.structure(name), shown.get(name)
+        words = [f"{len(structure.prompts)} prompts", f"{len(structure.edits)} edited slices"]
+        words.append("no contour yet" if belief is None else f"contour on {len(belief.slices())} slices")
+        words += [word for word, holds in (("locked", structure.locked), ("accepted", structure.accepted)) if holds]
+        said = f"The active structure has {', '.join(words)}."
+        self._feedback.notice(said)
+        return said
 
     def outline(self, name: str, shown: Mapping[str, Belief]) -> Belief | None:
         """What nothing may overlap once the structure is locked; written to the journal for replay."""

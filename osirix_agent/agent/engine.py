@@ -22,6 +22,7 @@ from osirix_agent.agent.interpret import rings_lps
 from osirix_agent.agent.leftovers import SessionLedger, clear_leftovers
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.proposals import Answer, Proposals
+from osirix_agent.agent.request import Request
 from osirix_agent.agent.scene import (
     Look,
     wanted_at_exit,
@@ -34,6 +35,7 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import (
     EditedMeanwhileError,
     JournalError,
+    OsirixAgentError,
     PromptError,
     SeriesChangedError,
     ViewerClosedError,
@@ -92,8 +94,8 @@ class Engine:
         self._clock = clock
         self._windows = [Window(0, viewer, clock, settings.polygon_settle_s)]
         self._numbers = count(1)  # a number is never given twice: prompts keep theirs when a viewer goes
-        self._inbox: SimpleQueue[Command | Answer] = SimpleQueue()
-        self._arrived: deque[Command | Answer] = deque()
+        self._inbox: SimpleQueue[Request | Answer] = SimpleQueue()
+        self._arrived: deque[Request | Answer] = deque()
         self._proposals = Proposals(segmenter, executor, self._inbox.put, self._log_answer, self._tell_error)
         self._commands = Commands(self.session, self._windows[0], log, feedback, settings)
         self._acts = Acts(
@@ -156,10 +158,14 @@ class Engine:
         self.step()  # what was said before the quit still counts
 
     def command(self, command: Command) -> None:
-        """Queue a command from outside (terminal, script); safe from any thread. `quit` counts at once."""
-        if command.verb == "quit":  # OsiriX may be busy for long: leaving does not wait for a poll
+        """Queue a command from the terminal; safe from any thread. `quit` counts at once."""
+        self.ask(Request(command))
+
+    def ask(self, request: Request) -> None:
+        """Queue a command whose answer somebody may wait for; safe from any thread."""
+        if request.command.verb == "quit" and not request.from_button:  # leaving does not wait for a busy OsiriX
             self._commands.stopped = True
-        self._inbox.put(command)
+        self._inbox.put(request)
 
     @property
     def stopped(self) -> bool:
@@ -241,24 +247,39 @@ class Engine:
             item = self._arrived.popleft()
             if isinstance(item, Answer):
                 self._proposals.take(item)
-                continue
-            try:
-                self._do(item)
-            except PromptError as error:
-                self._feedback.notice(f"Not done: {error}")
-            except (ViewerTimeoutError, EditedMeanwhileError):
-                self._arrived.appendleft(item)  # done when OsiriX answers again
-                raise
+            elif item.begin():
+                self._carry_out(item)
 
-    def _do(self, command: Command) -> None:
+    def _carry_out(self, request: Request) -> None:
+        try:
+            # a button is pressed in OsiriX, where she may have turned to another patient's viewer meanwhile
+            if request.from_button and not any(w.refusal is None and w.viewer.in_front() for w in self._windows):
+                request.answer(
+                    False, "Not done: the viewer in front is not the one being contoured. Click on that one, then "
+                    "press again.", elsewhere=True,
+                )  # fmt: skip
+                return
+            request.answer(True, self._do(request.command))
+        except PromptError as error:
+            self._feedback.notice(f"Not done: {error}")
+            request.answer(False, f"Not done: {error}")
+        except (ViewerTimeoutError, EditedMeanwhileError):
+            request.put_off()
+            self._arrived.appendleft(request)  # done when OsiriX answers again
+            raise
+        except OsirixAgentError as error:
+            request.answer(False, str(error))
+            raise
+
+    def _do(self, command: Command) -> str:
         self._active_at = self._clock()
-        if command.verb == "accept":
+        if command.verb in ("accept", "propose"):
             for window in list(self._windows):  # her very last edit counts
                 self._poll(window, at_once=True, full=True)
             self._proposals.update(self.session, self._fixed_slices, wait=True)
         if command.verb == "isolines":
             self._acts.dismissed.clear()
-        self._commands.do(command, self._proposals.shown)
+        return self._commands.do(command, self._proposals.shown)
 
     # -- proposals and painting ------------------------------------------------------------------------------
     def _fixed_slices(self) -> dict[str, tuple[FixedSlice, ...]]:

@@ -6,13 +6,16 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import FrameType
 
+from osirix_agent.agent.control import ControlSocket
 from osirix_agent.agent.engine import Engine
-from osirix_agent.agent.feedback import TerminalFeedback
+from osirix_agent.agent.feedback import Feedback, TerminalFeedback
 from osirix_agent.agent.opening import open_session
-from osirix_agent.errors import NoServerError, OsirixAgentError, ViewerClosedError, ViewerTimeoutError
+from osirix_agent.errors import ControlError, NoServerError, OsirixAgentError, ViewerClosedError, ViewerTimeoutError
 from osirix_agent.prompting.grammar import COMMANDS, Command, parse_command
 from osirix_agent.settings import Settings
 
@@ -34,7 +37,7 @@ def run_live(settings: Settings, *, for_seconds: float | None = None) -> None:
     from rich.progress import Progress
 
     feedback = TerminalFeedback(notify=settings.notify)
-    with ThreadPoolExecutor(1) as executor:
+    with ThreadPoolExecutor(1) as executor, _buttons(feedback) as buttons:
         with Progress(transient=True) as bar:
             task = bar.add_task("reading the series")
             opened = open_session(
@@ -44,6 +47,8 @@ def run_live(settings: Settings, *, for_seconds: float | None = None) -> None:
         engine = opened.engine
         print(f"{WELCOME}\nJournal: {opened.journal_path}", flush=True)
         _stop_on_signals(engine)
+        if buttons is not None:
+            buttons.answer_with(engine.ask)
         threading.Thread(target=_read_commands, args=(engine,), daemon=True).start()
         if for_seconds is not None:
             threading.Timer(for_seconds, lambda: engine.command(Command("quit"))).start()
@@ -56,6 +61,19 @@ def run_live(settings: Settings, *, for_seconds: float | None = None) -> None:
             _leave(engine, "quit")
         finally:
             opened.close()
+
+
+@contextmanager
+def _buttons(feedback: Feedback) -> Iterator[ControlSocket | None]:
+    """The socket the buttons in OsiriX speak through; without it she can still draw and type."""
+    try:
+        socket = ControlSocket()
+    except ControlError as error:
+        feedback.notice(f"The buttons in OsiriX do not work in this session. {error}")
+        yield None
+        return
+    with socket:
+        yield socket
 
 
 def _leave(engine: Engine, reason: str) -> None:

@@ -14,6 +14,8 @@ from osirix_agent.imaging.structure import MAX_NAME_LENGTH, structure_name
 from osirix_agent.prompting.prompt import Polarity
 
 COMMANDS = {
+    "start": "say that the agent is there",
+    "propose": "read what is drawn now, without waiting for it to rest, and propose",
     "undo": "take the last step back",
     "redo": "do it again",
     "accept": "make the active structure's contour final",
@@ -24,8 +26,10 @@ COMMANDS = {
     "release": "give the edited slices of a structure back to the agent",
     "isolines": "show or hide the isolines",
     "all": "show isolines on every slice, or only around the displayed one",
+    "next": "show the slice on which the active structure's outline is least sure",
     "refine": "take ROIs of that name that were there before as the contour to start from",
     "use": "make a structure the active one",
+    "status": "say what the active structure has",
     "help": "list the commands",
     "quit": "leave without accepting",
 }

@@ -480,3 +480,6 @@ class OsirixViewer:
             viewer_controller=self._ref, displayed_idx=count - 1 - k if flipped else k
         )
         self._rpc.call("ViewerControllerSetDisplayedIdx", request)
+
+    def in_front(self) -> bool:
+        return displayed_viewers(self._rpc)[:1] == [self.uid]

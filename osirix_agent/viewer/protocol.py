@@ -92,4 +92,7 @@ class Viewer(Protocol):
     def show_slice(self, k: int) -> None:
         """Scroll to a slice (data index) through the displayed index, so that slider and synced viewers follow."""
 
+    def in_front(self) -> bool:
+        """Is it the frontmost of the 2D viewers?"""
+
     def close(self) -> None: ...

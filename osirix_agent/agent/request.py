@@ -1,0 +1,51 @@
+"""A command on its way to the session: from the terminal, which waits for nothing, or from a button, which does."""
+
+from __future__ import annotations
+
+import threading
+
+from osirix_agent.prompting.grammar import Command
+
+Said = tuple[bool, str, bool]  # done?, what happened, was it another viewer's business?
+
+
+class Request:
+    """Handed from a waiting thread to the session's; either withdrawn or carried out, never both.
+
+    Parameters
+    ----------
+    from_button : bool
+        Pressed in OsiriX: meant for the viewer in front.
+    """
+
+    def __init__(self, command: Command, *, from_button: bool = False) -> None:
+        self.command, self.from_button = command, from_button
+        self._changed = threading.Condition()
+        self._begun = self._withdrawn = False
+        self._said: Said | None = None
+
+    def begin(self) -> bool:
+        """Session: may it be carried out? Not once the one who asked was told that it was not."""
+        with self._changed:
+            self._begun = not self._withdrawn
+            return self._begun
+
+    def put_off(self) -> None:
+        """Session: OsiriX did not let it be done; it is tried again."""
+        with self._changed:
+            self._begun = False
+
+    def answer(self, done: bool, what: str, *, elsewhere: bool = False) -> None:
+        with self._changed:
+            self._said = done, what, elsewhere
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> Said:
+        """What became of it; withdrawn if nothing has by then."""
+        with self._changed:
+            if self._changed.wait_for(lambda: self._said is not None, seconds) and self._said is not None:
+                return self._said
+            if self._begun:
+                return False, "The agent is still at it. Look at the viewer, then press again if needed.", False
+            self._withdrawn = True
+            return False, "OsiriX is busy, so nothing was done. Close any open dialog in it, then press again.", False
