@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     rpc_deadline_s: float = Field(10.0, gt=0, description="deadline of each call to OsiriX")
     half_pixel_px: float = Field(0.5, ge=0, le=1, description="OsiriX ROI coordinate of the centre of pixel (0, 0)")
     structure: str = Field("GTV", description="structure addressed when a ROI names none")
-    segmenter: str = "classical"
+    segmenter: str = Field("auto", description="auto (the shipped model where it can run), model or classical")
+    model_dir: Path | None = Field(None, description="folder of the model and its adapters; none: the shipped one")
+    device: str = Field("auto", description="where the model runs: auto, cpu, cuda or mps")
     isoline_levels: Annotated[tuple[int, ...], NoDecode] = (5, 50, 95)
     isolines_shown: bool = True
     isoline_slices: int = Field(2, ge=0, description="slices either side of the displayed one with isolines")

@@ -161,3 +161,21 @@ def signature(roi: Roi) -> tuple[Any, ...]:
     texture = None if roi.texture is None else (roi.texture.tobytes(), roi.texture_xy)
     points = roi.service_points().tobytes()
     return roi.itype, roi.name, points, texture, roi.color, roi.thickness, roi.opacity
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.tiny import write_encoder
+
+    return write_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+    """A folder of models: a base without training and an adapter for targets."""
+    from tests.tiny import write_adapter, write_model
+
+    folder = tmp_path_factory.mktemp("models")
+    base = write_model(folder / "base", tiny_encoder)
+    write_adapter(folder / "gtv", base, strength=0.05)
+    return folder

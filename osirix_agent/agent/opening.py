@@ -13,12 +13,13 @@ from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.leftovers import SessionLedger
 from osirix_agent.agent.log import SessionLog
-from osirix_agent.errors import OsirixAgentError, SettingsError, ViewerTimeoutError
+from osirix_agent.errors import OsirixAgentError, ViewerTimeoutError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.journal import Journal
 from osirix_agent.record.ledger import Ledger, SeriesLock
 from osirix_agent.record.pseudonym import Pseudonyms
-from osirix_agent.segmenter.protocol import Segmenter
+from osirix_agent.segmenter.choice import make_segmenter
+from osirix_agent.segmenter.protocol import LooksAhead
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.client import OsirixViewer, displayed_viewers
 from osirix_agent.viewer.connection import OsirixConnection
@@ -41,21 +42,6 @@ class OpenSession:
         self.log.close()
         self.lock.release()
         self.connection.close()
-
-
-def make_segmenter(name: str) -> Segmenter:
-    """A segmenter by name.
-
-    Raises
-    ------
-    SettingsError
-        No such segmenter.
-    """
-    if name == "classical":
-        from osirix_agent.segmenter.classical import ClassicalSegmenter
-
-        return ClassicalSegmenter()
-    raise SettingsError(f"There is no segmenter '{name}'.", "Choose one of: classical.")
 
 
 def new_run_id() -> str:
@@ -81,7 +67,7 @@ def open_session(
         Whatever stands in the way; nothing is left behind.
     """
     run = run or new_run_id()
-    segmenter = make_segmenter(settings.segmenter)
+    segmenter = make_segmenter(settings)
     pseudonyms = Pseudonyms.at(settings.state_dir)
     connection = OsirixConnection.find(settings)
     lock: SeriesLock | None = None
@@ -90,6 +76,8 @@ def open_session(
         series = pseudonyms.of(viewer.identity.series_uid)
         lock = SeriesLock(settings.state_dir / "ledger" / f"{series}.lock")
         volume = viewer.read_volume(progress)
+        if isinstance(segmenter, LooksAhead):
+            segmenter.look(volume)
         path = journal_path or _journal_path(settings.state_dir, run)
         log = SessionLog(Journal(path), pseudonyms, time.time, time.monotonic)
         log.started(run, viewer.identity, volume, segmenter.name, settings)

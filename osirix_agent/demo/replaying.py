@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from osirix_agent.agent.opening import make_segmenter
 from osirix_agent.agent.replay import ReplayedRequest, check_image, replay
 from osirix_agent.errors import JournalError, OsirixAgentError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.events import SessionStarted
 from osirix_agent.record.journal import read_journal
+from osirix_agent.segmenter.choice import make_segmenter
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.client import OsirixViewer, displayed_viewers
 from osirix_agent.viewer.connection import OsirixConnection
@@ -65,7 +65,8 @@ def replay_journal(path: Path, dicom: Path | None, settings: Settings) -> Replay
             "Give the folder of the series that was contoured (--dicom).",
         )
     identical = check_image(events, volume)
-    segmenter = make_segmenter(started.segmenter.split()[0])
+    kind = "classical" if started.segmenter.startswith("classical") else "model"
+    segmenter = make_segmenter(settings.model_copy(update={"segmenter": kind}))
     return ReplayOutcome(identical, replay(events, volume, segmenter))
 
 

@@ -91,6 +91,7 @@ def save_model(folder: Path, network: PromptableNetwork, description: ModelDescr
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().to(torch.float16).contiguous() for name, value in network.state_dict().items()}
     save_file(state, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)
     _write_json(folder / "model.json", description.model_dump())
     _write_json(folder / "recipe.json", recipe)
     write_sums(folder)
@@ -124,6 +125,7 @@ def save_adapter(
 
     folder.mkdir(parents=True, exist_ok=True)
     save_file({n: v.detach().to(torch.float16).contiguous() for n, v in tensors.items()}, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)
     _write_json(folder / "adapter.json", description.model_dump())
     _write_json(folder / "recipe.json", recipe)
     write_sums(folder)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from osirix_agent.network.model import PromptableNetwork
 
 # residual convolutions of encoder and decoder, the joins, and the sentence encoder's attention
-TARGETS = r".*\.(c1|c2|narrow|query|value)$|.*\.film$|mask_embedding"
+TARGETS = r".*\.(c1|c2|narrow|film)$|.*\.self\.(query|value)$|mask_embedding"
 
 
 def add_lora(network: PromptableNetwork, rank: int, alpha: int) -> list[nn.Parameter]:

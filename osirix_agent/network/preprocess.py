@@ -85,20 +85,21 @@ def resample(values: Tensor, to_source: FloatArray, shape_kji: tuple[int, int, i
     return sampled[0] + fill
 
 
-def sample_image(array: Tensor, to_lps: FloatArray, grid: Grid, fill: float) -> Tensor:
-    """A volume (k, j, i) on a grid, averaged first where its voxels are much smaller than the grid's.
-
-    `to_lps` (4, 4): volume index (k, j, i, 1) to LPS mm.
-    """
-    spacing = np.linalg.norm(to_lps[:3, :3], axis=0)
-    factor = np.clip(np.floor(grid.spacing_mm / spacing + 0.25), 1, np.array(array.shape)).astype(int)
-    values = array[None]
+def resample_smooth(values: Tensor, to_source: FloatArray, shape_kji: tuple[int, int, int], fill: float) -> Tensor:
+    """As `resample`, averaging blocks first along axes where the new grid is three times coarser or more."""
+    ratio = np.abs(to_source[:3, :3]).max(1)  # source voxels to a step of the new grid
+    factor = np.clip(np.floor(ratio / 1.5), 1, np.array(values.shape[1:])).astype(int)
     if (factor > 1).any():
         values = F.avg_pool3d(values, tuple(int(f) for f in factor), ceil_mode=True, count_include_pad=False)
-        pooled = np.diag([*factor.astype(float), 1.0])
-        pooled[:3, 3] = (factor - 1) / 2
-        to_lps = to_lps @ pooled
-    return resample(values, np.linalg.inv(to_lps) @ grid.matrix, grid.shape_kji, fill)[0]
+        blocks = np.diag([*(1.0 / factor), 1.0])
+        blocks[:3, 3] = -(factor - 1) / 2 / factor
+        to_source = blocks @ to_source
+    return resample(values, to_source, shape_kji, fill)
+
+
+def sample_image(array: Tensor, to_lps: FloatArray, grid: Grid, fill: float) -> Tensor:
+    """A volume (k, j, i) on a grid; `to_lps` (4, 4) takes volume index (k, j, i, 1) to LPS mm."""
+    return resample_smooth(array[None], np.linalg.inv(to_lps) @ grid.matrix, grid.shape_kji, fill)[0]
 
 
 def normalise(values: Tensor, modality: str, spread: tuple[float, float]) -> Tensor:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -56,6 +56,7 @@ class SegmentationRequest:
     def digest(self) -> str:
         parts = {
             "volume": self.volume.digest,
+            "structure": self.structure,
             "prompts": [p.model_dump(mode="json") for p in self.prompts],
             "fixed": [f.model_dump(mode="json") for f in self.fixed],
             "excluded": [b.mask_digest for b in self.excluded],
@@ -89,3 +90,11 @@ class Segmenter(Protocol):
             The prompts cannot be acted on: nothing says where the structure is, a position lies outside the image
             or the body, or words come to a segmenter that cannot read.
         """
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """A segmenter that does better when it sees the volume before the first prompt."""
+
+    def look(self, volume: Volume) -> None:
+        """Prepare what all prompts on this volume share."""

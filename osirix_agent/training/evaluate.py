@@ -22,14 +22,12 @@ from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
 from osirix_agent.training.cases import Case
 from osirix_agent.training.clicks import Click, dice, middle_box, next_click
 from osirix_agent.training.metrics import bootstrap, surface_distances, trapezoid_auc
+from osirix_agent.training.phrases import TG263
 
 BoolArray = npt.NDArray[np.bool_]
 
 CLICKS = 5
 UNNAMED = "Structure"  # a name that says nothing
-TG263 = {
-    "LeftParotid": "Parotid_L", "RightParotid": "Parotid_R", "Mandible": "Bone_Mandible",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.nn import functional as F
 
-from osirix_agent.network.preprocess import AIR, normalise, resample
+from osirix_agent.network.preprocess import AIR, normalise, resample_smooth
 from osirix_agent.training.cases import Case
 
 FLIPPED = {"LeftParotid": "RightParotid", "RightParotid": "LeftParotid"}
+SYMMETRIC = ("head and neck", "soft tissue")
 MIN_VOXELS = 12  # fewer on the grid: neither present nor absent, so not asked for
 LESION = "lesion"  # a synthetic shape
 
@@ -60,15 +61,15 @@ def draw(case: Case, structures: tuple[str, ...], recipe: DrawRecipe, random: np
     coarse = random.random() < recipe.coarse_share
     spacing = float(np.exp(random.uniform(*np.log(recipe.coarse_spacing_mm if coarse else recipe.fine_spacing_mm))))
     shape = recipe.coarse_shape if coarse else recipe.fine_shape
-    flip = bool(known) and case.site == "head and neck" and random.random() < recipe.flip_share
+    flip = bool(known) and case.site in SYMMETRIC and random.random() < recipe.flip_share
     centre = _centre(case, known, coarse, random)
     to_source = _placement(case, shape, spacing, centre, flip, recipe, random)
 
-    hu = resample(torch.from_numpy(case.image.astype(np.float32))[None], to_source, shape, _fill(case))[0]
+    hu = resample_smooth(torch.from_numpy(case.image.astype(np.float32))[None], to_source, shape, _fill(case))[0]
     truths: dict[str, Tensor] = {}
     if known:
         masks = torch.from_numpy(np.stack([case.mask(s) for s in known]).astype(np.float32))
-        sampled = resample(masks, to_source, shape, 0.0) > 0.5
+        sampled = resample_smooth(masks, to_source, shape, 0.0) > 0.5
         for name, mask in zip(known, sampled, strict=True):
             count = int(mask.sum())
             if count == 0 or count >= MIN_VOXELS:

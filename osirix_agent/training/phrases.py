@@ -15,6 +15,7 @@ ORGANS: dict[str, tuple[str, ...]] = {
                     "glnd parotid {s}", "{s} parotis"),
 }  # fmt: skip
 ORGANS["RightParotid"] = ORGANS["LeftParotid"]
+TG263 = {"LeftParotid": "Parotid_L", "RightParotid": "Parotid_R", "Mandible": "Bone_Mandible"}
 BOTH = {("LeftParotid", "RightParotid"): ("both parotids", "bilateral parotid glands", "parotids", "parotid glands")}
 SIDES = {"Left": ("left", "left", "left", "lt", "l"), "Right": ("right", "right", "right", "rt", "r")}
 ELSEWHERE = (

@@ -1,0 +1,87 @@
+"""Which segmenter a setting means, and where the shipped models lie."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from osirix_agent.errors import ModelError, SettingsError
+from osirix_agent.segmenter.protocol import Segmenter
+from osirix_agent.settings import Settings
+
+NAMES = ("auto", "model", "classical")
+_NEEDED = ("torch", "transformers", "peft", "safetensors")
+_INSTALL = "Install it with: pip install 'osirix-agent[model]'"
+
+
+def make_segmenter(settings: Settings) -> Segmenter:
+    """The segmenter that the settings name.
+
+    Raises
+    ------
+    SettingsError
+        No such segmenter, or the model was asked for and its packages are not installed.
+    ModelError
+        The model's folder cannot be used.
+    """
+    name = settings.segmenter
+    if name not in NAMES:
+        raise SettingsError(f"There is no segmenter '{name}'.", f"Choose one of: {', '.join(NAMES)}.")
+    folder = settings.model_dir or shipped_models()
+    if name == "auto":
+        name = "model" if folder is not None and can_run_model() else "classical"
+    if name == "classical":
+        from osirix_agent.segmenter.classical import ClassicalSegmenter
+
+        return ClassicalSegmenter()
+    if not can_run_model():
+        raise SettingsError("The model needs packages that are not installed (torch among them).", f"{_INSTALL}.")
+    if folder is None:
+        raise ModelError("No model is shipped with this installation.", "Give its folder with --model-dir.")
+    return _load(folder, settings.device)
+
+
+def can_run_model() -> bool:
+    """Are the packages of the extra `model` there? (Nothing is imported.)"""
+    return all(find_spec(package) is not None for package in _NEEDED)
+
+
+def shipped_models() -> Path | None:
+    """The folder of shipped models: in the installed package, else beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "_models", package.parent / "models"):
+        if any(folder.glob("*/model.json")):
+            return folder
+    return None
+
+
+def model_folders(folder: Path) -> tuple[Path, tuple[Path, ...]]:
+    """The base and the adapters in a folder of models.
+
+    Raises
+    ------
+    ModelError
+        There is no base, or more than one.
+    """
+    bases = sorted(p.parent for p in [folder / "model.json", *folder.glob("*/model.json")] if p.is_file())
+    if len(bases) != 1:
+        found = "no model" if not bases else f"{len(bases)} models"
+        raise ModelError(f"{folder} holds {found}.", "Give a folder with one base, and its adapters beside it.")
+    return bases[0], tuple(sorted(p.parent for p in folder.glob("*/adapter.json")))
+
+
+def _load(folder: Path, device: str) -> Segmenter:
+    import torch
+
+    from osirix_agent.segmenter.local import VisionLanguageSegmenter
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if device not in ("cpu", "cuda", "mps"):
+        raise SettingsError(f"There is no device '{device}'.", "Choose one of: auto, cpu, cuda, mps.")
+    if (device == "cuda" and not torch.cuda.is_available()) or (
+        device == "mps" and not torch.backends.mps.is_available()
+    ):
+        raise SettingsError(f"This machine has no '{device}'.", "Choose --device auto or cpu.")
+    base, adapters = model_folders(folder)
+    return VisionLanguageSegmenter(base, adapters, device)

@@ -1,0 +1,71 @@
+"""Train an adapter: LoRA on a frozen base, for what the base was never shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from osirix_agent.network.checkpoint import FORMAT, AdapterDescription, load_model, save_adapter
+from osirix_agent.network.lora import add_lora, lora_tensors
+from osirix_agent.training.cases import Case, data_folder, read_openkbp, read_sarcoma, split
+from osirix_agent.training.examples import DrawRecipe
+from osirix_agent.training.loop import run
+from osirix_agent.training.step import Recipe
+
+
+class AdapterRecipe(Recipe):
+    """Everything that decides an adapter's weights, with the base it stands on.
+
+    Attributes
+    ----------
+    structures : names in the data set
+    serves : beginnings of structure names that it answers for
+    """
+
+    name: str
+    data: Literal["openkbp", "sarcoma"]
+    structures: tuple[str, ...]
+    serves: tuple[str, ...]
+    named: tuple[str, ...] = ()
+    rank: int = 8
+    alpha: int = 16
+    steps: int = 3_000
+    learning_rate: float = 5e-4
+    warm_up: int = 50
+    cool_down: int = 1_000
+    prompted_share: float = 1.0
+    average: float = 0.99
+
+
+TARGET_HN = AdapterRecipe(
+    name="target-hn", data="openkbp", structures=("PTV70", "PTV63", "PTV56"), serves=("PTV",),
+    named=("PTV70", "PTV63", "PTV56"), draw=DrawRecipe(lesion_share=0.0, disguise_share=0.0),
+)  # fmt: skip
+GTV_SARCOMA = AdapterRecipe(
+    name="gtv-sarcoma", data="sarcoma", structures=("GTV",), serves=("GTV",),
+    draw=DrawRecipe(lesion_share=0.15, disguise_share=0.1, fine_spacing_mm=(1.8, 4.0)),
+)  # fmt: skip
+RECIPES = {recipe.name: recipe for recipe in (TARGET_HN, GTV_SARCOMA)}
+
+
+def train_adapter(
+    recipe: AdapterRecipe, base: Path, work: Path, out: Path, version: str, cases: list[Case] | None = None
+) -> None:
+    """Train, or go on where `work` says training stopped, and write the adapter's folder `out`."""
+    model = load_model(base)
+    torch.manual_seed(recipe.seed)
+    network = model.network
+    trained = add_lora(network, recipe.rank, recipe.alpha)
+    if cases is None:
+        root = data_folder()
+        read = read_openkbp if recipe.data == "openkbp" else read_sarcoma
+        cases = read(root, split(root, recipe.data, "train"))
+    averaged = run(recipe, network, trained, cases, recipe.structures, work)
+    network.load_state_dict(averaged)
+    description = AdapterDescription(
+        format=FORMAT, name=recipe.name, version=version, licence="Apache-2.0", base=model.digest, rank=recipe.rank,
+        alpha=recipe.alpha, serves=recipe.serves, structures=recipe.named,
+    )  # fmt: skip
+    save_adapter(out, lora_tensors(network), description, recipe.model_dump())

@@ -1,0 +1,107 @@
+"""The training loop that bases and adapters share: resumes, logs, averages the weights."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from osirix_agent.network.model import PromptableNetwork
+from osirix_agent.training.cases import Case
+from osirix_agent.training.examples import Example, draw
+from osirix_agent.training.step import Recipe, losses_of
+
+
+def rate(step: int, recipe: Recipe) -> float:
+    """Share of the learning rate: warm up, stay, cool down to nothing at the end."""
+    left = recipe.steps - step
+    return min(1.0, (step + 1) / recipe.warm_up, max(left, 0) / recipe.cool_down)
+
+
+def run(
+    recipe: Recipe, network: PromptableNetwork, trained: list[torch.nn.Parameter], cases: list[Case],
+    structures: tuple[str, ...], folder: Path,
+) -> dict[str, torch.Tensor]:  # fmt: skip
+    """Train, or go on where `folder` says training stopped; returns the averaged state of the network.
+
+    `folder` holds `state.pt` (to resume), `average.safetensors` and TensorBoard logs. Under `torchrun` every process
+    draws its own examples and the gradients are averaged.
+    """
+    from accelerate import Accelerator
+    from safetensors.torch import load_file, save_file
+    from torch.utils.tensorboard import SummaryWriter
+
+    folder.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(mixed_precision="bf16" if _has_bf16() else "no")
+    torch.manual_seed(recipe.seed)
+    network = network.to(memory_format=torch.channels_last_3d).train()
+    optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    first = 0
+    if (folder / "state.pt").is_file():
+        held: dict[str, Any] = torch.load(folder / "state.pt", weights_only=True)
+        network.load_state_dict(held["network"])
+        optimiser.load_state_dict(held["optimiser"])
+        average, first = load_file(folder / "average.safetensors"), int(held["step"])
+    network, optimiser = network.to(accelerator.device), accelerator.prepare(optimiser)
+    writer = SummaryWriter(str(folder / "tensorboard")) if accelerator.is_main_process else None
+    started, seen = time.monotonic(), {"words": 0.0, "prompts": 0.0}
+    for step, random in _steps(first, recipe, accelerator.process_index):
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * rate(step, recipe)
+        example = _to(draw(cases[random.integers(len(cases))], structures, recipe.draw, random), accelerator.device)
+        with accelerator.autocast():
+            losses = losses_of(network, example, recipe, random)
+        accelerator.backward(sum(losses.values()))
+        for p in trained if accelerator.num_processes > 1 else ():
+            grad = torch.zeros_like(p) if p.grad is None else p.grad  # a step without prompts has none for the decoder
+            p.grad = accelerator.reduce(grad, "mean")
+        accelerator.clip_grad_norm_(trained, recipe.clip)
+        optimiser.step()
+        optimiser.zero_grad()
+        keep = min(recipe.average, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for name, value in network.state_dict().items():
+                if value.is_floating_point():
+                    average[name].lerp_(value.cpu(), 1 - keep)
+        for name, loss in losses.items():
+            seen[name] += 0.02 * (float(loss.detach()) - seen[name])
+            if writer is not None:
+                writer.add_scalar(f"loss/{name}", float(loss.detach()), step)
+        if accelerator.is_main_process and (step + 1) % 50 == 0:
+            pace = (time.monotonic() - started) / (step + 1 - first)
+            left = (recipe.steps - step - 1) * pace / 60
+            print(
+                f"step {step + 1}/{recipe.steps}  words {seen['words']:.3f}  prompts {seen['prompts']:.3f}  "
+                f"{pace:.2f} s a step, {left:.0f} min left", flush=True,
+            )  # fmt: skip
+        if accelerator.is_main_process and ((step + 1) % 250 == 0 or step + 1 == recipe.steps):
+            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
+            torch.save(state, folder / "state.tmp")
+            save_file({n: v.contiguous() for n, v in average.items()}, folder / "average.tmp")
+            (folder / "recipe.json").write_text(json.dumps(recipe.model_dump(), indent=1), encoding="utf-8")
+            (folder / "average.tmp").replace(folder / "average.safetensors")
+            (folder / "state.tmp").replace(folder / "state.pt")
+    return average
+
+
+def _steps(first: int, recipe: Recipe, process: int) -> Iterator[tuple[int, np.random.Generator]]:
+    """Steps with a generator each, so that a resumed run draws what an uninterrupted one would."""
+    for step in range(first, recipe.steps):
+        yield step, np.random.default_rng([recipe.seed, step, process])
+
+
+def _to(example: Example, device: torch.device) -> Example:
+    return replace(example, image=example.image.to(device))
+
+
+def _has_bf16() -> bool:
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
