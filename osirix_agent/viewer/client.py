@@ -166,13 +166,19 @@ class OsirixViewer:
         except DicomError:
             frame = None
         return SeriesIdentity(
-            patient_id=self._rpc.call("DicomStudyPatientID", study).patient_id,
+            patient_id=self._patient_id(study),
             study_uid=self._rpc.call("DicomStudyStudyInstanceUID", study).study_instance_uid,
             series_uid=self._rpc.call("DicomSeriesSeriesInstanceUID", series).series_instance_uid,
             sop_uids=sops,
             frame_of_reference_uid=frame,
             modality=self._rpc.call("ViewerControllerModality", self._ref).modality,
         )
+
+    def _patient_id(self, study: Any) -> str:
+        try:
+            return str(self._rpc.call("DicomStudyPatientID", study).patient_id)
+        except ViewerRefusedError:  # "Patient ID not available": de-identified by leaving it out
+            return ""
 
     def _read_geometry(self) -> Geometry:
         pixes = [types_pb2.DCMPix(osirixrpc_uid=uid) for uid in self._pix_uids]
