@@ -339,20 +339,21 @@ class OsirixViewer:
         except ViewerClosedError:
             self._rpc.call("ViewerControllerIdx", self._ref)  # the viewer itself may be gone
             self._roll_back(done, held)
-            self._redraw()
+            self.redraw()
             raise EditedMeanwhileError(
                 "An ROI that was to be changed has just been deleted.",
                 "The change was taken back; it is looked at again.",
             ) from None
         except ViewerError:
             self._roll_back(done, held)
-            self._redraw()
+            self.redraw()
             raise
-        self._redraw()
+        self.redraw()
         self._known.update({state.uid: state for state in held.values() if state is not None})
         return PaintReceipt(held, len(plan.writes))
 
-    def _redraw(self) -> None:
+    def redraw(self) -> None:
+        """Show what was written."""
         with suppress(ViewerError):  # what made writes fail is on its way up already; the next redraw shows all
             self._rpc.call("ViewerControllerNeedsDisplayUpdate", self._ref)
 
