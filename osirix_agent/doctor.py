@@ -43,14 +43,15 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; never raises for what it finds."""
+    osirix = _find_osirix(settings)
     return [
         *_versions(),
         *_server_list(settings),
-        *_server(settings),
+        *_server(settings, osirix),
         _gpu(),
         *_state_folder(settings),
         _disk(settings),
-        _half_pixel(settings),
+        _half_pixel(settings, osirix),
     ]
 
 
@@ -119,15 +120,32 @@ def _server_list(settings: Settings) -> list[Finding]:
     return found
 
 
-def _server(settings: Settings) -> list[Finding]:
-    candidates = candidate_addresses(settings)
-    for address, source in candidates:
+@dataclass(frozen=True)
+class _Osirix:
+    """What answers, where, and by whom it was named."""
+
+    name: str
+    address: str
+    source: str
+
+
+def _find_osirix(settings: Settings) -> _Osirix | None:
+    for address, source in candidate_addresses(settings):
         name = _answers(address, settings)
         if name:
-            port = Finding("port", True, f"{address}, from {source}")
-            return [Finding("server", True, f"{name} answers"), port, *_viewer(address, settings)]
-    tried = ", ".join(f"{address} ({source})" for address, source in candidates)
-    return [Finding("server", False, f"nothing answers; tried {tried}", START_CURE)]
+            return _Osirix(name, address, source)
+    return None
+
+
+def _server(settings: Settings, osirix: _Osirix | None) -> list[Finding]:
+    if osirix is None:
+        tried = ", ".join(f"{address} ({source})" for address, source in candidate_addresses(settings))
+        return [Finding("server", False, f"nothing answers; tried {tried}", START_CURE)]
+    return [
+        Finding("server", True, f"{osirix.name} answers"),
+        Finding("port", True, f"{osirix.address}, from {osirix.source}"),
+        *_viewer(osirix.address, settings),
+    ]
 
 
 def _answers(address: str, settings: Settings) -> str:
@@ -210,7 +228,7 @@ def _disk(settings: Settings) -> Finding:
 
 
 # -- the half pixel ----------------------------------------------------------------------------------------------
-def _half_pixel(settings: Settings) -> Finding:
+def _half_pixel(settings: Settings, osirix: _Osirix | None) -> Finding:
     used = f"ROI coordinate of a pixel's centre: {settings.half_pixel_px:g}"
     chosen = "half_pixel_px" in settings.model_fields_set
     try:
@@ -226,4 +244,6 @@ def _half_pixel(settings: Settings) -> Finding:
             "half pixel", False, f"{used}, set by you, but {seen}",
             "Take half_pixel_px out of the settings (the measured one is then used), or measure again.",
         )  # fmt: skip
+    if osirix is not None and osirix.name != measured.osirix:
+        seen += f"; this is {osirix.name}, so measure again with 'osirix-agent doctor --live'"
     return Finding("half pixel", True, f"{used} ({seen})")

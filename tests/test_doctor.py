@@ -151,7 +151,7 @@ def test_a_state_folder_that_others_can_read_or_she_cannot_write(quick, monkeypa
 
 
 # -- the half pixel ----------------------------------------------------------------------------------------------
-def test_the_half_pixel_is_assumed_set_or_measured(quick):
+def test_the_half_pixel_is_assumed_set_or_measured(hospital, quick):
     unmeasured = Settings(server=quick.server, state_dir=quick.state_dir)
     assert "0.5 (assumed; 'osirix-agent doctor --live' measures it)" in named(unmeasured, "half pixel")[0].detail
     chosen = Settings(server=quick.server, state_dir=quick.state_dir, half_pixel_px=0.5)
@@ -161,6 +161,8 @@ def test_the_half_pixel_is_assumed_set_or_measured(quick):
     (line,) = named(measured, "half pixel")
     assert line.good
     assert line.detail.endswith(": 0 (measured 0 on 2026-02-03, OsiriX MD 14.1.2)")
+    hospital.app.version = "15.0"
+    assert "this is OsiriX MD 15.0, so measure again" in named(measured, "half pixel")[0].detail
     (line,) = named(chosen, "half pixel")
     assert not line.good
     assert "half_pixel_px" in line.cure

@@ -70,6 +70,13 @@ def test_how_far_the_map_of_a_polygon_lies_off_is_said(hospital, settings):
     assert 0 <= down < 1
 
 
+def test_an_osirix_without_the_shift_passes_too(hospital, settings):
+    hospital.app.exact_maps = True
+    found = trial(settings)
+    assert red(found) == set()
+    assert "+0.00 px right, +0.00 px down" in found["live map"].detail
+
+
 # -- what must not be drawn on -----------------------------------------------------------------------------------
 def test_nothing_is_drawn_unless_the_study_may_be_thrown_away(hospital, settings):
     before = dict(hospital.app.rpc_counts)
@@ -160,11 +167,11 @@ ALTERED = {
     ),
     "areas are in mm2": (Roi, "area_cm2", lambda real: lambda self: real(self) * 100, {"live area"}),
     "polygon maps are empty": (
-        Roi, "map", lambda real: lambda self, rows, columns, centre=0.5: np.zeros((rows, columns), bool)
+        Roi, "map", lambda real: lambda self, rows, columns, centre=0.5, exact=False: np.zeros((rows, columns), bool)
         if self.itype == ToolMode.CLOSED_POLYGON else real(self, rows, columns, centre), {"live map"},
     ),
     "polygon maps lie 3 pixels off": (
-        Roi, "map", lambda real: lambda self, rows, columns, centre=0.5: np.roll(
+        Roi, "map", lambda real: lambda self, rows, columns, centre=0.5, exact=False: np.roll(
             real(self, rows, columns, centre), 3 * (self.itype == ToolMode.CLOSED_POLYGON), axis=0
         ), {"live map"},
     ),
@@ -264,9 +271,18 @@ def test_ctrl_c_takes_everything_away(hospital, settings, monkeypatch, rpc):
     assert found[-2].good
 
 
-def test_a_closed_viewer_midway_is_said(hospital, settings):
+def test_what_osirix_saved_when_she_closed_the_viewer_midway_goes_too(hospital, settings):
+    series = hospital.window.series
     stop_at(hospital, "DCMPixROIValues", hospital.clinician.close)
     assert {"live", "live clean-up"} <= red(trial(settings))
+    assert len(hospital.app.persisted[series.uid]) == 12
+    hospital.app.before_rpc = None
+    again = hospital.app.open_series(series)
+    found = trial(settings)
+    assert red(found) == set()
+    assert found["leftovers"].detail.startswith("12 ROIs")
+    hospital.app.close_viewer(again)
+    assert hospital.app.persisted[series.uid] == []
 
 
 # -- the command -------------------------------------------------------------------------------------------------

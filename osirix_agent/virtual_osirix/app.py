@@ -104,6 +104,8 @@ class VirtualOsirix:
         An Objective-C exception ends the application, as it does the real one.
     pixel_centre : float
         ROI coordinate of the centre of pixel (0, 0) in this OsiriX; another one than 0.5 to see what notices it.
+    exact_maps : bool
+        Polygon maps without their shift.
     selection : list or None
         Studies and series marked in the database window; None: the first study.
     database_folder : Path or None
@@ -114,6 +116,7 @@ class VirtualOsirix:
     bundle_name: str = "OsiriX MD"
     strict: bool = True
     pixel_centre: float = 0.5
+    exact_maps: bool = False
     studies: list[StudyFiles] = field(default_factory=list)
     selection: list[StudyFiles | SeriesFiles] | None = None
     database_folder: Path | None = None

@@ -101,6 +101,12 @@ class Clinician:
             roi.color = color
             self.app.leak_style(roi)
 
+    def select(self, *rois: Roi) -> None:
+        """These of the displayed slice, and no others."""
+        with self.app.main_thread:
+            for roi in self.viewer.current_rois:
+                roi.selected = any(roi is one for one in rois)
+
     def delete(self, roi: Roi) -> None:
         with self.app.main_thread:
             self.app.delete_roi(roi)

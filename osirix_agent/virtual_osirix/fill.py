@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from skimage.measure import grid_points_in_poly
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -52,6 +53,14 @@ def polygon_map(points: npt.ArrayLike, rows: int, columns: int, pixel_centre: fl
         full[: max(y + 1, 0)] = False
         full[:, : max(x + 1, 0)] = False
     return full
+
+
+def exact_map(points: npt.ArrayLike, rows: int, columns: int, pixel_centre: float = 0.5) -> BoolArray:
+    """The pixels whose centre lies inside: what an OsiriX without the shift would answer."""
+    ring = np.asarray(points, float).reshape(-1, 2)
+    if len(ring) < 3:
+        return np.zeros((rows, columns), np.bool_)
+    return np.asarray(grid_points_in_poly((rows, columns), ring[:, ::-1] - pixel_centre), np.bool_)
 
 
 def whole_pixels(points: npt.ArrayLike, pixel_centre: float = 0.5) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.measure import find_contours
 
-from osirix_agent.virtual_osirix.fill import filled, polygon_map, whole_pixels
+from osirix_agent.virtual_osirix.fill import exact_map, filled, polygon_map, whole_pixels
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -216,11 +216,13 @@ class Roi:
         rows_mm, columns_mm = self.spacing or (self.pix.spacing_rows, self.pix.spacing_columns)
         return float(self.area_px() * rows_mm * columns_mm / 100.0)
 
-    def map(self, rows: int, columns: int, pixel_centre: float = 0.5) -> npt.NDArray[np.bool_]:
+    def map(
+        self, rows: int, columns: int, pixel_centre: float = 0.5, *, exact: bool = False
+    ) -> npt.NDArray[np.bool_]:  # fmt: skip
         """DCMPixGetMapFromROI: exact for a brush, biased by about one pixel right and down for polygons."""
         if self.itype == ToolMode.BRUSH:
             return self._brush_map(rows, columns)
-        return polygon_map(self.service_points(), rows, columns, pixel_centre)
+        return (exact_map if exact else polygon_map)(self.service_points(), rows, columns, pixel_centre)
 
     def covered(self, rows: int, columns: int, pixel_centre: float = 0.5) -> npt.NDArray[np.bool_]:
         """The pixels that values are taken from: a point's own, a brush's, a polygon's with its border."""

@@ -106,7 +106,7 @@ class PixService(ServiceBase):
         pix, roi = self._pix(request.pix), self._roi(request.roi)
         if roi.itype not in FILLABLE:
             raise StatusError("Invalid ROI")
-        held = roi.map(pix.rows, pix.columns, self.app.pixel_centre)
+        held = roi.map(pix.rows, pix.columns, self.app.pixel_centre, exact=self.app.exact_maps)
         return ok(
             dcmpix_pb2.DCMPixGetMapFromROIResponse,
             rows=pix.rows,
@@ -147,8 +147,12 @@ class RoiService(ServiceBase):
     """ROI* calls."""
 
     def ROIDelete(self, request: Any) -> Any:
-        """Its uid dies: a second call answers `No ROI cached`."""
-        self.app.delete_roi(self._roi(request))
+        """Its uid dies: a second call answers `No ROI cached`. Ends what she is drawing on the displayed slice."""
+        roi = self._roi(request)
+        held = self.app.viewer_of(roi)
+        self.app.delete_roi(roi)
+        for other in held[0].current_rois if held else ():
+            other.drawing = other.modifying = False
         return done()
 
     def ROIFlipHorizontally(self, request: Any) -> Any:

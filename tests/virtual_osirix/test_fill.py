@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from osirix_agent.virtual_osirix.fill import filled, polygon_map
+from osirix_agent.virtual_osirix.fill import exact_map, filled, polygon_map
 
 
 def circle(radius: float, centre: float = 50.0, samples: int = 200) -> np.ndarray:
@@ -29,6 +29,13 @@ def test_circles_agree_with_the_centre_rule_as_far_as_was_measured(radius, dice)
     inside = (rows - 50) ** 2 + (columns - 50) ** 2 < radius**2
     shifted = polygon_map(circle(radius), 120, 120)
     assert 2 * (inside & shifted).sum() / (inside.sum() + shifted.sum()) == pytest.approx(dice, abs=0.001)
+
+
+def test_the_exact_map_is_the_centre_rule():
+    rows, columns = np.mgrid[:60, :60] + 0.5
+    inside = (rows - 30.2) ** 2 + (columns - 30.2) ** 2 < 15**2
+    assert np.array_equal(exact_map(circle(15, centre=30.2, samples=2000), 60, 60), inside)
+    assert not exact_map([(3, 3), (9, 9)], 20, 20).any()
 
 
 def test_direction_and_first_vertex_make_no_difference():

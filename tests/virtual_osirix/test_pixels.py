@@ -111,6 +111,15 @@ def test_statistics_of_a_polygon_take_its_border_in_and_its_map_does_not(hospita
     assert sum(pencil.map(square).map) == 100
 
 
+def test_a_polygons_map_can_be_had_without_the_shift(hospital, pencil):
+    square = hospital.clinician.polygon([(10.2, 10.2), (20.2, 10.2), (20.2, 20.2), (10.2, 20.2)])
+    first = np.array(pencil.map(square).map).reshape(48, 56)
+    assert first[11:21, 11:21].sum() == first.sum() == 100
+    hospital.app.exact_maps = True
+    second = np.array(pencil.map(square).map).reshape(48, 56)
+    assert second[10:20, 10:20].sum() == second.sum() == 100
+
+
 def test_which_kinds_have_a_map(hospital, pencil):
     ring = [(3, 3), (12, 3), (12, 12)]
     for draw in (hospital.clinician.polygon, hospital.clinician.open_polygon, hospital.clinician.pencil):

@@ -224,6 +224,20 @@ def test_selected_are_those_of_the_displayed_slice_selected_in_hand_or_half_draw
     assert not half.drawing
 
 
+def test_deleting_an_roi_ends_what_she_is_drawing(stub, front, hospital, pencil):
+    half = hospital.clinician.start_polygon((3, 3))
+    stub.ROIDelete(pencil.draw(11, points=TRIANGLE, idx=2)[0].roi)
+    assert not half.drawing
+
+
+def test_she_selects_among_those_on_display(stub, front, hospital):
+    one, two = (hospital.clinician.polygon(TRIANGLE) for _ in range(2))
+    hospital.clinician.select(one, two)
+    assert len(stub.ViewerControllerSelectedROIs(front).rois) == 2
+    hospital.clinician.select()
+    assert len(stub.ViewerControllerSelectedROIs(front).rois) == 0
+
+
 def test_what_is_half_drawn_can_be_read(stub, front, hospital, pencil):
     half = hospital.clinician.start_polygon((3, 3), k=4)
     hospital.clinician.add_vertex(half, (6, 3))
