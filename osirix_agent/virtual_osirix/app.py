@@ -241,10 +241,13 @@ class VirtualOsirix:
     def pen_for(self, itype: int) -> Pen:
         return replace(self.pens[style_pool(itype)], thickness=self.pens[thickness_pool(itype)].thickness)
 
+    def fail(self) -> None:
+        """An Objective-C exception on the main thread: the end of a strict application."""
+        if self.strict:
+            self.crash()
+
     def crash(self) -> None:
-        """An Objective-C exception on the main thread: a strict application is gone."""
-        if not self.strict:
-            return
+        """The application is gone."""
         self.crashed = True
         if self.on_crash is not None:
             self.on_crash()

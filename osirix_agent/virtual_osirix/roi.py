@@ -216,9 +216,7 @@ class Roi:
         rows_mm, columns_mm = self.spacing or (self.pix.spacing_rows, self.pix.spacing_columns)
         return float(self.area_px() * rows_mm * columns_mm / 100.0)
 
-    def map(
-        self, rows: int, columns: int, pixel_centre: float = 0.5, *, exact: bool = False
-    ) -> npt.NDArray[np.bool_]:  # fmt: skip
+    def map(self, rows: int, columns: int, pixel_centre: float = 0.5, *, exact: bool = False) -> npt.NDArray[np.bool_]:
         """DCMPixGetMapFromROI: exact for a brush, biased by about one pixel right and down for polygons."""
         if self.itype == ToolMode.BRUSH:
             return self._brush_map(rows, columns)

@@ -92,7 +92,7 @@ class ViewerService(ServiceBase):
         self.app.leak_style(roi)
         frames = len(viewer.rois)
         if not 0 <= request.movie_idx < frames or not 0 <= request.idx < len(viewer.rois[request.movie_idx]):
-            self.app.crash()
+            self.app.fail()
             raise StatusError("Could not create ROI")
         roi.pix = viewer.pixes[request.movie_idx][request.idx]
         roi.seen = False
@@ -107,7 +107,7 @@ class ViewerService(ServiceBase):
         """Exact match over all slices; a movie index out of range ends OsiriX."""
         viewer = self._viewer(request.viewer_controller)
         if not request.in_4d and not 0 <= request.movie_idx < len(viewer.rois):
-            self.app.crash()
+            self.app.fail()
         found = [
             self._ref(types_pb2.ROI, roi)
             for t, _, roi in viewer.all_rois()
@@ -139,7 +139,7 @@ class ViewerService(ServiceBase):
         moving = self._viewer(request.viewer_controller)
         fixed: Viewer = self._find(request.fixed_viewer_controller, Viewer, "fixed ")
         if not all(slices_are_regular(slices) for slices in (*moving.pixes, fixed.pixes[0])):
-            self.app.crash()
+            self.app.fail()
             raise StatusError("Could not resample")
         frames = [resampled(slices, fixed.pixes[0]) for slices in moving.pixes]
         made = self._open(frames, moving, fixed)
