@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     virtual.set_defaults(act=_virtual)
 
     doctor = commands.add_parser("doctor", help="check the set-up and say what to do")
+    doctor.add_argument("--live", action="store_true",
+                        help="also draw on the study in front, read it back and delete it")  # fmt: skip
+    doctor.add_argument("--yes-throw-away", action="store_true", help="with --live: the study in front does not matter")
     _json(doctor)
     _settings(doctor)
     doctor.set_defaults(act=_doctor)
@@ -154,14 +157,28 @@ def _virtual(arguments: argparse.Namespace) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from osirix_agent.doctor import examine, print_findings
+    from osirix_agent.doctor import Finding, examine, print_findings
     from osirix_agent.settings import load_settings
 
-    findings = examine(load_settings(**_overrides(arguments)))
-    if arguments.json:
-        print(json.dumps({"findings": [finding.as_json() for finding in findings]}))
-    else:
-        print_findings(findings)
+    settings = load_settings(**_overrides(arguments))
+    findings: list[Finding] = []
+
+    def tell(finding: Finding) -> None:
+        findings.append(finding)
+        if not arguments.json:
+            print_findings([finding])
+
+    try:
+        for finding in examine(settings):
+            tell(finding)
+        if arguments.live:
+            from osirix_agent.trial import examine_live
+
+            with _interrupted_by_signals():
+                examine_live(settings, lambda shown: arguments.yes_throw_away or _throw_away(shown), tell)
+    finally:
+        if arguments.json:
+            print(json.dumps({"findings": [finding.as_json() for finding in findings]}))
     return 0 if all(finding.good for finding in findings) else 1
 
 
@@ -181,6 +198,27 @@ def _plugin(arguments: argparse.Namespace) -> int:
         plugin.remove(dry_run=arguments.dry_run, **place)
     print("Nothing was changed: this was a dry run." if arguments.dry_run else "Done. Start OsiriX again.")
     return 0
+
+
+def _throw_away(shown: str) -> bool:
+    """Ask at the terminal; without one the answer is no."""
+    if not sys.stdin.isatty():
+        return False
+    print(f"In front: {shown}. ROIs are drawn on the displayed slice, read back and deleted.", file=sys.stderr)
+    return input("Type 'throw away' if this study can be thrown away: ").strip().lower() == "throw away"
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """A polite kill is a Ctrl-C, so that it cleans up as that does."""
+    import signal
+
+    before = {name: signal.signal(name, signal.default_int_handler) for name in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _bench(arguments: argparse.Namespace) -> int:

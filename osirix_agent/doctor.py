@@ -1,22 +1,32 @@
-"""`osirix-agent doctor`: look at the user's own set-up; every bad finding carries its cure."""
+"""`osirix-agent doctor`: look at the user's own set-up; every bad finding carries its cure.
+
+A check takes the settings and returns findings; it never raises for what it finds. (`trial` is `doctor --live`.)
+"""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import json
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from osirix_agent import plugin
 from osirix_agent.agent.log import versions
-from osirix_agent.errors import OsirixAgentError
+from osirix_agent.errors import OsirixAgentError, SettingsError, ViewerError
+from osirix_agent.half_pixel import HalfPixel
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.client import OsirixViewer
-from osirix_agent.viewer.connection import OsirixConnection, candidate_addresses, plugin_config_file
+from osirix_agent.viewer.connection import START_CURE, OsirixConnection, candidate_addresses, plugin_config_file
 
 MIN_FREE_BYTES = 1_000_000_000
+NEEDED = {"osirixgrpc": ("0.2.1b6", ""), "grpcio": ("1.74", ""), "protobuf": ("7.34", "8")}  # from, below
 
 
 @dataclass(frozen=True)
@@ -34,79 +44,181 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; never raises for what it finds."""
+    osirix = _find_osirix(settings)
     return [
-        Finding("versions", True, ", ".join(f"{name} {number}" for name, number in versions().items())),
-        _plugin_config(),
+        *_versions(),
+        *_server_list(settings),
         *(Finding(*line) for line in plugin.findings()),
-        *_server(settings),
-        _state_folder(settings),
+        *_server(settings, osirix),
+        _gpu(),
+        *_state_folder(settings),
         _disk(settings),
-        Finding(
-            "half pixel",
-            True,
-            f"ROI coordinates of a pixel centre: +{settings.half_pixel_px} (from Horos; not measured)",
-        ),
+        _half_pixel(settings, osirix),
     ]
 
 
-def print_findings(findings: list[Finding]) -> None:
+def print_findings(findings: Iterable[Finding]) -> None:
     for finding in findings:
-        print(f"{'ok ' if finding.good else 'BAD'} {finding.what}: {finding.detail}")
+        print(f"{'ok ' if finding.good else 'BAD'} {finding.what}: {finding.detail}", flush=True)
         if not finding.good:
-            print(f"    -> {finding.cure}")
+            print(f"    -> {finding.cure}", flush=True)
 
 
-def _plugin_config() -> Finding:
-    path = plugin_config_file()
-    if sys.platform != "darwin" and not path.exists():
-        return Finding("plugin", True, "not a Mac: the plugin's server list is not expected here")
-    if not path.exists():
-        return Finding(
-            "plugin", False, "the plugin has no server list",
-            "Install osirixgrpc.osirixplugin, restart OsiriX, and add a server under Plugins > Database > osirixgrpc.",
-        )  # fmt: skip
-    return Finding("plugin", True, "the plugin's server list is there")
-
-
-def _server(settings: Settings) -> list[Finding]:
-    tried = ", ".join(f"{address} ({source})" for address, source in candidate_addresses(settings))
-    try:
-        connection = OsirixConnection.find(settings)
-    except OsirixAgentError as error:
-        return [Finding("server", False, f"nothing answers; tried {tried}", error.cure)]
-    try:
-        found = [Finding("server", True, f"{connection.ping()} at {connection.address}")]
+# -- versions ----------------------------------------------------------------------------------------------------
+def _versions() -> list[Finding]:
+    found = [Finding("versions", True, ", ".join(f"{name} {number}" for name, number in versions().items()))]
+    for name, (least, below) in NEEDED.items():
         try:
-            viewer = OsirixViewer.frontmost(connection, settings)
-            k, j, i = viewer.pixels.geometry.shape_kji
-            found.append(Finding("viewer", True, f"{viewer.identity.modality}, {k} slices of {j} x {i}"))
-            same_place = viewer.identity.frame_of_reference_uid is not None
+            number = version(name)
+        except PackageNotFoundError:
+            number = ""
+        if _ordered(number) < _ordered(least) or (below and _ordered(number) >= _ordered(below)):
+            wanted = f"{name}>={least}" + (f",<{below}" if below else "")
+            found.append(
+                Finding(name, False, f"{number or 'missing'}, but it takes {wanted}", f"pip install '{wanted}'")
+            )
+    return found
+
+
+def _ordered(number: str) -> tuple[int, ...]:
+    digits = "".join(c if c.isdigit() else " " for c in number).split()
+    return tuple(int(part) for part in digits)
+
+
+# -- OsiriX ------------------------------------------------------------------------------------------------------
+def _server_list(settings: Settings) -> list[Finding]:
+    path = plugin_config_file()
+    if not path.exists():
+        if sys.platform != "darwin":
+            return [Finding("plugin", True, "not a Mac: the plugin's server list is not expected here")]
+        return [
+            Finding(
+                "plugin", False, "the plugin has no server list",
+                "Install osirixgrpc.osirixplugin, restart OsiriX, and add a server under Plugins > Database > "
+                "osirixgrpc.",
+            )
+        ]  # fmt: skip
+    try:
+        rows = json.loads(path.read_text())
+        sound = isinstance(rows, list) and all({"ipaddress", "port", "active"} <= set(row) for row in rows)
+    except (OSError, ValueError, TypeError):
+        sound = False
+    if not sound:
+        return [
+            Finding(
+                "plugin", False, "the plugin's server list cannot be read",
+                "Open Server Configuration in OsiriX and add the server again: that writes the list anew.",
+            )
+        ]  # fmt: skip
+    found = [Finding("plugin", True, "the plugin's server list is there")]
+    for address, source in candidate_addresses(settings):
+        if "server_configs" in source and not _answers(address, settings):
             found.append(
                 Finding(
-                    "frame of reference",
-                    same_place,
-                    "read from the DICOM file" if same_place else "the DICOM file behind the slice cannot be read",
-                    "Run the agent on the machine that holds the OsiriX database; else second viewers are refused.",
+                    "stale server", False, f"{address} is marked active but nothing answers there",
+                    "In Server Configuration, stop and start that server (the mark outlives a crash), or remove it.",
                 )
-            )
-        except OsirixAgentError as error:
-            found.append(Finding("viewer", False, error.what, error.cure))
-        return found
+            )  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True)
+class _Osirix:
+    """What answers, where, and by whom it was named."""
+
+    name: str
+    address: str
+    source: str
+
+
+def _find_osirix(settings: Settings) -> _Osirix | None:
+    for address, source in candidate_addresses(settings):
+        name = _answers(address, settings)
+        if name:
+            return _Osirix(name, address, source)
+    return None
+
+
+def _server(settings: Settings, osirix: _Osirix | None) -> list[Finding]:
+    if osirix is None:
+        tried = ", ".join(f"{address} ({source})" for address, source in candidate_addresses(settings))
+        return [Finding("server", False, f"nothing answers; tried {tried}", START_CURE)]
+    return [
+        Finding("server", True, f"{osirix.name} answers"),
+        Finding("port", True, f"{osirix.address}, from {osirix.source}"),
+        *_viewer(osirix.address, settings),
+    ]
+
+
+def _answers(address: str, settings: Settings) -> str:
+    """Name and version of what answers there; '' for nothing."""
+    connection = OsirixConnection(address, settings)
+    try:
+        return connection.ping()
+    except ViewerError:
+        return ""
     finally:
         connection.close()
 
 
-def _state_folder(settings: Settings) -> Finding:
+def _viewer(address: str, settings: Settings) -> list[Finding]:
+    connection = OsirixConnection(address, settings)
     try:
-        Pseudonyms.at(settings.state_dir)
+        viewer = OsirixViewer.frontmost(connection, settings)
     except OsirixAgentError as error:
-        return Finding("state folder", False, error.what, error.cure)
-    mode = os.stat(settings.state_dir / "site.key").st_mode & 0o777
-    if mode & 0o077:
+        return [Finding("viewer", False, error.what, error.cure)]
+    finally:
+        connection.close()
+    k, j, i = viewer.pixels.geometry.shape_kji
+    known = viewer.identity.frame_of_reference_uid is not None
+    return [
+        Finding("viewer", True, f"{viewer.identity.modality}, {k} slices of {j} x {i}"),
+        Finding(
+            "frame of reference", known,
+            "read from the DICOM file" if known else "the DICOM file behind the slice cannot be read",
+            "Run the agent on the machine that holds the OsiriX database; else second viewers are refused.",
+        ),
+    ]  # fmt: skip
+
+
+# -- this machine ------------------------------------------------------------------------------------------------
+def _gpu() -> Finding:
+    if importlib.util.find_spec("torch") is None:
+        return Finding("gpu", True, "torch is not installed; the classical segmenter does without")
+    try:
+        torch: Any = importlib.import_module("torch")
+        if torch.cuda.is_available():
+            what = f"CUDA, {torch.cuda.get_device_name(0)}"
+        elif torch.backends.mps.is_available():
+            what = "MPS"
+        else:
+            what = "none, so models run on the processor"
+    except Exception as error:  # a half-installed torch fails in many ways; none of them is ours
         return Finding(
-            "state folder", False, "the site key can be read by others", "chmod 600 the file site.key in it."
-        )
-    return Finding("state folder", True, "writable; the site key is readable by its owner only")
+            "gpu", False, f"torch is installed and does not load ({type(error).__name__})",
+            "Install torch again, or remove it: the classical segmenter does without.",
+        )  # fmt: skip
+    return Finding("gpu", True, f"torch {torch.__version__}: {what}")
+
+
+def _state_folder(settings: Settings) -> list[Finding]:
+    folder = settings.state_dir
+    try:
+        Pseudonyms.at(folder)
+    except OsirixAgentError as error:
+        return [Finding("state folder", False, error.what, error.cure)]
+    if folder.stat().st_uid != os.getuid():
+        return [
+            Finding(
+                "state folder", False, "it belongs to another user",
+                f"Give it to yourself (sudo chown -R \"$USER\" '{folder}'), or choose another with --state-dir.",
+            )
+        ]  # fmt: skip
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return [Finding("state folder", False, "it cannot be written", f"chmod u+rwx '{folder}'")]
+    if any(path.stat().st_mode & 0o077 for path in (folder, folder / "site.key")):
+        return [Finding("state folder", False, "others can read it", f"chmod -R go-rwx '{folder}'")]
+    return [Finding("state folder", True, "writable, and readable by its owner only")]
 
 
 def _disk(settings: Settings) -> Finding:
@@ -115,3 +227,25 @@ def _disk(settings: Settings) -> Finding:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     return Finding("disk", free > MIN_FREE_BYTES, f"{free / 1e9:.1f} GB free", "Free at least 1 GB for journals.")
+
+
+# -- the half pixel ----------------------------------------------------------------------------------------------
+def _half_pixel(settings: Settings, osirix: _Osirix | None) -> Finding:
+    used = f"ROI coordinate of a pixel's centre: {settings.half_pixel_px:g}"
+    chosen = "half_pixel_px" in settings.model_fields_set
+    try:
+        measured = HalfPixel.read(settings.state_dir)
+    except SettingsError as error:
+        return Finding("half pixel", False, error.what, error.cure)
+    if measured is None:
+        by = "set by you" if chosen else "assumed"
+        return Finding("half pixel", True, f"{used} ({by}; 'osirix-agent doctor --live' measures it)")
+    seen = f"measured {measured.px:g} on {measured.measured_at[:10]}, {measured.osirix}"
+    if chosen and measured.px != settings.half_pixel_px:
+        return Finding(
+            "half pixel", False, f"{used}, set by you, but {seen}",
+            "Take half_pixel_px out of the settings (the measured one is then used), or measure again.",
+        )  # fmt: skip
+    if osirix is not None and osirix.name != measured.osirix:
+        seen += f"; this is {osirix.name}, so measure again with 'osirix-agent doctor --live'"
+    return Finding("half pixel", True, f"{used} ({seen})")

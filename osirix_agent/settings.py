@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from osirix_agent.errors import SettingsError
+from osirix_agent.half_pixel import half_pixel_in_use
 
 ALLOWED_LEVELS = (5, 25, 50, 75, 95)
 MAX_NAME_LENGTH = 64
@@ -40,7 +41,11 @@ class Settings(BaseSettings):
     server: str | None = Field(None, description="host:port of the osirixgrpc server")
     ping_deadline_s: float = Field(2.0, gt=0)
     rpc_deadline_s: float = Field(10.0, gt=0, description="deadline of each call to OsiriX")
-    half_pixel_px: float = Field(0.5, ge=0, le=1, description="OsiriX ROI coordinate of the centre of pixel (0, 0)")
+    state_dir: Path = Field(default_factory=default_state_dir)
+    half_pixel_px: float = Field(
+        default_factory=lambda known: half_pixel_in_use(known.get("state_dir", default_state_dir())),
+        ge=0, le=1, description="OsiriX ROI coordinate of the centre of pixel (0, 0)",
+    )  # fmt: skip
     structure: str = Field("GTV", description="structure addressed when a ROI names none")
     segmenter: str = Field("auto", description="auto (the shipped model where it can run), model or classical")
     model_dir: Path | None = Field(None, description="folder of the model and its adapters; none: the shipped one")
@@ -54,7 +59,6 @@ class Settings(BaseSettings):
     watch_idle_after_s: float = Field(5.0, ge=0)
     polygon_settle_s: float = Field(1.0, ge=0, description="a polygon drawn click by click must rest this long as well")
     notify: bool = Field(True, description="desktop notifications (never with patient data)")
-    state_dir: Path = Field(default_factory=default_state_dir)
 
     @field_validator("structure")
     @classmethod

@@ -64,5 +64,3 @@ def write_adapter(folder: Path, base: Path, *, strength: float = 0.0, serves: st
     )  # fmt: skip
     save_adapter(folder, tensors, description, {})
     return folder
-
-

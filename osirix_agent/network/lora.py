@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from osirix_agent.network.model import PromptableNetwork
 
-# residual convolutions of encoder and decoder, the joins, and the sentence encoder's attention
-TARGETS = r".*\.(c1|c2|narrow|film)$|.*\.self\.(query|value)$|mask_embedding"
+# residual convolutions and conditioning of encoder and decoder, and the sentence encoder's attention; not the
+# convolutions of one voxel, which peft 0.21 cannot merge in 3D
+TARGETS = r".*\.(c1|c2|film)$|.*\.self\.(query|value)$|mask_embedding"
 
 
 def add_lora(network: PromptableNetwork, rank: int, alpha: int) -> list[nn.Parameter]:

@@ -166,13 +166,19 @@ class OsirixViewer:
         except DicomError:
             frame = None
         return SeriesIdentity(
-            patient_id=self._rpc.call("DicomStudyPatientID", study).patient_id,
+            patient_id=self._patient_id(study),
             study_uid=self._rpc.call("DicomStudyStudyInstanceUID", study).study_instance_uid,
             series_uid=self._rpc.call("DicomSeriesSeriesInstanceUID", series).series_instance_uid,
             sop_uids=sops,
             frame_of_reference_uid=frame,
             modality=self._rpc.call("ViewerControllerModality", self._ref).modality,
         )
+
+    def _patient_id(self, study: Any) -> str:
+        try:
+            return str(self._rpc.call("DicomStudyPatientID", study).patient_id)
+        except ViewerRefusedError:  # "Patient ID not available": de-identified by leaving it out
+            return ""
 
     def _read_geometry(self) -> Geometry:
         pixes = [types_pb2.DCMPix(osirixrpc_uid=uid) for uid in self._pix_uids]
@@ -333,20 +339,21 @@ class OsirixViewer:
         except ViewerClosedError:
             self._rpc.call("ViewerControllerIdx", self._ref)  # the viewer itself may be gone
             self._roll_back(done, held)
-            self._redraw()
+            self.redraw()
             raise EditedMeanwhileError(
                 "An ROI that was to be changed has just been deleted.",
                 "The change was taken back; it is looked at again.",
             ) from None
         except ViewerError:
             self._roll_back(done, held)
-            self._redraw()
+            self.redraw()
             raise
-        self._redraw()
+        self.redraw()
         self._known.update({state.uid: state for state in held.values() if state is not None})
         return PaintReceipt(held, len(plan.writes))
 
-    def _redraw(self) -> None:
+    def redraw(self) -> None:
+        """Show what was written."""
         with suppress(ViewerError):  # what made writes fail is on its way up already; the next redraw shows all
             self._rpc.call("ViewerControllerNeedsDisplayUpdate", self._ref)
 

@@ -29,7 +29,7 @@ DEFAULT_ADDRESS = "127.0.0.1:50051"
 MAX_MESSAGE = 512 * 1024 * 1024
 IN_FLIGHT = 8
 
-_START_CURE = (
+START_CURE = (
     "Start OsiriX, then Plugins > Database > osirixgrpc > Server Configuration, and start the server there; "
     "without OsiriX, run 'osirix-agent virtual-osirix --dicom FOLDER'."
 )
@@ -100,7 +100,7 @@ class OsirixConnection:
             except ViewerError:
                 connection.close()
                 tried.append(f"{address} (from {source})")
-        raise NoServerError(f"No OsiriX server answers at {', '.join(tried)}.", _START_CURE)
+        raise NoServerError(f"No OsiriX server answers at {', '.join(tried)}.", START_CURE)
 
     def ping(self) -> str:
         """Name and version of what answers, e.g. 'OsiriX MD 14.1'."""
@@ -180,4 +180,4 @@ def _translated(error: grpc.RpcError, rpc: str, deadline_s: float) -> ViewerErro
         return ViewerRefusedError(f"The server does not know {rpc}.", "Update the osirixgrpc plugin.")
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
         return ViewerRefusedError(f"The answer to {rpc} is larger than 512 MiB.", "Open a smaller series.")
-    return NoServerError("The connection to OsiriX is lost.", _START_CURE)
+    return NoServerError("The connection to OsiriX is lost.", START_CURE)

@@ -1,7 +1,7 @@
 """The one place where OsiriX ROI coordinates meet voxel indices and patient millimetres.
 
 Pixel (row r, column c) covers [c, c+1) x [r, r+1) in (x, y), so its centre is (c + 0.5, r + 0.5); the half pixel is a
-setting because it was read in Horos, not in OsiriX (`osirix-agent doctor` states it).
+setting because it was read in Horos, not in OsiriX (`osirix-agent doctor --live` measures it).
 """
 
 from __future__ import annotations

@@ -6,47 +6,30 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from osirix_agent.virtual_osirix.folder import ImageFile, SeriesFiles, StudyFiles, read_folder, stack_of
-from osirix_agent.virtual_osirix.roi import Pen, Roi, style_pool
-
-
-@dataclass(eq=False)
-class Pix:
-    """One displayed slice (a DCMPix): pixels are a copy, so edits stay in the viewer."""
-
-    source: ImageFile
-    frame: int
-    image: npt.NDArray[Any]
-    origin: npt.NDArray[np.float32]
-    row_cosines: npt.NDArray[np.float32]
-    column_cosines: npt.NDArray[np.float32]
-    spacing_rows: float
-    spacing_columns: float
-    payload: bytes | None = None  # the serialised DCMPixImage answer
-
-    @property
-    def is_rgb(self) -> bool:
-        return self.image.ndim == 3
-
-    @property
-    def rows(self) -> int:
-        return int(self.image.shape[0])
-
-    @property
-    def columns(self) -> int:
-        return int(self.image.shape[1])
+from osirix_agent.virtual_osirix.folder import ImageFile, SeriesFiles, StudyFiles, files_of, merge, read_files, stack_of
+from osirix_agent.virtual_osirix.pix import Pix, pixes_of
+from osirix_agent.virtual_osirix.roi import Pen, Roi, factory_pens, style_pool, thickness_pool
 
 
 @dataclass(eq=False)
 class Viewer:
-    """One 2D viewer window: slices and ROIs by movie frame and slice, in data order."""
+    """One 2D viewer window: slices and ROIs by movie frame and slice, in data order.
+
+    Attributes
+    ----------
+    index : int
+        Displayed slice (data order).
+    slider : int
+        Where the slider stands (display order); SetIdx leaves it behind.
+    made_here : bool
+        A copy or a resampled series: its ROIs are not saved.
+    """
 
     series: SeriesFiles
     pixes: list[list[Pix]]
@@ -57,6 +40,8 @@ class Viewer:
     wlww: tuple[float, float] = (40.0, 400.0)
     fused: Viewer | None = None
     redraws: int = 0
+    slider: int = 0
+    made_here: bool = False
 
     @property
     def current_pix(self) -> Pix:
@@ -70,6 +55,19 @@ class Viewer:
     def displayed_index(self) -> int:
         count = len(self.pixes[self.movie_index])
         return count - 1 - self.index if self.flipped else self.index
+
+    def show(self, index: int) -> None:
+        """Display a slice: selection and what was being drawn on the one left behind end."""
+        for roi in self.current_rois:
+            roi.selected = roi.drawing = roi.modifying = False
+        self.index = index
+        for roi in self.current_rois:
+            roi.seen = True
+
+    def redraw(self) -> None:
+        self.redraws += 1
+        for roi in self.current_rois:
+            roi.seen = True
 
     def all_rois(self) -> list[tuple[int, int, Roi]]:
         """(movie frame, slice, ROI) of every ROI."""
@@ -86,18 +84,45 @@ class PersistedRoi:
 
 
 @dataclass(eq=False)
+class VolumeWindow:
+    """A 3D window (a VRController) of a 2D viewer."""
+
+    viewer: Viewer
+    wlww: tuple[float, float]
+    rendering_mode: str = "VR"
+
+
+@dataclass(eq=False)
 class VirtualOsirix:
     """The running application.
 
     Every RPC and every act of the clinician holds `main_thread`, as OsiriX's UI thread serialises both.
+
+    Attributes
+    ----------
+    strict : bool
+        An Objective-C exception ends the application, as it does the real one.
+    pixel_centre : float
+        ROI coordinate of the centre of pixel (0, 0) in this OsiriX; another one than 0.5 to see what notices it.
+    exact_maps : bool
+        Polygon maps without their shift.
+    selection : list or None
+        Studies and series marked in the database window; None: the first study.
+    database_folder : Path or None
+        Where files that a client hands over are copied to; None: a temporary folder.
     """
 
     version: str = "14.1.2"
     bundle_name: str = "OsiriX MD"
     strict: bool = True
+    pixel_centre: float = 0.5
+    exact_maps: bool = False
     studies: list[StudyFiles] = field(default_factory=list)
+    selection: list[StudyFiles | SeriesFiles] | None = None
+    database_folder: Path | None = None
     viewers: list[Viewer] = field(default_factory=list)
-    pens: dict[str, Pen] = field(default_factory=lambda: {k: Pen() for k in ("text", "brush", "others")})
+    volume_windows: list[VolumeWindow] = field(default_factory=list)
+    pens: dict[str, Pen] = field(default_factory=factory_pens)
     persisted: dict[str, list[PersistedRoi]] = field(default_factory=dict)
     main_thread: threading.RLock = field(default_factory=threading.RLock)
     rpc_counts: Counter[str] = field(default_factory=Counter)
@@ -134,9 +159,17 @@ class VirtualOsirix:
 
     # -- database and viewers --------------------------------------------------------------------------------
     def import_folder(self, folder: Path) -> list[StudyFiles]:
-        studies = read_folder(folder)
-        self.studies.extend(studies)
-        return studies
+        return self.import_files(files_of(folder))
+
+    def import_files(self, paths: list[Path]) -> list[StudyFiles]:
+        """The studies that these files belong to; what the database already holds is not added again.
+
+        Raises
+        ------
+        DicomError
+            No image among them.
+        """
+        return merge(self.studies, read_files(paths))
 
     def open_folder(self, folder: Path) -> list[Viewer]:
         """Import a folder and open one viewer per series; the last one opened is frontmost."""
@@ -147,10 +180,10 @@ class VirtualOsirix:
 
     def open_images(self, frames: list[list[ImageFile]]) -> Viewer:
         """A viewer of these images (movie frames of slices), with the ROIs kept from an earlier closing."""
-        pixes = [[pix for image in images for pix in _pixes(image)] for images in frames]
+        pixes = [[pix for image in images for pix in pixes_of(image)] for images in frames]
         viewer = Viewer(frames[0][0].series, pixes, [[[] for _ in slices] for slices in pixes])
         viewer.wlww = _window(viewer.series)
-        viewer.index = len(pixes[0]) // 2
+        viewer.index = viewer.slider = len(pixes[0]) // 2
         for kept in self.persisted.get(viewer.series.uid, []):
             kept.roi.pix = viewer.pixes[kept.movie_index][kept.slice_index]
             viewer.rois[kept.movie_index][kept.slice_index].append(kept.roi)
@@ -158,14 +191,32 @@ class VirtualOsirix:
         return viewer
 
     def close_viewer(self, viewer: Viewer) -> None:
-        """Close a window: its ROIs go to the patient database, its uids die."""
-        self.persisted[viewer.series.uid] = [PersistedRoi(t, k, _copy(roi)) for t, k, roi in viewer.all_rois()]
+        """Close a window with its 3D windows: its ROIs go to the patient database, its uids die."""
+        if not viewer.made_here:
+            self.persisted[viewer.series.uid] = [PersistedRoi(t, k, _copy(roi)) for t, k, roi in viewer.all_rois()]
         self.viewers.remove(viewer)
+        for other in self.viewers:
+            other.fused = None if other.fused is viewer else other.fused
+        for window in [w for w in self.volume_windows if w.viewer is viewer]:
+            self.volume_windows.remove(window)
+            self.forget(window)
         for _, _, roi in viewer.all_rois():
             self.forget(roi)
         for pix in (pix for slices in viewer.pixes for pix in slices):
             self.forget(pix)
         self.forget(viewer)
+
+    def follow(self, leader: Viewer) -> None:
+        """The other viewers of the study go to the slice nearest to the one that `leader` shows."""
+        normal = np.cross(leader.current_pix.row_cosines, leader.current_pix.column_cosines)
+        for other in self.viewers:
+            if other is leader or other.series.study is not leader.series.study:
+                continue
+            away = [abs((pix.origin - leader.current_pix.origin) @ normal) for pix in other.pixes[other.movie_index]]
+            nearest = int(np.argmin(away))
+            if nearest != other.index:
+                other.show(nearest)
+                other.slider = other.displayed_index
 
     def viewer_of(self, roi: Roi) -> tuple[Viewer, list[Roi]] | None:
         for viewer in self.viewers:
@@ -183,51 +234,23 @@ class VirtualOsirix:
 
     def leak_style(self, roi: Roi) -> None:
         """Setting a style also sets the pen of that class."""
-        self.pens[style_pool(roi.itype)] = Pen(roi.color, roi.thickness, roi.opacity)
+        pool, wide = style_pool(roi.itype), thickness_pool(roi.itype)
+        self.pens[pool] = replace(self.pens[pool], color=roi.color, opacity=roi.opacity)
+        self.pens[wide] = replace(self.pens[wide], thickness=roi.thickness)
+
+    def pen_for(self, itype: int) -> Pen:
+        return replace(self.pens[style_pool(itype)], thickness=self.pens[thickness_pool(itype)].thickness)
+
+    def fail(self) -> None:
+        """An Objective-C exception on the main thread: the end of a strict application."""
+        if self.strict:
+            self.crash()
 
     def crash(self) -> None:
-        """An Objective-C exception on the main thread: the application is gone."""
+        """The application is gone."""
         self.crashed = True
         if self.on_crash is not None:
             self.on_crash()
-
-
-def _pixes(image: ImageFile) -> list[Pix]:
-    frames = image.frames()
-    return [
-        Pix(image, n, frame, *_frame_geometry(image.header, n), *_spacing(image.header, n))
-        for n, frame in enumerate(frames)
-    ]
-
-
-def _functional_group(header: Any, frame: int, name: str) -> Any | None:
-    for groups in (
-        header.get("PerFrameFunctionalGroupsSequence"),
-        header.get("SharedFunctionalGroupsSequence"),
-    ):
-        if groups:
-            group = groups[frame if len(groups) > 1 else 0]
-            if group.get(name):
-                return group[name].value[0]
-    return None
-
-
-def _frame_geometry(header: Any, frame: int) -> tuple[Any, Any, Any]:
-    plane = _functional_group(header, frame, "PlanePositionSequence") or header
-    turned = _functional_group(header, frame, "PlaneOrientationSequence") or header
-    position = plane.get("ImagePositionPatient") or (0, 0, 0)
-    orientation = turned.get("ImageOrientationPatient") or (1, 0, 0, 0, 1, 0)
-    return (
-        np.array(position, np.float32),
-        np.array(orientation[:3], np.float32),
-        np.array(orientation[3:], np.float32),
-    )
-
-
-def _spacing(header: Any, frame: int) -> tuple[float, float]:
-    measures = _functional_group(header, frame, "PixelMeasuresSequence") or header
-    spacing = measures.get("PixelSpacing") or (0.0, 0.0)
-    return float(spacing[0]), float(spacing[1])
 
 
 def _window(series: SeriesFiles) -> tuple[float, float]:
@@ -247,5 +270,5 @@ def _copy(roi: Roi) -> Roi:
     return Roi(
         roi.itype, roi.name, None, roi.points.copy(), roi.rect,
         None if roi.texture is None else roi.texture.copy(), roi.texture_xy,
-        roi.color, roi.thickness, roi.opacity,
+        roi.color, roi.thickness, roi.opacity, spacing=roi.spacing,
     )  # fmt: skip

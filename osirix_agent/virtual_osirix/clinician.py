@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osirix_agent.virtual_osirix.app import Viewer, VirtualOsirix
-from osirix_agent.virtual_osirix.roi import Roi, ToolMode, style_pool
+from osirix_agent.virtual_osirix.roi import Roi, ToolMode
 
 PointXY = tuple[float, float]
 
@@ -43,6 +43,9 @@ class Clinician:
 
     def pencil(self, points: Sequence[PointXY], *, name: str | None = None, k: int | None = None) -> Roi:
         return self._draw(_pointed(ToolMode.PENCIL, points), name, k)
+
+    def text(self, xy: PointXY, words: str, *, k: int | None = None) -> Roi:
+        return self._draw(Roi(ToolMode.TEXT, "", None, rect=(*_f32(xy), 40.0, 12.0)), words, k)
 
     def measure(self, points: Sequence[PointXY], *, name: str | None = None, k: int | None = None) -> Roi:
         return self._draw(_pointed(ToolMode.MEASURE, points), name, k)
@@ -91,12 +94,18 @@ class Clinician:
 
     def rename(self, roi: Roi, name: str) -> None:
         with self.app.main_thread:
-            roi.name = name
+            roi.set_name(name)
 
     def recolour(self, roi: Roi, color: tuple[int, int, int]) -> None:
         with self.app.main_thread:
             roi.color = color
             self.app.leak_style(roi)
+
+    def select(self, *rois: Roi) -> None:
+        """These of the displayed slice, and no others."""
+        with self.app.main_thread:
+            for roi in self.viewer.current_rois:
+                roi.selected = any(roi is one for one in rois)
 
     def delete(self, roi: Roi) -> None:
         with self.app.main_thread:
@@ -105,13 +114,14 @@ class Clinician:
     # -- the viewer ------------------------------------------------------------------------------------------
     def scroll_to(self, k: int) -> None:
         with self.app.main_thread:
-            for roi in self.viewer.current_rois:
-                roi.selected = False
-            self.viewer.index = int(np.clip(k, 0, len(self.viewer.pixes[0]) - 1))
+            self.viewer.show(int(np.clip(k, 0, len(self.viewer.pixes[0]) - 1)))
+            self.viewer.slider = self.viewer.displayed_index
+            self.app.follow(self.viewer)
 
     def flip(self) -> None:
         with self.app.main_thread:
             self.viewer.flipped = not self.viewer.flipped
+            self.viewer.slider = self.viewer.displayed_index
 
     def window(self, level: float, width: float) -> None:
         with self.app.main_thread:
@@ -141,14 +151,15 @@ class Clinician:
             k = self.viewer.index if k is None else k
             if k != self.viewer.index:
                 self.scroll_to(k)
-            pen = self.app.pens[style_pool(roi.itype)]
+            pen = self.app.pen_for(roi.itype)
             roi.color, roi.thickness, roi.opacity = pen.color, pen.thickness, pen.opacity
             taken = {r.name for rois in slices for r in rois}
             numbers = (n for n in range(1, len(taken) + 2) if f"{kind} {n}" not in taken)
-            roi.name = name if name is not None else f"{kind} {next(numbers)}"
+            roi.set_name(name if name is not None else f"{kind} {next(numbers)}")
             roi.pix = self.viewer.pixes[self.viewer.movie_index][k]
+            roi.spacing = (roi.pix.spacing_rows, roi.pix.spacing_columns)
             for other in slices[k]:
-                other.selected = False
+                other.selected = other.modifying = False
             roi.selected = True
             slices[k].append(roi)
             return roi

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ class SeriesFiles:
 class StudyFiles:
     uid: str
     series: list[SeriesFiles] = field(default_factory=list)
+    added: datetime = field(default_factory=datetime.now)
 
     @property
     def images(self) -> list[ImageFile]:
@@ -78,8 +80,12 @@ class StudyFiles:
         return self.series[0].header
 
 
-def read_folder(folder: Path) -> list[StudyFiles]:
-    """Every image series below `folder`, sorted as OsiriX sorts them; other files are passed over.
+def files_of(folder: Path) -> list[Path]:
+    return sorted(p for p in Path(folder).rglob("*") if p.is_file())
+
+
+def read_files(paths: list[Path]) -> list[StudyFiles]:
+    """Every image series among these files, sorted as OsiriX sorts them; other files are passed over.
 
     Raises
     ------
@@ -88,7 +94,7 @@ def read_folder(folder: Path) -> list[StudyFiles]:
     """
     studies: dict[str, StudyFiles] = {}
     series: dict[str, SeriesFiles] = {}
-    for path in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
+    for path in paths:
         header = _header(path)
         if header is None or str(header.get("Modality", "")) in IMAGE_FREE_MODALITIES or "Rows" not in header:
             continue
@@ -104,6 +110,34 @@ def read_folder(folder: Path) -> list[StudyFiles]:
     for one in series.values():
         one.images.sort(key=_position_key)
     return list(studies.values())
+
+
+def merge(held: list[StudyFiles], new: list[StudyFiles]) -> list[StudyFiles]:
+    """Add studies to a database in place; returns the database's studies that `new` ended up in.
+
+    Series that are there already get the images they lack.
+    """
+    reached = []
+    for study in new:
+        home = next((one for one in held if one.uid == study.uid), None)
+        if home is None:
+            held.append(study)
+            reached.append(study)
+            continue
+        reached.append(home)
+        for series in study.series:
+            there = next((one for one in home.series if one.uid == series.uid), None)
+            if there is None:
+                series.study = home
+                home.series.append(series)
+                continue
+            known = {image.header.get("SOPInstanceUID") for image in there.images}
+            for image in series.images:
+                if image.header.get("SOPInstanceUID") not in known:
+                    image.series = there
+                    there.images.append(image)
+            there.images.sort(key=_position_key)
+    return reached
 
 
 def stack_of(series: SeriesFiles) -> list[list[ImageFile]]:

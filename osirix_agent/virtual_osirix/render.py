@@ -38,7 +38,7 @@ def render(viewer: Viewer, *, k: int | None = None, size: int = 640, caption: st
     shape = (max(1, round(wide * scale)), max(1, round(tall * scale)))
     per_px = (shape[0] / pix.columns, shape[1] / pix.rows)
     picture = base.resize(shape, Image.Resampling.BICUBIC).convert("RGBA")
-    for roi in viewer.rois[frame][k]:
+    for roi in (roi for roi in viewer.rois[frame][k] if roi.seen):
         picture = Image.alpha_composite(picture, _layer(roi, pix.rows, pix.columns, shape, per_px))
     out = Image.new("RGB", (shape[0], shape[1] + 40), (16, 16, 18))
     out.paste(picture.convert("RGB"), (0, 0))
@@ -65,7 +65,8 @@ def _layer(roi: Roi, rows: int, columns: int, shape: tuple[int, int], per_px: tu
         held = Image.fromarray(roi.map(rows, columns).astype(np.uint8) * alpha).resize(big, Image.Resampling.NEAREST)
         layer.putalpha(held)
         return layer.resize(shape, Image.Resampling.BOX)
-    points = roi.service_points().astype(float) * (per_px[0] * grow, per_px[1] * grow)
+    anchor = np.array([roi.rect[:2]]) if roi.itype == ToolMode.TEXT else roi.service_points().astype(float)
+    points = anchor * (per_px[0] * grow, per_px[1] * grow)
     line = [(float(x), float(y)) for x, y in points]
     if roi.itype in (ToolMode.POINT, ToolMode.TEXT):
         x, y = line[0]

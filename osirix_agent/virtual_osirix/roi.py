@@ -11,6 +11,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.measure import find_contours
 
+from osirix_agent.virtual_osirix.fill import exact_map, filled, polygon_map, whole_pixels
+
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -37,20 +39,38 @@ POINT_TYPES = {5, 10, 11, 12, 14, 15, 24, 26, 27, 29}
 RECT_TYPES = {6, 9, 13, 19, 31}
 FILLABLE = {20, 11, 10, 15}
 _FIXED_POINTS = {6, 9, 19, 31, 20}  # SetPoints is ignored for these
+_FEWEST_POINTS = {5: 2, 14: 2, 10: 3, 11: 3, 12: 3, 15: 3, 26: 4, 27: 4, 29: 6}
+_SMALLEST_PX = 0.2
+_LONGEST_NAME = 256
 
 
 @dataclass
 class Pen:
     """The style the next hand-drawn ROI takes; NewROI and every style setter leak into it."""
 
-    color: tuple[int, int, int] = (67, 177, 75)
+    color: tuple[int, int, int] = (76, 255, 76)
     thickness: float = 2.0
     opacity: float = 1.0
 
 
+def factory_pens() -> dict[str, Pen]:
+    """OsiriX keeps three pens, and a thickness of its own for arrows."""
+    return {
+        "text": Pen((255, 255, 0), 3.0),
+        "brush": Pen((255, 0, 0), 5.0, 0.5),
+        "others": Pen(),
+        "arrow": Pen(),
+    }
+
+
 def style_pool(itype: int) -> str:
-    """OsiriX keeps three pens: text, brush, others."""
+    """The pen that gives an ROI its colour and opacity."""
     return {13: "text", 20: "brush"}.get(itype, "others")
+
+
+def thickness_pool(itype: int) -> str:
+    """The pen that gives an ROI its thickness."""
+    return {13: "text", 29: "text", 14: "arrow", 20: "brush"}.get(itype, "others")
 
 
 @dataclass(eq=False)
@@ -65,8 +85,14 @@ class Roi:
         x, y, width, height of rectangle types (centre and radii for ovals).
     texture : (h, w) bool or None
         Brush; its upper left pixel is at `texture_xy`.
+    spacing : tuple of float or None
+        Row and column spacing in mm that areas are computed with; None: its slice's.
     drawing : bool
         The mouse button is still down.
+    modifying : bool
+        Selected with one vertex in hand.
+    seen : bool
+        Drawn on the screen; what NewROI makes is not until the viewer redraws.
     """
 
     itype: int
@@ -81,7 +107,27 @@ class Roi:
     opacity: float = 0.0
     selected: bool = False
     drawing: bool = False
+    modifying: bool = False
     locked: bool = False
+    spacing: tuple[float, float] | None = None
+    seen: bool = True
+
+    @property
+    def is_valid(self) -> bool:
+        """What OsiriX keeps; also turns a rectangle that was drawn upwards or to the left the right way round."""
+        if self.itype == ToolMode.BRUSH:
+            return self.texture is not None and bool(self.texture.any())
+        if self.itype in (ToolMode.MEASURE, ToolMode.ARROW) and len(self.points) >= 2:
+            return bool((np.abs(self.points[0] - self.points[1]) >= _SMALLEST_PX).any())
+        if self.itype in POINT_TYPES:
+            return len(self.points) >= _FEWEST_POINTS.get(self.itype, 0)
+        if self.itype in (ToolMode.RECTANGLE, ToolMode.OVAL, ToolMode.OVAL_ANGLE):
+            x, y, w, h = self.rect
+            if self.itype == ToolMode.RECTANGLE:
+                x, y = min(x, x + w), min(y, y + h)
+            self.rect = (x, y, abs(w), abs(h))
+            return min(abs(w), abs(h)) >= _SMALLEST_PX
+        return True
 
     def service_points(self) -> FloatArray:
         """What ROIPoints answers."""
@@ -92,7 +138,7 @@ class Roi:
             case ToolMode.OVAL | ToolMode.OVAL_ANGLE:
                 angle = np.arange(200) * 2 * np.pi / 200
                 return np.stack([x + w * np.cos(angle), y + h * np.sin(angle)], 1).astype(np.float32)
-            case ToolMode.POINT | ToolMode.TEXT:
+            case ToolMode.POINT:
                 return np.array([(x, y)], np.float32)
             case ToolMode.BRUSH:
                 return self._brush_outline()
@@ -104,10 +150,17 @@ class Roi:
         if self.itype not in _FIXED_POINTS and not self.locked:
             self.points = points.astype(np.float32)
 
+    def set_name(self, name: str) -> None:
+        """At most 256 characters, but for text."""
+        self.name = name if self.itype == ToolMode.TEXT else name[:_LONGEST_NAME]
+
     def set_thickness(self, value: float) -> None:
-        self.thickness = float(np.clip(round(value), 1, 20))
+        """Whole numbers from 1 to 20."""
+        self.thickness = float(np.clip(np.floor(value + 0.5), 1, 20))
 
     def move(self, columns: float, rows: float) -> None:
+        if self.locked:
+            return
         if self.itype == ToolMode.BRUSH:
             self.texture_xy = (self.texture_xy[0] + int(columns), self.texture_xy[1] + int(rows))
         elif self.itype in RECT_TYPES:
@@ -117,19 +170,28 @@ class Roi:
             self.points = (self.points + np.array([columns, rows], np.float32)).astype(np.float32)
 
     def rotate(self, degrees: float, x: float, y: float) -> None:
-        if self.itype in RECT_TYPES or self.itype == ToolMode.BRUSH:
+        """Clockwise on the screen; a rectangle or oval becomes a closed polygon."""
+        if self.locked or self.itype == ToolMode.BRUSH or not self._as_polygon():
             return
         a = np.radians(degrees)
         turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
         self.points = ((self.points - [x, y]) @ turn.T + [x, y]).astype(np.float32)
 
     def flip(self, axis: int) -> None:
-        """Mirror about the centroid: axis 0 = left-right, 1 = up-down."""
+        """Mirror about the centroid: axis 0 = left-right, 1 = up-down; a rectangle or oval becomes a polygon."""
+        if self.locked:
+            return
         if self.itype == ToolMode.BRUSH and self.texture is not None:
             self.texture = np.flip(self.texture, axis=1 - axis)
-        elif len(self.points):
-            centre = self.points.mean(0)
-            self.points[:, axis] = 2 * centre[axis] - self.points[:, axis]
+        elif self._as_polygon():
+            points = self.points.copy()
+            points[:, axis] = 2 * points[:, axis].mean() - points[:, axis]
+            self.points = points
+
+    def _as_polygon(self) -> bool:
+        if self.itype in (ToolMode.RECTANGLE, ToolMode.OVAL):
+            self.points, self.itype = self.service_points(), ToolMode.CLOSED_POLYGON
+        return len(self.points) > 0
 
     def centroid(self) -> tuple[float, float]:
         if self.itype == ToolMode.BRUSH and self.texture is not None and self.texture.any():
@@ -139,28 +201,49 @@ class Roi:
         return (float(points[:, 0].mean()), float(points[:, 1].mean())) if len(points) else (0.0, 0.0)
 
     def area_px(self) -> float:
+        """Pixels; 0 for what encloses nothing."""
         if self.itype == ToolMode.BRUSH:
             return 0.0 if self.texture is None else float(self.texture.sum())
         if self.itype in (ToolMode.OVAL, ToolMode.OVAL_ANGLE):
             return float(np.pi * self.rect[2] * self.rect[3])
         points = self.service_points().astype(float)
-        if len(points) < 3:
+        if len(points) < 3 or self.itype not in (6, 10, 11, 15, 26, 27):
             return 0.0
         x, y = points.T
         return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
 
-    def map(self, rows: int, columns: int) -> npt.NDArray[np.bool_]:
+    def area_cm2(self) -> float:
+        rows_mm, columns_mm = self.spacing or (self.pix.spacing_rows, self.pix.spacing_columns)
+        return float(self.area_px() * rows_mm * columns_mm / 100.0)
+
+    def map(self, rows: int, columns: int, pixel_centre: float = 0.5, *, exact: bool = False) -> npt.NDArray[np.bool_]:
         """DCMPixGetMapFromROI: exact for a brush, biased by about one pixel right and down for polygons."""
-        full = np.zeros((rows, columns), np.bool_)
         if self.itype == ToolMode.BRUSH:
-            if self.texture is not None:
-                x, y = self.texture_xy
-                h, w = self.texture.shape
-                r0, r1, c0, c1 = max(y, 0), min(y + h, rows), max(x, 0), min(x + w, columns)
-                if r1 > r0 and c1 > c0:
-                    full[r0:r1, c0:c1] = self.texture[r0 - y : r1 - y, c0 - x : c1 - x]
-            return full
-        return _biased_fill(self.service_points(), rows, columns)
+            return self._brush_map(rows, columns)
+        return (exact_map if exact else polygon_map)(self.service_points(), rows, columns, pixel_centre)
+
+    def covered(self, rows: int, columns: int, pixel_centre: float = 0.5) -> npt.NDArray[np.bool_]:
+        """The pixels that values are taken from: a point's own, a brush's, a polygon's with its border."""
+        if self.itype == ToolMode.BRUSH:
+            return self._brush_map(rows, columns)
+        points = self.service_points()
+        if len(points) != 1:
+            return filled(points, rows, columns, pixel_centre)
+        full = np.zeros((rows, columns), np.bool_)
+        ((x, y),) = whole_pixels(points, pixel_centre)
+        if 0 <= y < rows and 0 <= x < columns:
+            full[y, x] = True
+        return full
+
+    def _brush_map(self, rows: int, columns: int) -> npt.NDArray[np.bool_]:
+        full = np.zeros((rows, columns), np.bool_)
+        if self.texture is not None:
+            x, y = self.texture_xy
+            h, w = self.texture.shape
+            r0, r1, c0, c1 = max(y, 0), min(y + h, rows), max(x, 0), min(x + w, columns)
+            if r1 > r0 and c1 > c0:
+                full[r0:r1, c0:c1] = self.texture[r0 - y : r1 - y, c0 - x : c1 - x]
+        return full
 
     def _brush_outline(self) -> FloatArray:
         """Largest region only, at most about 100 points, no holes, in pixel-index coordinates (as OsiriX does)."""
@@ -171,19 +254,3 @@ class Roi:
         line = max(find_contours(np.pad(largest, 1).astype(float), 0.5), key=len)[:-1] - 1
         line = line[:: max(1, len(line) // 100 + 1)]
         return (line[:, ::-1] + self.texture_xy).astype(np.float32)
-
-
-def _biased_fill(points: FloatArray, rows: int, columns: int) -> npt.NDArray[np.bool_]:
-    """Scan-line fill of integer pixels with left-open, top-open edges: the shift that readers of GetMap see."""
-    full = np.zeros((rows, columns), np.bool_)
-    ring = np.asarray(points, float)
-    if len(ring) < 3:
-        return full
-    x0, y0 = ring.T
-    x1, y1 = np.roll(ring, -1, axis=0).T
-    for row in range(max(0, int(np.floor(y0.min()))), min(rows, int(np.ceil(y0.max())) + 1)):
-        crossing = ((y0 < row) & (y1 >= row)) | ((y1 < row) & (y0 >= row))
-        xs = np.sort(x0[crossing] + (row - y0[crossing]) * (x1 - x0)[crossing] / (y1 - y0)[crossing])
-        for left, right in zip(xs[::2], xs[1::2], strict=False):
-            full[row, max(0, int(np.floor(left)) + 1) : max(0, min(columns, int(np.floor(right)) + 1))] = True
-    return full

@@ -14,11 +14,17 @@ from osirixgrpc import osirix_pb2, utilities_pb2
 
 from osirix_agent.virtual_osirix.app import VirtualOsirix
 from osirix_agent.virtual_osirix.service import StatusError
+from osirix_agent.virtual_osirix.service_browser import BrowserService
 from osirix_agent.virtual_osirix.service_database import DatabaseService
 from osirix_agent.virtual_osirix.service_pixels import PixService, RoiService
 from osirix_agent.virtual_osirix.service_viewer import ViewerService
+from osirix_agent.virtual_osirix.service_volume import RoiVolumeService, VolumeService
 
 SERVICE = "osirixgrpc.OsiriXService"
+ROOMS = (ViewerService, PixService, RoiService, DatabaseService, BrowserService, VolumeService, RoiVolumeService)
+UNMODELLED = {
+    "VRControllerROIVolumes": "which ROIs OsiriX turns into volumes, and their meshes, is not known",
+}
 MAX_MESSAGE = 512 * 1024 * 1024
 
 
@@ -80,7 +86,7 @@ class _Handlers(grpc.GenericRpcHandler):
 
     def __init__(self, app: VirtualOsirix) -> None:
         self._app = app
-        rooms = [ViewerService(app), PixService(app), RoiService(app), DatabaseService(app)]
+        rooms = [room(app) for room in ROOMS]
         self._methods: dict[str, Any] = {}
         for method in osirix_pb2.DESCRIPTOR.services_by_name["OsiriXService"].methods:
             owner = next((room for room in rooms if hasattr(room, method.name)), None)

@@ -6,7 +6,9 @@ from typing import Any
 
 from osirixgrpc import utilities_pb2
 
-from osirix_agent.virtual_osirix.app import Pix, Viewer, VirtualOsirix
+from osirix_agent.virtual_osirix.app import Viewer, VirtualOsirix, VolumeWindow
+from osirix_agent.virtual_osirix.folder import ImageFile, SeriesFiles, StudyFiles
+from osirix_agent.virtual_osirix.pix import Pix
 from osirix_agent.virtual_osirix.roi import Roi
 
 
@@ -26,7 +28,25 @@ def done() -> Any:
     return utilities_pb2.Response(status=status_ok())
 
 
-KINDS: dict[type, str] = {Viewer: "ViewerController", Pix: "DCMPix", Roi: "ROI"}
+class Browser:
+    """The database window."""
+
+
+KINDS: dict[type, str] = {
+    Viewer: "ViewerController",
+    VolumeWindow: "VRController",
+    Browser: "BrowserController",
+    Pix: "DCMPix",
+    Roi: "ROI",
+    ImageFile: "DicomImage",
+    SeriesFiles: "DicomSeries",
+    StudyFiles: "DicomStudy",
+}
+
+
+def mac_roman(text: str) -> str:
+    """What the server makes of a UTF-8 string: it reads the bytes in the default C string encoding."""
+    return text.encode("utf-8").decode("mac_roman")
 
 
 class ServiceBase:
@@ -35,10 +55,10 @@ class ServiceBase:
     def __init__(self, app: VirtualOsirix) -> None:
         self.app = app
 
-    def _find(self, message: Any, kind: type, label_: str | None = None) -> Any:
+    def _find(self, message: Any, kind: type, role: str = "") -> Any:
         found = self.app.object(message.osirixrpc_uid, kind)
         if found is None:
-            raise StatusError(f"No {label_ or KINDS[kind]} cached")
+            raise StatusError(f"No {role}{KINDS[kind]} cached")
         return found
 
     def _viewer(self, message: Any) -> Viewer:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from osirixgrpc import dcmpix_pb2, roi_pb2, types_pb2
 
-from osirix_agent.virtual_osirix.app import Pix
-from osirix_agent.virtual_osirix.roi import FILLABLE, ToolMode
-from osirix_agent.virtual_osirix.service import ServiceBase, StatusError, byte, done, ok
+from osirix_agent.virtual_osirix.pix import Pix
+from osirix_agent.virtual_osirix.roi import FILLABLE
+from osirix_agent.virtual_osirix.service import ServiceBase, StatusError, byte, done, mac_roman, ok
 
 
 class PixService(ServiceBase):
@@ -32,29 +32,34 @@ class PixService(ServiceBase):
         )
 
     def DCMPixOrigin(self, request: Any) -> Any:
+        """float32."""
         x, y, z = (float(v) for v in self._pix(request).origin)
         return ok(dcmpix_pb2.DCMPixOriginResponse, origin_x=x, origin_y=y, origin_z=z)
 
     def DCMPixOrientation(self, request: Any) -> Any:
+        """Nine numbers: rows, columns, normal."""
         pix = self._pix(request)
         normal = np.cross(pix.row_cosines, pix.column_cosines)
         nine = [float(v) for v in (*pix.row_cosines, *pix.column_cosines, *normal)]
         return ok(dcmpix_pb2.DCMPixOrientationResponse, orientation=nine)
 
     def DCMPixSliceLocation(self, request: Any) -> Any:
-        where = float(self._pix(request).source.header.get("SliceLocation") or 0.0)
+        """OsiriX's own figure: not for geometry."""
+        where = self._pix(request).slice_location
         return ok(dcmpix_pb2.DCMPixSliceLocationResponse, slice_location=where)
 
     def DCMPixSourceFile(self, request: Any) -> Any:
         return ok(dcmpix_pb2.DCMPixSourceFileResponse, source_file=str(self._pix(request).source.path))
 
     def DCMPixImage(self, request: Any) -> bytes:
+        """Rescaled float32 row by row; colour as A, R, G, B."""
         pix = self._pix(request)
         if pix.payload is None:
             pix.payload = _image_payload(pix)
         return pix.payload
 
     def DCMPixSetImage(self, request: Any) -> Any:
+        """Changes the viewer's pixels, never the file."""
         pix = self._pix(request.pix)
         if pix.is_rgb:
             values = np.array(request.image_data_argb, np.int32)
@@ -70,31 +75,38 @@ class PixService(ServiceBase):
         return done()
 
     def DCMPixConvertToRGB(self, request: Any) -> Any:
+        """Windowed from lowest to highest value; an all-negative slice from its lowest to 0 (a bug of the service)."""
         pix = self._pix(request.pix)
-        if not pix.is_rgb:
-            low = float(pix.image.min())
-            high = max(float(np.finfo(np.float32).tiny), float(pix.image.max()))  # the service starts at FLT_MIN
-            grey = np.clip((pix.image - low) / max(high - low, 1e-30) * 255, 0, 255).astype(np.uint8)
-            colour = np.zeros((*grey.shape, 3), np.uint8)
-            channels = range(3) if request.rgb_channel == 3 else [min(max(request.rgb_channel, 0), 2)]
-            for channel in channels:
-                colour[..., channel] = grey
-            pix.image, pix.payload = colour, None
+        if pix.is_rgb:
+            raise StatusError("Data already RGB")
+        if not 0 <= request.rgb_channel <= 3:
+            raise StatusError("Requested RGB type not understood")
+        low = float(pix.image.min())
+        high = max(float(np.finfo(np.float32).tiny), float(pix.image.max()))  # the search begins at FLT_MIN, above 0
+        level, width = int((low + high) / 2), max(int(high - low), 1)  # handed on as whole numbers
+        grey = np.clip((pix.image - (level - width / 2)) / width * 255, 0, 255).astype(np.uint8)
+        colour = np.zeros((*grey.shape, 3), np.uint8)
+        for channel in range(3) if request.rgb_channel == 3 else [request.rgb_channel]:
+            colour[..., channel] = grey
+        pix.image, pix.payload = colour, None
         return done()
 
     def DCMPixConvertToBW(self, request: Any) -> Any:
         pix = self._pix(request.pix)
-        if pix.is_rgb:
-            channel = request.bw_channel
-            grey = pix.image.mean(-1) if channel == 3 else pix.image[..., min(max(channel, 0), 2)]
-            pix.image, pix.payload = grey.astype(np.float32), None
+        if not pix.is_rgb:
+            raise StatusError("Data already BW")
+        if not 0 <= request.bw_channel <= 3:
+            raise StatusError("Requested BW type not understood")
+        grey = pix.image.mean(-1) if request.bw_channel == 3 else pix.image[..., request.bw_channel]
+        pix.image, pix.payload = grey.astype(np.float32), None
         return done()
 
     def DCMPixGetMapFromROI(self, request: Any) -> Any:
+        """Exact for a brush; a polygon's lies about a pixel too far right and down."""
         pix, roi = self._pix(request.pix), self._roi(request.roi)
         if roi.itype not in FILLABLE:
             raise StatusError("Invalid ROI")
-        held = roi.map(pix.rows, pix.columns)
+        held = roi.map(pix.rows, pix.columns, self.app.pixel_centre, exact=self.app.exact_maps)
         return ok(
             dcmpix_pb2.DCMPixGetMapFromROIResponse,
             rows=pix.rows,
@@ -103,16 +115,20 @@ class PixService(ServiceBase):
         )
 
     def DCMPixComputeROI(self, request: Any) -> Any:
+        """Deviation over n, skewness and excess kurtosis over n - 1, as OsiriX was seen to answer."""
         values, _, _ = self._roi_values(request)
-        mean, std = float(values.mean()), float(values.std())
-        centred = (values - mean) / std if std > 0 else values * 0
+        if values.size == 0:
+            return ok(dcmpix_pb2.DCMPixComputeROIResponse)
+        centred = values - values.mean()
+        skewness, kurtosis = _sample_moments(centred)
         return ok(
             dcmpix_pb2.DCMPixComputeROIResponse,
-            mean=mean, total=float(values.sum()), std_dev=std, min=float(values.min()), max=float(values.max()),
-            skewness=float((centred**3).mean()), kurtosis=float((centred**4).mean()),
+            mean=float(values.mean()), total=float(values.sum()), std_dev=float(values.std()),
+            min=float(values.min()), max=float(values.max()), skewness=skewness, kurtosis=kurtosis,
         )  # fmt: skip
 
     def DCMPixROIValues(self, request: Any) -> Any:
+        """Grey slices only; a point gives its own pixel."""
         values, rows, columns = self._roi_values(request)
         return ok(
             dcmpix_pb2.DCMPixROIValuesResponse,
@@ -123,12 +139,7 @@ class PixService(ServiceBase):
         pix, roi = self._pix(request.pix), self._roi(request.roi)
         if pix.is_rgb:
             raise StatusError("No values provided for RGB pix")
-        if roi.itype == ToolMode.POINT:
-            rows, columns = np.array([int(roi.rect[1])]), np.array([int(roi.rect[0])])
-        else:
-            rows, columns = np.nonzero(roi.map(pix.rows, pix.columns))
-        if rows.size == 0:
-            raise StatusError("Invalid ROI")
+        rows, columns = np.nonzero(roi.covered(pix.rows, pix.columns, self.app.pixel_centre))
         return pix.image[rows, columns].astype(float), rows, columns
 
 
@@ -136,7 +147,12 @@ class RoiService(ServiceBase):
     """ROI* calls."""
 
     def ROIDelete(self, request: Any) -> Any:
-        self.app.delete_roi(self._roi(request))
+        """Its uid dies: a second call answers `No ROI cached`. Ends what she is drawing on the displayed slice."""
+        roi = self._roi(request)
+        held = self.app.viewer_of(roi)
+        self.app.delete_roi(roi)
+        for other in held[0].current_rois if held else ():
+            other.drawing = other.modifying = False
         return done()
 
     def ROIFlipHorizontally(self, request: Any) -> Any:
@@ -148,9 +164,8 @@ class RoiService(ServiceBase):
         return done()
 
     def ROIArea(self, request: Any) -> Any:
-        roi = self._roi(request)
-        area = roi.area_px() * roi.pix.spacing_rows * roi.pix.spacing_columns / 100.0
-        return ok(roi_pb2.ROIAreaResponse, area=area)
+        """cm2, of the straight-sided polygon."""
+        return ok(roi_pb2.ROIAreaResponse, area=self._roi(request).area_cm2())
 
     def ROICentroid(self, request: Any) -> Any:
         x, y = self._roi(request).centroid()
@@ -161,6 +176,7 @@ class RoiService(ServiceBase):
         return done()
 
     def ROIMove(self, request: Any) -> Any:
+        """A brush by whole pixels, cut down."""
         self._roi(request.roi).move(request.columns, request.rows)
         return done()
 
@@ -171,7 +187,8 @@ class RoiService(ServiceBase):
         return ok(roi_pb2.ROINameResponse, name=self._roi(request).name)
 
     def ROISetName(self, request: Any) -> Any:
-        self._roi(request.roi).name = request.name.encode("utf-8").decode("mac_roman")
+        """UTF-8 is read as MacRoman: `é` becomes `√©`."""
+        self._roi(request.roi).set_name(mac_roman(request.name))
         return done()
 
     def ROIIType(self, request: Any) -> Any:
@@ -182,6 +199,7 @@ class RoiService(ServiceBase):
         return ok(roi_pb2.ROIColorResponse, r=r, g=g, b=b)
 
     def ROISetColor(self, request: Any) -> Any:
+        """Sets the pen as well."""
         roi = self._roi(request.roi)
         roi.color = (byte(request.r), byte(request.g), byte(request.b))
         self.app.leak_style(roi)
@@ -191,6 +209,7 @@ class RoiService(ServiceBase):
         return ok(roi_pb2.ROIOpacityResponse, opacity=self._roi(request).opacity)
 
     def ROISetOpacity(self, request: Any) -> Any:
+        """Sets the pen as well; clamped to 0..1."""
         roi = self._roi(request.roi)
         roi.opacity = float(np.clip(request.opacity, 0, 1))
         self.app.leak_style(roi)
@@ -200,21 +219,32 @@ class RoiService(ServiceBase):
         return ok(roi_pb2.ROIThicknessResponse, thickness=self._roi(request).thickness)
 
     def ROISetThickness(self, request: Any) -> Any:
+        """Sets the pen as well; whole numbers from 1 to 20."""
         roi = self._roi(request.roi)
         roi.set_thickness(request.thickness)
         self.app.leak_style(roi)
         return done()
 
     def ROIPoints(self, request: Any) -> Any:
+        """An oval as 200 samples; a brush as its largest region's outline in pixel indices (never to be used)."""
         answer = ok(roi_pb2.ROIPointsResponse)
         for x, y in self._roi(request).service_points().tolist():
             answer.points.add(x=x, y=y)
         return answer
 
     def ROISetPoints(self, request: Any) -> Any:
+        """Silently nothing for rectangles, ovals, points, brushes and locked ROIs."""
         points = np.array([(p.x, p.y) for p in request.points], np.float32).reshape(-1, 2)
         self._roi(request.roi).set_points(points)
         return done()
+
+
+def _sample_moments(centred: Any) -> tuple[float, float]:
+    """Skewness and excess kurtosis, both over n - 1."""
+    if centred.size < 2 or not centred.any():
+        return 0.0, 0.0
+    second, third, fourth = ((centred**n).sum() / (centred.size - 1) for n in (2, 3, 4))
+    return float(third / second**1.5), float(fourth / second**2 - 3)
 
 
 def _image_payload(pix: Pix) -> bytes:

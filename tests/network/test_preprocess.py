@@ -39,7 +39,9 @@ def ramp(shape, to_lps):
     return torch.from_numpy(((index @ to_lps.T)[..., :3] @ [1.0, 10.0, 100.0]).astype(np.float32))
 
 
-@pytest.mark.parametrize("turn", [np.eye(3), np.diag([-1.0, 1.0, -1.0]), np.array([[0.6, 0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]])])
+@pytest.mark.parametrize(
+    "turn", [np.eye(3), np.diag([-1.0, 1.0, -1.0]), np.array([[0.6, 0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]])]
+)
 @pytest.mark.parametrize("spacing", [(3.0, 1.0, 1.0), (2.0, 5.0, 5.0)])
 def test_a_volume_is_sampled_where_it_lies_whatever_its_orientation(turn, spacing):
     to_lps = np.eye(4)
