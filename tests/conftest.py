@@ -179,3 +179,10 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) ->
     base = write_model(folder / "base", tiny_encoder)
     write_adapter(folder / "gtv", base, strength=0.05)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_segmenter(tiny_models: Path) -> Any:
+    from osirix_agent.segmenter.local import VisionLanguageSegmenter
+
+    return VisionLanguageSegmenter(tiny_models / "base", (tiny_models / "gtv",))

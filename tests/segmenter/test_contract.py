@@ -66,8 +66,10 @@ def scribble(polarity="include"):
     return ScribblePrompt(points_lps=(lps(VOLUME, (k, j - 3, i)), lps(VOLUME, (k, j + 3, i))), polarity=polarity)
 
 
-@pytest.fixture(params=[ClassicalSegmenter, BallSegmenter])
+@pytest.fixture(params=[ClassicalSegmenter, BallSegmenter, "model"])
 def segmenter(request):
+    if request.param == "model":
+        return request.getfixturevalue("tiny_segmenter")
     return request.param()
 
 
@@ -103,7 +105,6 @@ def test_equal_requests_give_equal_bytes(segmenter):
             lasso(polarity="include").model_copy(update={"rings_lps": (((1e4, 0, 0), (1e4, 1, 0), (1e4, 1, 1)),)}),
             "outside",
         ),
-        (TextPrompt(phrase="Parotid_L"), "cannot read words"),
         (point(CENTRE, "exclude"), "Nothing says yet"),
     ],
 )
@@ -111,6 +112,14 @@ def test_what_cannot_be_acted_on_is_refused_with_a_cure(segmenter, prompt, what)
     with pytest.raises(PromptError, match=what) as caught:
         propose(segmenter, prompt)
     assert caught.value.cure
+
+
+def test_words_are_refused_by_who_cannot_read(segmenter):
+    if segmenter.capabilities.text:
+        assert propose(segmenter, TextPrompt(phrase="Parotid_L")).shape_kji == VOLUME.array.shape
+    else:
+        with pytest.raises(PromptError, match="cannot read words"):
+            propose(segmenter, TextPrompt(phrase="Parotid_L"))
 
 
 def test_locked_structures_are_never_overlapped(segmenter):
