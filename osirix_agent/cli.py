@@ -92,6 +92,36 @@ def _parser() -> argparse.ArgumentParser:
     _json(bench)
     bench.set_defaults(act=_bench)
 
+    evaluate = commands.add_parser("evaluate", help="the interactive benchmark on real patients")
+    evaluate.add_argument("data", type=Path, help="folder with splits.json, openkbp and sarcoma")
+    evaluate.add_argument("--segmenter", dest="segmenters", action="append", metavar="NAME",
+                          help="model or classical; may be given again to compare (default: both)")  # fmt: skip
+    evaluate.add_argument("--set", dest="sets", action="append", metavar="NAME",
+                          help="organs, targets, sarcoma-CT, sarcoma-MR_T1 or sarcoma-PET (default: all)")  # fmt: skip
+    evaluate.add_argument("--part", choices=["validation", "calibration", "train"], default="validation")
+    evaluate.add_argument("--cases", type=int, metavar="N", help="only the first N patients of each set")
+    evaluate.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
+    evaluate.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
+    _json(evaluate)
+    evaluate.set_defaults(act=_evaluate)
+
+    train = commands.add_parser("train", help="make a model by its recipe; goes on where it was stopped")
+    kinds = train.add_subparsers(dest="what", required=True, metavar="KIND")
+    base = kinds.add_parser("base", help="the base, from a pretrained sentence encoder and random vision weights")
+    base.add_argument(
+        "--encoder", type=Path, required=True, help="folder with config.json, vocab.txt, model.safetensors"
+    )
+    adapter = kinds.add_parser("adapter", help="an adapter on a base")
+    adapter.add_argument("name", choices=["target-hn", "gtv-sarcoma"])
+    adapter.add_argument("--base", type=Path, required=True, help="model folder of the base")
+    for kind in (base, adapter):
+        kind.add_argument("--out", type=Path, required=True, help="model folder to write")
+        kind.add_argument("--work", type=Path, required=True, help="folder for checkpoints and TensorBoard logs")
+        kind.add_argument("--steps", type=int, help="instead of the recipe's")
+        kind.add_argument("--cool-down", type=int, help="last steps over which the rate falls, instead of the recipe's")
+        kind.add_argument("--seed", type=int, help="instead of the recipe's")
+    train.set_defaults(act=_train)
+
     replay = commands.add_parser("replay", help="reproduce every mask of a journal")
     replay.add_argument("journal", type=Path)
     replay.add_argument(
@@ -229,6 +259,36 @@ def _bench(arguments: argparse.Namespace) -> int:
     figures = measure(arguments.what, arguments.seed, arguments.sequences, arguments.only, quiet=arguments.json)
     report(figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench")
     return 0 if all(figure.holds is not False for figure in figures) else 1
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from osirix_agent.settings import load_settings
+    from osirix_agent.training.benchmark import SETS, benchmark, print_benchmark
+
+    settings = load_settings(model_dir=arguments.model_dir, device=arguments.device)
+    with _busy("reading patients") as tell:
+        found = benchmark(
+            arguments.data, arguments.segmenters or ["model", "classical"], arguments.sets or list(SETS),
+            arguments.part, arguments.cases, settings, tell,
+        )  # fmt: skip
+    if arguments.json:
+        print(json.dumps(found))
+    else:
+        print_benchmark(found)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    given = {name: getattr(arguments, name) for name in ("steps", "cool_down", "seed")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if arguments.what == "base":
+        from osirix_agent.training.base import BaseRecipe, train_base
+
+        train_base(BaseRecipe(**changes), arguments.encoder, arguments.work, arguments.out, __version__)
+    else:
+        from osirix_agent.training.adapter import RECIPES, train_adapter
+
+        recipe = RECIPES[arguments.name].model_copy(update=changes)
+        train_adapter(recipe, arguments.base, arguments.work, arguments.out, __version__)
 
 
 def _replay(arguments: argparse.Namespace) -> int:

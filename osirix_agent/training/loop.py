@@ -21,7 +21,7 @@ from osirix_agent.training.step import Recipe, losses_of
 def rate(step: int, recipe: Recipe) -> float:
     """Share of the learning rate: warm up, stay, cool down to nothing at the end."""
     left = recipe.steps - step
-    return min(1.0, (step + 1) / recipe.warm_up, max(left, 0) / recipe.cool_down)
+    return min(1.0, (step + 1) / recipe.warm_up, left / recipe.cool_down if recipe.cool_down else 1.0)
 
 
 def run(
@@ -38,7 +38,7 @@ def run(
     from torch.utils.tensorboard import SummaryWriter
 
     folder.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(mixed_precision="bf16" if _has_bf16() else "no")
+    accelerator = Accelerator(mixed_precision="bf16" if recipe.half and _has_bf16() else "no")
     torch.manual_seed(recipe.seed)
     network = network.to(memory_format=torch.channels_last_3d).train()
     optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -53,6 +53,7 @@ def run(
     writer = SummaryWriter(str(folder / "tensorboard")) if accelerator.is_main_process else None
     started, seen = time.monotonic(), {"words": 0.0, "prompts": 0.0}
     for step, random in _steps(first, recipe, accelerator.process_index):
+        torch.manual_seed(int(random.integers(1 << 62)))  # for dropout: a resumed run sees the same
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * rate(step, recipe)
         example = _to(draw(cases[random.integers(len(cases))], structures, recipe.draw, random), accelerator.device)

@@ -24,6 +24,7 @@ class Recipe(BaseModel):
     Attributes
     ----------
     average : of the weights kept from step to step
+    half : bfloat16 where the device has it (oneDNN's 3D gradients are wrong in it on grids of a few voxels)
     prompted_share, prompted : share of steps with a simulated clinician, and structures contoured then
     absent : phrases a step for things that are not there
     rounds : probabilities of 0, 1, 2, ... prompts after the first
@@ -40,6 +41,7 @@ class Recipe(BaseModel):
     weight_decay: float = 1e-2
     clip: float = 1.0
     average: float = 0.998
+    half: bool = True
     prompted_share: float = 0.6
     prompted: int = 2
     absent: int = 2
