@@ -41,6 +41,9 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSIRIX_AGENT_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setenv("OSIRIX_AGENT_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("OSIRIX_AGENT_NOTIFY", "false")
+    monkeypatch.setenv(
+        "OSIRIX_AGENT_SEGMENTER", "classical"
+    )  # the model has tests of its own, and takes seconds to load
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def replay_journal(path: Path, dicom: Path | None, settings: Settings) -> Replay
             "Give the folder of the series that was contoured (--dicom).",
         )
     identical = check_image(events, volume)
-    kind = "classical" if started.segmenter.startswith("classical") else "model"
+    kind = next((k for k in ("classical", "auto") if started.segmenter.startswith(k)), "model")
     segmenter = make_segmenter(settings.model_copy(update={"segmenter": kind}))
     return ReplayOutcome(identical, replay(events, volume, segmenter))
 

@@ -4,14 +4,44 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import ModelError, SettingsError
-from osirix_agent.segmenter.protocol import Segmenter
+from osirix_agent.imaging.volume import Volume
+from osirix_agent.prompting.prompt import TextPrompt
+from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
 from osirix_agent.settings import Settings
+
+if TYPE_CHECKING:
+    from osirix_agent.segmenter.local import VisionLanguageSegmenter
 
 NAMES = ("auto", "model", "classical")
 _NEEDED = ("torch", "transformers", "peft", "safetensors")
 _INSTALL = "Install it with: pip install 'osirix-agent[model]'"
+
+
+class ByStructure:
+    """The model for what it was made for, the classical segmenter for everything else.
+
+    Measured (docs/concepts/model.md): on structures that it was not made for the base is the worse of the two.
+    """
+
+    def __init__(self, model: VisionLanguageSegmenter, otherwise: Segmenter) -> None:
+        self._model, self._otherwise = model, otherwise
+        self.capabilities = model.capabilities
+
+    @property
+    def name(self) -> str:
+        return f"auto: {self._model.name} or {self._otherwise.name}"
+
+    def look(self, volume: Volume) -> None:
+        self._model.look(volume)
+
+    def propose(self, request: SegmentationRequest) -> Belief:
+        said = any(isinstance(p, TextPrompt) for p in request.prompts)
+        chosen: Segmenter = self._model if said or self._model.serves(request.structure) else self._otherwise
+        return chosen.propose(request)
 
 
 def make_segmenter(settings: Settings) -> Segmenter:
@@ -28,11 +58,13 @@ def make_segmenter(settings: Settings) -> Segmenter:
     if name not in NAMES:
         raise SettingsError(f"There is no segmenter '{name}'.", f"Choose one of: {', '.join(NAMES)}.")
     folder = settings.model_dir or shipped_models()
-    if name == "auto":
-        name = "model" if folder is not None and can_run_model() else "classical"
-    if name == "classical":
-        from osirix_agent.segmenter.classical import ClassicalSegmenter
+    from osirix_agent.segmenter.classical import ClassicalSegmenter
 
+    if name == "auto":
+        if folder is None or not can_run_model():
+            return ClassicalSegmenter()
+        return ByStructure(_load(folder, settings.device), ClassicalSegmenter())
+    if name == "classical":
         return ClassicalSegmenter()
     if not can_run_model():
         raise SettingsError("The model needs packages that are not installed (torch among them).", f"{_INSTALL}.")
@@ -70,7 +102,7 @@ def model_folders(folder: Path) -> tuple[Path, tuple[Path, ...]]:
     return bases[0], tuple(sorted(p.parent for p in folder.glob("*/adapter.json")))
 
 
-def _load(folder: Path, device: str) -> Segmenter:
+def _load(folder: Path, device: str) -> VisionLanguageSegmenter:
     import torch
 
     from osirix_agent.segmenter.local import VisionLanguageSegmenter

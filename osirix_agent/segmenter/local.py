@@ -109,6 +109,11 @@ class VisionLanguageSegmenter:
         held = "".join(f" + {a.name} {a.version}" for a, _ in self._adapters)
         return f"{described.name} {described.version} ({self._model.digest[:12]}){held}"
 
+    def serves(self, structure: str) -> bool:
+        """Was the base or an adapter made for it?"""
+        network, taught = self._network_for(structure)
+        return structure in taught or network is not self._model.network
+
     def look(self, volume: Volume) -> None:
         """Encode a volume's field of view ahead of the first prompt."""
         for network in [self._model.network, *(n for _, n in self._adapters)]:

@@ -112,9 +112,9 @@ def test_a_volume_beyond_bounds_is_refused(tiny_models, monkeypatch):
 
 def test_settings_choose_the_segmenter(tiny_models, monkeypatch, tmp_path):
     assert make_segmenter(Settings(segmenter="model", model_dir=tiny_models, device="cpu")).name.startswith("tiny 0")
-    assert isinstance(make_segmenter(Settings(model_dir=tiny_models, device="cpu")), LooksAhead)
+    assert isinstance(make_segmenter(Settings(segmenter="auto", model_dir=tiny_models, device="cpu")), LooksAhead)
     monkeypatch.setattr("osirix_agent.segmenter.choice.can_run_model", lambda: False)
-    assert make_segmenter(Settings(model_dir=tiny_models)).name.startswith("classical")
+    assert make_segmenter(Settings(segmenter="auto", model_dir=tiny_models)).name.startswith("classical")
     for settings, error, what in (
         (Settings(segmenter="model", model_dir=tiny_models), SettingsError, "not installed"),
         (Settings(segmenter="other"), SettingsError, "no segmenter 'other'"),
@@ -124,6 +124,16 @@ def test_settings_choose_the_segmenter(tiny_models, monkeypatch, tmp_path):
         assert caught.value.cure
     with pytest.raises(ModelError, match="holds no model"):
         model_folders(tmp_path)
+
+
+def test_auto_takes_the_model_for_what_it_was_made_for(tiny_models):
+    chosen = make_segmenter(Settings(segmenter="auto", model_dir=tiny_models, device="cpu"))
+    click = point(CENTRE)
+    for structure, source in (("Parotid_L", "tiny"), ("GTVp", "tiny"), ("Liver", "classical")):
+        assert chosen.propose(SegmentationRequest(VOLUME, structure, (click,))).source.startswith(source)
+    words = TextPrompt(phrase="Parotid_L")
+    assert chosen.propose(SegmentationRequest(VOLUME, "Liver", (words,))).source.startswith("tiny")
+    assert chosen.name.startswith("auto: tiny")
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps", "quantum"])
