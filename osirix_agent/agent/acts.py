@@ -9,7 +9,7 @@ from dataclasses import replace
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.interpret import PROMPT_TYPES, interpret, rings_lps
 from osirix_agent.agent.log import SessionLog
-from osirix_agent.agent.scene import CONTOUR_ROLE, PROMPT_ROLE, prompt_key
+from osirix_agent.agent.scene import CONTOUR_ROLE, PROMPT_ROLE, STALE_ROLE, prompt_key
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
@@ -156,7 +156,11 @@ class Acts:
         if key is not None:
             window.held[key] = state
             if key.role == CONTOUR_ROLE:
-                self._edited(window, key.owner, {key.k})
+                self.edited(window, key.owner, {key.k})
+                return
+            if key.role == STALE_ROLE:  # she has just made it hers
+                del window.held[key]
+                window.hers[state.uid] = None
                 return
             number = int(key.owner) if key.role == PROMPT_ROLE else None
         if number is not None:
@@ -219,7 +223,8 @@ class Acts:
         for key in [key for key in window.held if key.role == PROMPT_ROLE and key.owner == str(number)]:
             del window.held[key]
 
-    def _edited(self, window: Window, structure: str, slices: set[int]) -> None:
+    def edited(self, window: Window, structure: str, slices: set[int]) -> None:
+        """What the window holds of the structure on these slices is hers from now on."""
         edits = {k: window.contour_rois(structure, k) for k in slices}
         self._session.edit_slices(structure, edits)
         held = self._session.state.structure(structure)
@@ -238,7 +243,7 @@ class Acts:
             del window.held[key]
         for structure in dict.fromkeys(key.owner for key in keys):
             if window.has_contour(structure):
-                self._edited(window, structure, {key.k for key in keys if key.owner == structure})
+                self.edited(window, structure, {key.k for key in keys if key.owner == structure})
             elif self._session.state.structure(structure).is_asked:
                 try:
                     self._do(Command("reject", structure))
@@ -256,6 +261,8 @@ class Acts:
             self._drop_prompt(window, int(key.owner))
         elif key is not None:
             del window.held[key]
+            if key.role == STALE_ROLE:
+                return
             self.dismissed.add(key)  # an isoline she does not want to see
 
 

@@ -22,6 +22,7 @@ from osirix_agent.agent.interpret import rings_lps
 from osirix_agent.agent.leftovers import SessionLedger, clear_leftovers
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.proposals import Answer, Proposals
+from osirix_agent.agent.recognition import known_from, recognise
 from osirix_agent.agent.scene import (
     Look,
     wanted_at_exit,
@@ -34,9 +35,12 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import (
     EditedMeanwhileError,
     JournalError,
+    NoServerError,
     PromptError,
     SeriesChangedError,
+    UnsupportedSeriesError,
     ViewerClosedError,
+    ViewerError,
     ViewerRefusedError,
     ViewerTimeoutError,
 )
@@ -48,6 +52,8 @@ from osirix_agent.viewer.paint import NoLedger
 from osirix_agent.viewer.protocol import Viewer
 
 COMPANION_PERIOD_S = 3.0
+FIRST_LOOK_S, LONGEST_WAIT_S = 0.5, 10.0  # between two looks for an OsiriX or a series that is away
+LOST = (NoServerError, ViewerClosedError, SeriesChangedError)
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,9 @@ class Engine:
         self._said: str | None = None
         self._find_companions: Callable[[], None] | None = None
         self._found_at = 0.0
+        self._find_again: Callable[[], Viewer] | None = None
+        self._wait_s: float | None = None  # while the viewer is away: how long until the next look
+        self._look_at_s = 0.0
 
     # -- beginning and end -----------------------------------------------------------------------------------
     def start(self) -> None:
@@ -148,12 +157,13 @@ class Engine:
     def run_until_stopped(self) -> None:
         """Poll and act until `quit`: fast after activity, slower otherwise, at once when an answer arrives."""
         while not self.stopped:
-            self.step()
+            self.turn()
             idle = self._clock() - self._active_at > self.settings.watch_idle_after_s
             period = 1.0 / (self.settings.watch_idle_hz if idle else self.settings.watch_active_hz)
             with suppress(Empty):
                 self._arrived.append(self._inbox.get(timeout=period))
-        self.step()  # what was said before the quit still counts
+        if self._wait_s is None:
+            self.step()  # what was said before the quit still counts
 
     def command(self, command: Command) -> None:
         """Queue a command from outside (terminal, script); safe from any thread. `quit` counts at once."""
@@ -186,6 +196,58 @@ class Engine:
         self._find_companions = find
         self._found_at = self._clock()
         find()
+
+    # -- when OsiriX or the series goes away -----------------------------------------------------------------
+    def wait_for(self, find_again: Callable[[], Viewer]) -> None:
+        """From now on a lost viewer is waited for: `find_again` gives the session's series, or raises why not."""
+        self._find_again = find_again
+
+    @property
+    def lost(self) -> bool:
+        """Is the viewer away?"""
+        return self._wait_s is not None
+
+    def turn(self) -> None:
+        """A step; or, while the viewer is away, a look for it when it is time for one."""
+        if self._wait_s is None:
+            try:
+                self.step()
+                return
+            except LOST as error:
+                if self._find_again is None:
+                    raise
+                self._wait_s, self._look_at_s = FIRST_LOOK_S, self._clock()
+                self._say_once(f"{error} Waiting; nothing is lost.")
+        if self._find_again is not None and self._clock() >= self._look_at_s:
+            try:
+                self._come_back(self._find_again())
+            except (ViewerError, UnsupportedSeriesError) as error:
+                self._say_once(f"{error} Waiting; nothing is lost.")
+                self._look_at_s = self._clock() + self._wait_s
+                self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
+
+    def _come_back(self, viewer: Viewer) -> None:
+        if viewer is not self._windows[0].viewer:
+            self.rebind(viewer)
+        self._wait_s, self._said, self._painted = None, None, ()
+        self._active_at = self._clock()
+        self._feedback.notice("OsiriX is back: the session goes on.")
+
+    def rebind(self, viewer: Viewer) -> None:
+        """Go on with the session where the same series has been opened again: the same slices under other uids."""
+        main, state = self._windows[0], self.session.state
+        snapshot = viewer.snapshot(full=True)
+        wanted = wanted_rois(state, self._proposals.shown, viewer.pixels, self.run, self._look())
+        states = self.session.history.states
+        found = recognise(
+            snapshot.rois, [*main.known(), *wanted.items(), *known_from(states, 0)], wanted, main.hers_now(),
+            self._ledger.drew, self.run, {name for one in states for name in one.structures},
+        )  # fmt: skip
+        main.rebind(viewer, snapshot.rois, found)
+        del self._windows[1:]  # they are found again by themselves
+        self._acts.displayed_k = snapshot.displayed_k
+        for structure, k in sorted(found.edited):
+            self._acts.edited(main, structure, {k})
 
     # -- a step ----------------------------------------------------------------------------------------------
     def step(self) -> None:
@@ -246,7 +308,7 @@ class Engine:
                 self._do(item)
             except PromptError as error:
                 self._feedback.notice(f"Not done: {error}")
-            except (ViewerTimeoutError, EditedMeanwhileError):
+            except (ViewerTimeoutError, EditedMeanwhileError, *LOST):
                 self._arrived.appendleft(item)  # done when OsiriX answers again
                 raise
 
@@ -288,7 +350,8 @@ class Engine:
 
     def _picture(self) -> tuple[object, ...]:
         """What the viewers' content follows from; equal pictures need no painting."""
-        return self.session.state, self._proposals.version, self._look(), self._acts.disturbances
+        disturbed = self._acts.disturbances + self._windows[0].late_writes
+        return self.session.state, self._proposals.version, self._look(), disturbed
 
     def _paint(self) -> None:
         picture = self._picture()

@@ -323,12 +323,14 @@ class OsirixViewer:
         ledger.intend(plan.created)
         held: dict[RoiKey, RoiState | None] = {}
         done: list[Write] = []
+        write = plan.writes[0]
         try:
-            for write in plan.writes:
+            for write in plan.writes:  # noqa: B007
                 self._write(write, held)
                 done.append(write)
-        except (ViewerTimeoutError, NoServerError):
+        except (ViewerTimeoutError, NoServerError) as error:
             self._known.clear()  # nothing more is sent to a viewer that does not answer; see what stands when it does
+            error.unanswered = write
             raise
         except ViewerClosedError:
             self._rpc.call("ViewerControllerIdx", self._ref)  # the viewer itself may be gone
@@ -397,19 +399,14 @@ class OsirixViewer:
 
     def _roll_back(self, done: list[Write], held: dict[RoiKey, RoiState | None]) -> None:
         """Undo what was done, newest first, as far as OsiriX still lets us; the ledger knows the rest."""
+        self._known.clear()
         for write in reversed(done):
+            inverse = _inverse(write, held.get(write.key))
             try:
-                match write:
-                    case CreateRoi():
-                        made = held[write.key]
-                        if made is not None:
-                            self._rpc.call("ROIDelete", types_pb2.ROI(osirixrpc_uid=made.uid))
-                    case DeleteRoi():
-                        self._create(write.before.spec)
-                    case ReshapeRoi():
-                        self._set_points(write.before.uid, write.before.spec)
-                    case RenameRoi():
-                        self._set_name(write.before.uid, write.before.spec.name)
+                self._write(inverse, {})
+            except (ViewerTimeoutError, NoServerError) as error:
+                error.unanswered = inverse
+                raise
             except ViewerError:
                 continue
         self._known.clear()
@@ -480,3 +477,16 @@ class OsirixViewer:
             viewer_controller=self._ref, displayed_idx=count - 1 - k if flipped else k
         )
         self._rpc.call("ViewerControllerSetDisplayedIdx", request)
+
+
+def _inverse(write: Write, made: RoiState | None) -> Write:
+    match write:
+        case CreateRoi():
+            assert made is not None
+            return DeleteRoi(write.key, made)
+        case DeleteRoi():
+            return CreateRoi(write.key, write.before.spec)
+        case ReshapeRoi():
+            return ReshapeRoi(write.key, RoiState(write.before.uid, write.spec), write.before.spec)
+        case RenameRoi():
+            return RenameRoi(write.key, RoiState(write.before.uid, write.after), write.before.spec.name)
