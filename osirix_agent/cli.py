@@ -56,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="contour with the frontmost OsiriX viewer")
     run.add_argument("--for-seconds", type=float, help="leave after this time (for scripts)")
+    run.add_argument("--wait", type=float, metavar="SECONDS",
+                     help="for OsiriX and a viewer at the start (default: until there is one; 0 refuses at once)")  # fmt: skip
     _settings(run)
     run.set_defaults(act=_run)
 
@@ -133,7 +135,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from osirix_agent.agent.live import run_live
     from osirix_agent.settings import load_settings
 
-    run_live(load_settings(**_overrides(arguments)), for_seconds=arguments.for_seconds)
+    run_live(load_settings(**_overrides(arguments)), for_seconds=arguments.for_seconds, wait_s=arguments.wait)
 
 
 def _virtual(arguments: argparse.Namespace) -> None:

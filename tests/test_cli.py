@@ -26,7 +26,7 @@ def test_help_version_and_no_command(capsys):
 
 
 def test_no_osirix_is_exit_3_with_a_cure(capsys):
-    assert main(["run", "--server", "127.0.0.1:9"]) == 3
+    assert main(["run", "--wait", "0", "--server", "127.0.0.1:9"]) == 3
     assert "Server Configuration" in capsys.readouterr().err
 
 

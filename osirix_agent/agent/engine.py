@@ -48,8 +48,9 @@ from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.grammar import Command
 from osirix_agent.segmenter.protocol import FixedSlice, Segmenter
 from osirix_agent.settings import Settings
-from osirix_agent.viewer.paint import NoLedger
+from osirix_agent.viewer.paint import NoLedger, RoiKey
 from osirix_agent.viewer.protocol import Viewer
+from osirix_agent.viewer.roi import RoiSpec
 
 COMPANION_PERIOD_S = 3.0
 FIRST_LOOK_S, LONGEST_WAIT_S = 0.5, 10.0  # between two looks for an OsiriX or a series that is away
@@ -97,6 +98,7 @@ class Engine:
         self._log, self._ledger, self._feedback = log, ledger, feedback
         self._clock = clock
         self._windows = [Window(0, viewer, clock, settings.polygon_settle_s)]
+        self._gone: list[Window] = []  # companions that were closed: they may be opened again
         self._numbers = count(1)  # a number is never given twice: prompts keep theirs when a viewer goes
         self._inbox: SimpleQueue[Command | Answer] = SimpleQueue()
         self._arrived: deque[Command | Answer] = deque()
@@ -187,9 +189,14 @@ class Engine:
 
     def add_companion(self, viewer: Viewer, refusal: str | None) -> None:
         """Watch a second viewer; with a reason, its prompts are refused with it."""
-        window = Window(next(self._numbers), viewer, self._clock, self.settings.polygon_settle_s, refusal)
-        window.adopt_baseline(viewer.snapshot(full=True).rois)
-        self._windows.append(window)
+        former = next((one for one in self._gone if _same_series(one.viewer, viewer)), None)
+        if former is not None:
+            self._rebind(former, viewer, {})
+            self._gone.remove(former)
+        else:
+            former = Window(next(self._numbers), viewer, self._clock, self.settings.polygon_settle_s, refusal)
+            former.adopt_baseline(viewer.snapshot(full=True).rois)
+        self._windows.append(former)
 
     def look_for_companions(self, find: Callable[[], None]) -> None:
         """Call `find` now and every few seconds while stepping: it adds viewers that were opened since."""
@@ -235,19 +242,24 @@ class Engine:
 
     def rebind(self, viewer: Viewer) -> None:
         """Go on with the session where the same series has been opened again: the same slices under other uids."""
-        main, state = self._windows[0], self.session.state
+        shown = self._proposals.shown
+        wanted = wanted_rois(self.session.state, shown, viewer.pixels, self.run, self._look())
+        self._rebind(self._windows[0], viewer, wanted)
+
+    def _rebind(self, window: Window, viewer: Viewer, wanted: dict[RoiKey, RoiSpec]) -> None:
         snapshot = viewer.snapshot(full=True)
-        wanted = wanted_rois(state, self._proposals.shown, viewer.pixels, self.run, self._look())
         states = self.session.history.states
         found = recognise(
-            snapshot.rois, [*main.known(), *wanted.items(), *known_from(states, 0)], wanted, main.hers_now(),
-            self._ledger.drew, self.run, {name for one in states for name in one.structures},
+            snapshot.rois, [*window.known(), *wanted.items(), *known_from(states, window.number)], wanted,
+            window.hers_now(), self._ledger.drew, self.run, {name for one in states for name in one.structures},
+            self.session.state.structures,
         )  # fmt: skip
-        main.rebind(viewer, snapshot.rois, found)
-        del self._windows[1:]  # they are found again by themselves
-        self._acts.displayed_k = snapshot.displayed_k
+        window.rebind(viewer, snapshot.rois, found)
+        self._look_closely = True  # what she drew meanwhile is read by the next poll, wherever it is
+        if window.number == 0:
+            self._acts.displayed_k = snapshot.displayed_k
         for structure, k in sorted(found.edited):
-            self._acts.edited(main, structure, {k})
+            self._acts.edited(window, structure, {k})
 
     # -- a step ----------------------------------------------------------------------------------------------
     def step(self) -> None:
@@ -284,6 +296,7 @@ class Engine:
             if window.number == 0:
                 raise
             self._windows.remove(window)
+            self._gone.append(window)
             self._feedback.notice("A second viewer was closed or changed; its prompts stay part of the session.")
 
     def _look_at(self, window: Window, *, at_once: bool = False, full: bool = False) -> None:
@@ -379,3 +392,7 @@ class Engine:
         if text != self._said:
             self._said = text
             self._feedback.notice(text)
+
+
+def _same_series(one: Viewer, other: Viewer) -> bool:
+    return (one.identity.series_uid, one.identity.sop_uids) == (other.identity.series_uid, other.identity.sop_uids)

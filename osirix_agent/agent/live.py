@@ -12,6 +12,7 @@ from types import FrameType
 from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.feedback import TerminalFeedback
 from osirix_agent.agent.opening import open_session
+from osirix_agent.agent.waiting import wait_until_open
 from osirix_agent.errors import NoServerError, OsirixAgentError, ViewerClosedError, ViewerTimeoutError
 from osirix_agent.prompting.grammar import COMMANDS, Command, parse_command
 from osirix_agent.settings import Settings
@@ -23,8 +24,13 @@ WELCOME = (
 )
 
 
-def run_live(settings: Settings, *, for_seconds: float | None = None) -> None:
+def run_live(settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None) -> None:
     """Contour with the frontmost viewer.
+
+    Parameters
+    ----------
+    wait_s : float or None
+        How long to wait for OsiriX and a viewer at the start; 0 refuses at once, None waits for ever.
 
     Raises
     ------
@@ -37,9 +43,12 @@ def run_live(settings: Settings, *, for_seconds: float | None = None) -> None:
     with ThreadPoolExecutor(1) as executor:
         with Progress(transient=True) as bar:
             task = bar.add_task("reading the series")
-            opened = open_session(
-                settings, feedback, executor=executor,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            opened = wait_until_open(
+                lambda: open_session(
+                    settings, feedback, executor=executor,
+                    progress=lambda done, total: bar.update(task, completed=done, total=total),
+                ),
+                feedback, wait_s,
             )  # fmt: skip
         engine = opened.engine
         print(f"{WELCOME}\nJournal: {opened.journal_path}", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.leftovers import SessionLedger
 from osirix_agent.agent.log import SessionLog
-from osirix_agent.errors import OsirixAgentError, SettingsError, ViewerTimeoutError
+from osirix_agent.agent.waiting import SeriesFinder
+from osirix_agent.errors import NoServerError, OsirixAgentError, SettingsError, ViewerTimeoutError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.journal import Journal
 from osirix_agent.record.ledger import Ledger, SeriesLock
@@ -65,6 +67,8 @@ def new_run_id() -> str:
 def open_session(
     settings: Settings, feedback: Feedback, *, executor: Executor | None = None, progress: Progress | None = None,
     journal_path: Path | None = None, run: str | None = None, companions: bool = True,
+    connect: Callable[[], OsirixConnection] | None = None, segmenter: Segmenter | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> OpenSession:  # fmt: skip
     """Bind the frontmost viewer and start a session on it.
 
@@ -74,6 +78,12 @@ def open_session(
         None: a new file in the state folder, named by time and run.
     companions : bool
         Watch the other open viewers too.
+    connect : callable or None
+        Another way to OsiriX than the one that the settings name.
+    segmenter : Segmenter or None
+        Another one than the settings name.
+    clock : callable
+        Monotonic seconds.
 
     Raises
     ------
@@ -81,9 +91,10 @@ def open_session(
         Whatever stands in the way; nothing is left behind.
     """
     run = run or new_run_id()
-    segmenter = make_segmenter(settings.segmenter)
+    segmenter = segmenter or make_segmenter(settings.segmenter)
     pseudonyms = Pseudonyms.at(settings.state_dir)
-    connection = OsirixConnection.find(settings)
+    connect = connect or (lambda: OsirixConnection.find(settings))
+    connection = connect()
     lock: SeriesLock | None = None
     try:
         viewer = OsirixViewer.frontmost(connection, settings)
@@ -91,13 +102,15 @@ def open_session(
         lock = SeriesLock(settings.state_dir / "ledger" / f"{series}.lock")
         volume = viewer.read_volume(progress)
         path = journal_path or _journal_path(settings.state_dir, run)
-        log = SessionLog(Journal(path), pseudonyms, time.time, time.monotonic)
+        log = SessionLog(Journal(path), pseudonyms, time.time, clock)
         log.started(run, viewer.identity, volume, segmenter.name, settings)
         ledger = SessionLedger(Ledger(settings.state_dir / "ledger" / f"{series}.jsonl"), viewer.identity, pseudonyms)
-        engine = Engine(viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor)
+        engine = Engine(viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor, clock=clock)
+        finder = SeriesFinder(viewer, connection, settings, connect)
         engine.start()
+        engine.wait_for(finder)
         if companions:
-            engine.look_for_companions(_Companions(engine, connection, viewer, settings, feedback))
+            engine.look_for_companions(_Companions(engine, finder, settings, feedback))
     except BaseException:
         if lock is not None:
             lock.release()
@@ -118,24 +131,25 @@ def refusal_for(main: SeriesIdentity, other: SeriesIdentity) -> str | None:
 class _Companions:
     """Finds viewers that were opened beside the bound one; each is looked at once."""
 
-    def __init__(
-        self, engine: Engine, connection: OsirixConnection, main: OsirixViewer, settings: Settings, feedback: Feedback
-    ) -> None:
-        self._engine, self._connection, self._main = engine, connection, main
-        self._settings, self._feedback = settings, feedback
-        self._seen = {main.uid}
+    def __init__(self, engine: Engine, finder: SeriesFinder, settings: Settings, feedback: Feedback) -> None:
+        self._engine, self._finder, self._settings, self._feedback = engine, finder, settings, feedback
+        self._seen: set[str] = set()
 
     def __call__(self) -> None:
-        for uid in displayed_viewers(self._connection):
-            if uid in self._seen:
+        connection, main = self._finder.connection, self._finder.viewer
+        for uid in displayed_viewers(connection):
+            if uid == main.uid or uid in self._seen:
                 continue
             self._seen.add(uid)
             try:
-                other = OsirixViewer(self._connection, uid, self._settings)
-                self._engine.add_companion(other, refusal_for(self._main.identity, other.identity))
+                other = OsirixViewer(connection, uid, self._settings)
+                self._engine.add_companion(other, refusal_for(main.identity, other.identity))
                 self._feedback.notice("A second viewer is watched: prompts drawn in it from now on are read.")
             except ViewerTimeoutError:
                 self._seen.discard(uid)  # it is still loading
+            except NoServerError:
+                self._seen.discard(uid)
+                raise
             except OsirixAgentError as error:
                 self._feedback.notice(f"A second viewer cannot be used for prompts: {error.what}")
 

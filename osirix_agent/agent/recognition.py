@@ -78,7 +78,7 @@ def known_from(states: Iterable[SessionState], viewer: int) -> list[Known]:
 
 def recognise(
     rois: Mapping[str, RoiState], ours: Sequence[Known], wanted: Collection[RoiKey], hers: Hers,
-    drew: Callable[[RoiSpec], bool], run: str, structures: Collection[str],
+    drew: Callable[[RoiSpec], bool], run: str, structures: Collection[str], current: Collection[str],
 ) -> Recognised:  # fmt: skip
     """Tell the ROIs of a reopened series apart.
 
@@ -94,6 +94,8 @@ def recognise(
     run : str
     structures : collection of str
         Those of the session, past and undone ones too.
+    current : collection of str
+        Those of the present state.
     """
     left, found = dict(rois), Recognised()
 
@@ -134,13 +136,13 @@ def recognise(
         if (there := take_exact(before.spec)) is not None:
             found.hers.append(there)
     for state in left.values():
-        _sort_out(state, found, wanted, ours, drew, run, structures)
+        _sort_out(state, found, wanted, ours, drew, run, structures, current)
     return found
 
 
 def _sort_out(
     state: RoiState, found: Recognised, wanted: Collection[RoiKey], ours: Sequence[Known],
-    drew: Callable[[RoiSpec], bool], run: str, structures: Collection[str],
+    drew: Callable[[RoiSpec], bool], run: str, structures: Collection[str], current: Collection[str],
 ) -> None:  # fmt: skip
     spec = state.spec
     parsed = parse_agent_name(spec.name)
@@ -150,11 +152,13 @@ def _sort_out(
     if outdated or (of_this_run and parsed is not None and parsed[1] != CONTOUR) or any(_same(spec, s) for _, s in ours):
         found.held[RoiKey(state.uid, STALE_ROLE, spec.k)] = state
         return
-    free = any(
-        key.owner == owner and key.role == CONTOUR_ROLE and key.k == spec.k and key not in found.held for key in wanted
-    )
-    if free and ((of_this_run and owner in structures) or (parsed is None and spec.itype in OUTLINES)):
-        taken = {key.ordinal for key in [*found.held, *wanted] if (key.owner, key.k) == (owner, spec.k)}
+    there = [key for key in found.held if (key.owner, key.role, key.k) == (owner, CONTOUR_ROLE, spec.k)]
+    should_be = [key for key in wanted if (key.owner, key.role, key.k) == (owner, CONTOUR_ROLE, spec.k)]
+    missing = set(should_be) - set(there)
+    if (of_this_run and owner in current and (missing or not there)) or (
+        parsed is None and missing and spec.itype in OUTLINES
+    ):
+        taken = {key.ordinal for key in [*there, *should_be]}
         found.held[RoiKey(owner, CONTOUR_ROLE, spec.k, max(taken, default=-1) + 1)] = state
         found.edited.add((owner, spec.k))
     elif parsed is not None:

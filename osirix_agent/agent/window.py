@@ -179,7 +179,7 @@ class Window:
         """Is this what a write of ours that was given up for lost has done after all? Then it is nobody's act."""
         now = self._clock()
         self._doubtful = [(w, now + LATE_S if end is None else end) for w, end in self._doubtful]
-        self._doubtful = [(write, end) for write, end in self._doubtful if now <= end]
+        self._doubtful = [(write, end) for write, end in self._doubtful if end is None or now <= end]
         for n, (write, _) in enumerate(self._doubtful):
             if not _explains(write, change):
                 continue

@@ -55,7 +55,7 @@ from osirix_agent.viewer.protocol import Progress, SeriesIdentity, ViewerSnapsho
 from osirix_agent.viewer.roi import Brush, RoiSpec, RoiState, RoiType, Style, is_isoline
 
 RPC_BUDGET = 20  # of a poll when nothing is new
-_REOPEN = "Open the series again in a 2D viewer and restart the agent."
+_REOPEN = "Open the series again in a 2D viewer; a running session then goes on by itself."
 
 
 def displayed_viewers(connection: OsirixConnection) -> list[str]:
@@ -67,6 +67,16 @@ def displayed_viewers(connection: OsirixConnection) -> list[str]:
     except ViewerRefusedError:
         return uids
     return [front, *(uid for uid in uids if uid != front)]
+
+
+def series_uid_of(connection: OsirixConnection, uid: str) -> str:
+    """Series Instance UID of what a viewer shows, by three calls."""
+    request = viewercontroller_pb2.ViewerControllerPixListRequest(
+        viewer_controller=types_pb2.ViewerController(osirixrpc_uid=uid), movie_idx=0
+    )
+    first = connection.call("ViewerControllerPixList", request).pix[0]
+    series = connection.call("DCMPixDicomSeries", first).dicom_series
+    return str(connection.call("DicomSeriesSeriesInstanceUID", series).series_instance_uid)
 
 
 class OsirixViewer:
@@ -190,9 +200,13 @@ class OsirixViewer:
         (rows, columns), (spacing_rows, spacing_columns) = shapes.pop(), spacings[0]
         return Geometry.from_slices(origins, turns[0, :3], turns[0, 3:], spacing_rows, spacing_columns, rows, columns)
 
+    def is_intact(self) -> bool:
+        """Does the viewer still show the slices it was bound with, under the same uids?"""
+        return self._pix_list() == self._pix_uids
+
     def verify_series(self) -> None:
-        """Raise SeriesChangedError unless the viewer still shows the slices it was bound with."""
-        if self._pix_list() != self._pix_uids:
+        """Raise SeriesChangedError unless the viewer is intact."""
+        if not self.is_intact():
             raise SeriesChangedError("The viewer now shows another series.", _REOPEN)
 
     # -- reading ROIs ----------------------------------------------------------------------------------------
@@ -325,7 +339,7 @@ class OsirixViewer:
         done: list[Write] = []
         write = plan.writes[0]
         try:
-            for write in plan.writes:  # noqa: B007
+            for write in plan.writes:
                 self._write(write, held)
                 done.append(write)
         except (ViewerTimeoutError, NoServerError) as error:

@@ -67,6 +67,8 @@ class Roi:
         Brush; its upper left pixel is at `texture_xy`.
     drawing : bool
         The mouse button is still down.
+    comment : str
+        Saved with the ROI, and not reachable through the service.
     """
 
     itype: int
@@ -82,6 +84,7 @@ class Roi:
     selected: bool = False
     drawing: bool = False
     locked: bool = False
+    comment: str = ""
 
     def service_points(self) -> FloatArray:
         """What ROIPoints answers."""
