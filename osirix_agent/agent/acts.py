@@ -199,7 +199,8 @@ class Acts:
             raise
         self._session.change_prompt(number, prompt, state.spec, target)
         self.click_at = self.click_at or self._clock()
-        self._log.prompt("changed", replace(record, prompt=prompt), target, self.displayed_k)
+        changed = replace(record, prompt=prompt, roi=state.spec)
+        self._log.prompt("changed", changed, target, self.displayed_k)
 
     def _drop_prompt(self, window: Window, number: int) -> None:
         found = self._session.state.find_prompt(number)
@@ -208,6 +209,7 @@ class Acts:
         self._forget(window, number)
         if found[0].is_closed:
             self._session.let_go(number)
+            self._log.prompt("let_go", found[1], found[0].name, self.displayed_k)
             return
         self._session.remove_prompt(number)
         self._log.prompt("removed", found[1], found[0].name, self.displayed_k)
@@ -216,7 +218,10 @@ class Acts:
         """The prompt's ROI is hers alone from now on; what it once said stays."""
         self._forget(window, number)
         window.hers[state.uid] = None
+        found = self._session.state.find_prompt(number)
         self._session.let_go(number)
+        if found is not None:
+            self._log.prompt("let_go", found[1], found[0].name, self.displayed_k)
 
     @staticmethod
     def _forget(window: Window, number: int) -> None:
@@ -233,8 +238,9 @@ class Acts:
                 self._session.state.with_structure(replace(held, outline=self._outline(structure) or held.outline))
             )
         self.click_at = self.click_at or self._clock()
-        for k, rois in edits.items():
-            self._log.edited(structure, k, rings_lps(tuple(roi for _, roi in rois), window.viewer.pixels))
+        for n, (k, rois) in enumerate(edits.items()):
+            rings = rings_lps(tuple(roi for _, roi in rois), window.viewer.pixels)
+            self._log.edited(structure, k, rings, rois, joined=n > 0)
 
     def _contours_vanished(self, window: Window, gone: list[RoiVanished]) -> None:
         """Contour ROIs she deleted, all at once: some slices are an edit, all of them a rejection."""

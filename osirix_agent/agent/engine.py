@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,7 +22,8 @@ from osirix_agent.agent.interpret import rings_lps
 from osirix_agent.agent.leftovers import SessionLedger, clear_leftovers
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.proposals import Answer, Proposals
-from osirix_agent.agent.recognition import known_from, recognise
+from osirix_agent.agent.recognition import Hers, known_from, recognise
+from osirix_agent.agent.resuming import Resumption, names_in
 from osirix_agent.agent.scene import (
     Look,
     wanted_at_exit,
@@ -46,6 +47,7 @@ from osirix_agent.errors import (
 )
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.grammar import Command
+from osirix_agent.record.events import Event
 from osirix_agent.segmenter.protocol import FixedSlice, Segmenter
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.paint import NoLedger, RoiKey
@@ -130,8 +132,38 @@ class Engine:
         if kept:
             self._feedback.notice(f"{kept} ROIs look like drafts of an earlier run but were edited since: they stay.")
         main.adopt_baseline(snapshot.rois)
+        self._log.baseline(state.spec for state in snapshot.rois.values())
         self._acts.displayed_k = snapshot.displayed_k
         self._painted = self._picture()
+
+    def resume(self, events: Sequence[Event]) -> None:
+        """Go on with a session that was cut short, instead of `start`.
+
+        Raises
+        ------
+        JournalError
+            It does not come out as it was; this engine must not be used.
+        """
+        main = self._windows[0]
+        rois = main.viewer.snapshot(full=True).rois
+        specs = [state.spec for state in rois.values()]
+
+        def beliefs() -> Mapping[str, Belief]:
+            self._proposals.update(self.session, self._fixed_slices, wait=True)
+            return self._proposals.shown
+
+        with self._log.muted():
+            hers = Resumption(
+                self.session, list(rois.values()), main.viewer.pixels, self._log,
+                names_in(specs, {self.settings.structure, *self._ledger.structures}), beliefs,
+                lambda name: self.session.request(name, self._fixed_slices()),
+                lambda verb: self._commands.do(Command(verb), self._proposals.shown),
+            ).replay(events)  # fmt: skip
+            self._commands.stopped = False
+            beliefs()
+        self._log.resumed("agent")
+        self.rebind(main.viewer, hers)
+        self._feedback.notice("The session that was cut short goes on.")
 
     def finish(self, reason: str = "quit") -> None:
         """Take drafts and isolines away; accepted contours, edited slices and her ROIs stay."""
@@ -236,22 +268,25 @@ class Engine:
     def _come_back(self, viewer: Viewer) -> None:
         if viewer is not self._windows[0].viewer:
             self.rebind(viewer)
+            self._log.resumed("viewer")
         self._wait_s, self._said, self._painted = None, None, ()
         self._active_at = self._clock()
         self._feedback.notice("OsiriX is back: the session goes on.")
 
-    def rebind(self, viewer: Viewer) -> None:
+    def rebind(self, viewer: Viewer, hers: Hers | None = None) -> None:
         """Go on with the session where the same series has been opened again: the same slices under other uids."""
         shown = self._proposals.shown
         wanted = wanted_rois(self.session.state, shown, viewer.pixels, self.run, self._look())
-        self._rebind(self._windows[0], viewer, wanted)
+        self._rebind(self._windows[0], viewer, wanted, hers)
 
-    def _rebind(self, window: Window, viewer: Viewer, wanted: dict[RoiKey, RoiSpec]) -> None:
+    def _rebind(
+        self, window: Window, viewer: Viewer, wanted: dict[RoiKey, RoiSpec], hers: Hers | None = None
+    ) -> None:
         snapshot = viewer.snapshot(full=True)
         states = self.session.history.states
         found = recognise(
             snapshot.rois, [*window.known(), *wanted.items(), *known_from(states, window.number)], wanted,
-            window.hers_now(), self._ledger.drew, self.run, {name for one in states for name in one.structures},
+            hers or window.hers_now(), self._ledger.drew, self.run, {name for one in states for name in one.structures},
             self.session.state.structures,
         )  # fmt: skip
         window.rebind(viewer, snapshot.rois, found)

@@ -36,6 +36,11 @@ class SessionLedger:
         """Did a run of this agent announce exactly this ROI, whatever its name?"""
         return self._entry(spec) in self._ledger
 
+    @property
+    def structures(self) -> set[str]:
+        """Names of the structures that drafts were drawn of."""
+        return {parsed[0] for name in self._ledger.names if (parsed := parse_agent_name(name))}
+
     def clear(self) -> None:
         self._ledger.clear()
 

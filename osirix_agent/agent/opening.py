@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,11 @@ from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.leftovers import SessionLedger
 from osirix_agent.agent.log import SessionLog
+from osirix_agent.agent.resuming import unfinished
 from osirix_agent.agent.waiting import SeriesFinder
-from osirix_agent.errors import NoServerError, OsirixAgentError, SettingsError, ViewerTimeoutError
+from osirix_agent.errors import JournalError, NoServerError, OsirixAgentError, SettingsError, ViewerTimeoutError
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.record.events import Event, SessionStarted
 from osirix_agent.record.journal import Journal
 from osirix_agent.record.ledger import Ledger, SeriesLock
 from osirix_agent.record.pseudonym import Pseudonyms
@@ -68,7 +70,7 @@ def open_session(
     settings: Settings, feedback: Feedback, *, executor: Executor | None = None, progress: Progress | None = None,
     journal_path: Path | None = None, run: str | None = None, companions: bool = True,
     connect: Callable[[], OsirixConnection] | None = None, segmenter: Segmenter | None = None,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.monotonic, fresh: bool = False,
 ) -> OpenSession:  # fmt: skip
     """Bind the frontmost viewer and start a session on it.
 
@@ -84,6 +86,8 @@ def open_session(
         Another one than the settings name.
     clock : callable
         Monotonic seconds.
+    fresh : bool
+        Begin a new session even if one on this series was cut short.
 
     Raises
     ------
@@ -101,13 +105,39 @@ def open_session(
         series = pseudonyms.of(viewer.identity.series_uid)
         lock = SeriesLock(settings.state_dir / "ledger" / f"{series}.lock")
         volume = viewer.read_volume(progress)
-        path = journal_path or _journal_path(settings.state_dir, run)
-        log = SessionLog(Journal(path), pseudonyms, time.time, clock)
-        log.started(run, viewer.identity, volume, segmenter.name, settings)
         ledger = SessionLedger(Ledger(settings.state_dir / "ledger" / f"{series}.jsonl"), viewer.identity, pseudonyms)
-        engine = Engine(viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor, clock=clock)
+
+        def begin(run: str, path: Path, events: Sequence[Event] = ()) -> tuple[Engine, SessionLog]:
+            elapsed_s = events[-1].elapsed_s if events else 0.0
+            log = SessionLog(Journal(path, resume=bool(events)), pseudonyms, time.time, clock, elapsed_s)
+            engine = Engine(
+                viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor, clock=clock
+            )
+            if events:
+                try:
+                    engine.resume(events)
+                except BaseException:
+                    log.close()
+                    raise
+            else:
+                log.started(run, viewer.identity, volume, segmenter.name, settings)
+                lock.note(path)
+                engine.start()
+            return engine, log
+
+        path = journal_path or _journal_path(settings.state_dir, run)
+        engine = log = None
+        if not fresh and journal_path is None and lock.journal is not None:
+            try:
+                events = unfinished(lock.journal, series, volume)
+                if events:
+                    engine, log = begin(_run_of(events), lock.journal, events)
+                    path = lock.journal
+            except JournalError as error:
+                feedback.notice(str(error))
+        if engine is None or log is None:
+            engine, log = begin(run, path)
         finder = SeriesFinder(viewer, connection, settings, connect)
-        engine.start()
         engine.wait_for(finder)
         if companions:
             engine.look_for_companions(_Companions(engine, finder, settings, feedback))
@@ -117,6 +147,10 @@ def open_session(
         connection.close()
         raise
     return OpenSession(engine, connection, viewer, volume, log, path, lock)
+
+
+def _run_of(events: Sequence[Event]) -> str:
+    return next(event.run for event in events if isinstance(event, SessionStarted))
 
 
 def refusal_for(main: SeriesIdentity, other: SeriesIdentity) -> str | None:

@@ -148,7 +148,7 @@ def _sort_out(
     parsed = parse_agent_name(spec.name)
     owner = parsed[0] if parsed else spec.name
     of_this_run = parsed is not None and parsed[2] == run
-    outdated = drew(spec) and owner in structures
+    outdated = drew(spec) and (parsed is not None or owner in structures)
     if outdated or (of_this_run and parsed is not None and parsed[1] != CONTOUR) or any(_same(spec, s) for _, s in ours):
         found.held[RoiKey(state.uid, STALE_ROLE, spec.k)] = state
         return

@@ -292,6 +292,8 @@ class FaultRun(Sequence):
             resting = resting and not away and self.faults.each_call is None and not self.clock.busy
             calm = calm + 1 if resting and len(self.faults.met) == met else 0
             met = len(self.faults.met)
+            if calm == 1:
+                self.engine._look_closely = True  # otherwise slices that are not displayed are read by turns
             if self.opened is not None and not self.engine.lost:
                 self.back_at = None
             elif not away and self.back_at is not None and met == self.met_before:
