@@ -104,7 +104,7 @@ class FaultRun(Sequence):
         self.saved: dict[str, Any] = {}
         self.tags = 0
         self.edit: tuple[int, Any] | None = None
-        self.edit_known = False
+        self.edit_known = self.commanded = False
         self.expected: dict[int, str] = {}
         self.restored: set[str] = set()
         self.away_until: float | None = None
@@ -147,6 +147,12 @@ class FaultRun(Sequence):
     def do_named(self) -> None:
         self.drawn.append(self.clinician.point(self._xy(), k=self._k(), name=f"GTV_{HER_WORD}"))
 
+    def do_edit_contour(self) -> None:
+        before = {id(roi): _shape(roi) for roi in self.clinician.rois()}
+        super().do_edit_contour()
+        if self.edited and before.get(id(self.edited[-1])) == _shape(self.edited[-1]):
+            del self.edited[-1]  # painted where paint was
+
     def _act(self, name: str) -> None:
         if self.app.crashed or not self.app.viewers:
             return
@@ -158,7 +164,7 @@ class FaultRun(Sequence):
         for roi in self.drawn[drawn:]:
             self._tag(roi, "prompt")
             if roi.name.startswith("!"):
-                self.edit, self.expected = None, {}
+                self.commanded = True
         if len(self.edited) > edited:
             roi = self.edited[-1]
             self.edit, self.edit_known = (self._slice(roi), _shape(roi)), False
@@ -324,11 +330,13 @@ class FaultRun(Sequence):
             for structure in self.engine.session.state.structures.values()
             for record in structure.prompts
         }
-        lost = [number for number, prompt in self.expected.items() if number not in prompts]
+        lost = [] if self.commanded else [number for number in self.expected if number not in prompts]
         if lost:
             self._violate(f"after {after}: prompts {lost} are lost")
         self.expected = prompts
         self._check_scene(after, rois)
+        if self.commanded:
+            self.edit, self.commanded = None, False
         if self.edit is not None:
             if not self._edit_stands():
                 self._violate(f"after {after}: the slice {self.edit[0]} that she edited is not as she left it")
