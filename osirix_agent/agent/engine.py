@@ -279,9 +279,7 @@ class Engine:
         wanted = wanted_rois(self.session.state, shown, viewer.pixels, self.run, self._look())
         self._rebind(self._windows[0], viewer, wanted, hers)
 
-    def _rebind(
-        self, window: Window, viewer: Viewer, wanted: dict[RoiKey, RoiSpec], hers: Hers | None = None
-    ) -> None:
+    def _rebind(self, window: Window, viewer: Viewer, wanted: dict[RoiKey, RoiSpec], hers: Hers | None = None) -> None:
         snapshot = viewer.snapshot(full=True)
         states = self.session.history.states
         found = recognise(

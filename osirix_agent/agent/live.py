@@ -24,13 +24,17 @@ WELCOME = (
 )
 
 
-def run_live(settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None) -> None:
+def run_live(
+    settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None, fresh: bool = False
+) -> None:
     """Contour with the frontmost viewer.
 
     Parameters
     ----------
     wait_s : float or None
         How long to wait for OsiriX and a viewer at the start; 0 refuses at once, None waits for ever.
+    fresh : bool
+        Begin anew even if a session on this series was cut short.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def run_live(settings: Settings, *, for_seconds: float | None = None, wait_s: fl
             task = bar.add_task("reading the series")
             opened = wait_until_open(
                 lambda: open_session(
-                    settings, feedback, executor=executor,
+                    settings, feedback, executor=executor, fresh=fresh,
                     progress=lambda done, total: bar.update(task, completed=done, total=total),
                 ),
                 feedback, wait_s,
@@ -72,7 +76,9 @@ def _leave(engine: Engine, reason: str) -> None:
     try:
         engine.finish(reason)
     except (ViewerClosedError, ViewerTimeoutError, NoServerError):
-        print("Drafts could not be cleared now; the next start on this series clears them.", file=sys.stderr)
+        print(
+            "OsiriX is away: the next 'osirix-agent run' on this series goes on where this one stops.", file=sys.stderr
+        )
     except OsirixAgentError as error:
         print(f"While leaving: {error}", file=sys.stderr)
 

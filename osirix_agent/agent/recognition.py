@@ -149,7 +149,11 @@ def _sort_out(
     owner = parsed[0] if parsed else spec.name
     of_this_run = parsed is not None and parsed[2] == run
     outdated = drew(spec) and (parsed is not None or owner in structures)
-    if outdated or (of_this_run and parsed is not None and parsed[1] != CONTOUR) or any(_same(spec, s) for _, s in ours):
+    if (
+        outdated
+        or (of_this_run and parsed is not None and parsed[1] != CONTOUR)
+        or any(_same(spec, s) for _, s in ours)
+    ):
         found.held[RoiKey(state.uid, STALE_ROLE, spec.k)] = state
         return
     there = [key for key in found.held if (key.owner, key.role, key.k) == (owner, CONTOUR_ROLE, spec.k)]

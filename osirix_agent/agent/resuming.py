@@ -48,7 +48,8 @@ def unfinished(path: Path | None, series: str, volume: Volume) -> list[Event]:
     started = events[0]
     assert isinstance(started, SessionStarted)
     same = (started.series, started.volume_digest) == (series, volume.digest)
-    return events if same and not isinstance(events[-1], SessionEnded) else []
+    begun = any(isinstance(event, Baseline) for event in events)  # else it is not known what was there before
+    return events if same and begun and not isinstance(events[-1], SessionEnded) else []
 
 
 class Resumption:
@@ -125,9 +126,7 @@ class Resumption:
         roi = None if state is None else state.spec
         match event.change:
             case "added":
-                record = session.add_prompt(
-                    name, event.prompt, viewer=event.viewer, roi=roi, permanent=event.permanent
-                )
+                record = session.add_prompt(name, event.prompt, viewer=event.viewer, roi=roi, permanent=event.permanent)
                 if record.number != event.number:
                     raise _unfit("A step is missing.")
                 if event.permanent and state is not None:

@@ -14,12 +14,15 @@ All of it in virtual time, decided by the seed. Once the session is at rest:
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +32,11 @@ from osirix_agent.agent.engine import LONGEST_WAIT_S, Engine
 from osirix_agent.agent.feedback import RecordedFeedback
 from osirix_agent.agent.opening import OpenSession, open_session
 from osirix_agent.agent.scene import PROMPT_ROLE, wanted_rois
+from osirix_agent.bench.kills import kill_days
 from osirix_agent.bench.soak import SHAPE, BallSegmenter, Sequence, _signature
 from osirix_agent.agent.waiting import PASSING
 from osirix_agent.errors import OsirixAgentError
+from osirix_agent.figures import Figure
 from osirix_agent.prompting.grammar import Command
 from osirix_agent.settings import load_settings
 from osirix_agent.viewer.connection import OsirixConnection
@@ -45,6 +50,7 @@ from osirix_agent.virtual_osirix.roi import Roi, ToolMode
 RPC_DEADLINE_S = 10.0
 TURN_S = 4 * RPC_DEADLINE_S  # no turn of the session takes longer, whatever OsiriX does
 RECOVERY_S = LONGEST_WAIT_S + 5.0  # from the series being open again to the session going on
+CHUNK = 25
 RUN_WALL_S = 60.0  # of real time, on a busy machine
 CALLS = (
     None, "ViewerControllerNewROI", "ViewerControllerNewROI", "ROISetPoints", "ROISetName", "ROIDelete", "ROIDelete",
@@ -89,6 +95,8 @@ class FaultBench:
         write_phantom(self.folder / "study", PhantomRecipe(shape_kji=SHAPE, spacing_kji_mm=(3.0, 2.0, 2.0)))
         (study,) = self.app.import_folder(self.folder / "study")
         self.series = study.series[0]
+        for image in self.series.images:  # opened again and again: decoded once
+            image.frames = image.frames().copy  # type: ignore[method-assign]
 
 
 class FaultRun(Sequence):
@@ -97,7 +105,12 @@ class FaultRun(Sequence):
     def __init__(self, bench: FaultBench, seed: int) -> None:
         self.clock, self.faults, self.feedback = VirtualClock(), Faults(), RecordedFeedback()
         self.settings = load_settings(
-            state_dir=bench.folder / f"state-{seed}", rpc_deadline_s=RPC_DEADLINE_S, notify=False, server="virtual"
+            state_dir=bench.folder / f"state-{seed}",
+            rpc_deadline_s=RPC_DEADLINE_S,
+            notify=False,
+            server="virtual",
+            isoline_levels=(50, 95),
+            isoline_slices=1,
         )
         self.opened: OpenSession | None = None
         self.truth: dict[str, Any] = {}
@@ -123,7 +136,7 @@ class FaultRun(Sequence):
             name = str(self.rng.choice(PLAIN_ACTS))
             self.trace.append(name)
             if self.rng.random() < 0.8:
-                self._plan()
+                self._plan(name)
             self._act(name)
             self._settle()
             self._check_all(name)
@@ -182,25 +195,26 @@ class FaultRun(Sequence):
             roi.comment = f"{kind} {self.tags}"
 
     # -- what happens ----------------------------------------------------------------------------------------
-    def _plan(self) -> None:
+    def _plan(self, act: str) -> None:
         kind = str(self.rng.choice(KINDS))
         self.trace.append(f"[{kind}]")
         if kind == "kill":
             self.kill_in = int(self.rng.integers(1, 40))
         elif kind == "drag":
-            self._drag()
+            self._drag(act)
         else:
             seconds = float(self.rng.uniform(1, 30))
             self.faults.plan(
                 Fault(FaultKind(kind), CALLS[self.rng.integers(len(CALLS))], int(self.rng.integers(1, 6)), seconds)
             )
 
-    def _drag(self) -> None:
-        """One of her ROIs moves with the mouse for a while, whatever the agent reads meanwhile."""
-        roi = self._alive([roi for roi, _ in self.hers.values()])
-        if roi is None or roi.itype == ToolMode.BRUSH:
-            return
-        self.faults.each_call = _Drag(self, roi, int(self.rng.integers(5, 60)))
+    def _drag(self, act: str) -> None:
+        """An ROI moves with her mouse for a while, whatever the agent reads and writes meanwhile."""
+        drafts = [roi for roi in self.clinician.rois() if parse_agent_name(roi.name) and "~draft" in roi.name]
+        ours = self._alive(drafts) if act not in UNEDITING and self.rng.random() < 0.7 else None
+        roi = ours or self._alive([roi for roi, _ in self.hers.values()])
+        if roi is not None and roi.itype != ToolMode.BRUSH:
+            self.faults.each_call = _Drag(self, roi, int(self.rng.integers(5, 80)), hers=ours is None)
 
     def _count_down(self, rpc: str) -> None:
         self.kill_in -= 1
@@ -379,21 +393,27 @@ class FaultRun(Sequence):
 class _Drag:
     """Her mouse moves an ROI between any two calls, and then lets go."""
 
-    def __init__(self, run: FaultRun, roi: Roi, calls: int) -> None:
-        self._run, self._roi, self._calls = run, roi, calls
+    def __init__(self, run: FaultRun, roi: Roi, calls: int, *, hers: bool) -> None:
+        self._run, self._roi, self._calls, self._hers = run, roi, calls, hers
         roi.drawing = True
 
     def __call__(self, rpc: str) -> None:
         del rpc
+        run, roi = self._run, self._roi
         self._calls -= 1
-        if self._run._alive([self._roi]) is None:
-            self._run.faults.each_call = None
+        if run._alive([roi]) is None:
+            run.faults.each_call = None
             return
-        self._roi.move(0.25, -0.125)
-        self._run._keep(self._roi)
+        if self._hers:
+            roi.move(0.25, -0.125)
+            run._keep(roi)
+        else:
+            x, y = roi.points[0]
+            run.clinician.move_vertex(roi, 0, (x + 0.25, y - 0.125))
+            run.edit, run.edit_known = (run._slice(roi), _shape(roi)), False
         if self._calls <= 0:
-            self._roi.drawing = False
-            self._run.faults.each_call = None
+            roi.drawing = False
+            run.faults.each_call = None
 
 
 def _shape(roi: Roi) -> Any:
@@ -429,7 +449,7 @@ def watched_errors(seen: Counter[str], wrong: list[str]) -> Iterator[None]:
         OsirixAgentError.__init__ = real  # type: ignore[method-assign]
 
 
-def fault_runs(folder: Path, seeds: range, advance: Callable[[], object] = lambda: None) -> tuple[list[str], Counter[str]]:
+def fault_runs(folder: Path, seeds: range) -> tuple[list[str], Counter[str]]:
     """A run for every seed: what did not hold, by seed; and how often each fault and error was met."""
     bench = FaultBench(folder)
     violations: list[str] = []
@@ -444,5 +464,39 @@ def fault_runs(folder: Path, seeds: range, advance: Callable[[], object] = lambd
             met.update(str(fault.kind) for fault in run.faults.met)
             met["kill"] += run.trace.count("KILLED")
             run.close()
-            advance()
     return violations, met
+
+
+def _chunk(folder: str, first: int, last: int) -> tuple[list[str], Counter[str]]:
+    place = Path(folder) / str(first)
+    place.mkdir()
+    return fault_runs(place, range(first, last))
+
+
+def measure(folder: Path, seed: int, runs: int, kills: int, advance: Callable[[int], object]) -> list[Figure]:
+    """All runs, a process a core; then the days with real kills."""
+    figures, violations = [], []
+    met: Counter[str] = Counter()
+    began = time.monotonic()
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:  # gRPC does not survive a fork
+        lasts = {first: min(first + CHUNK, seed + runs) for first in range(seed, seed + runs, CHUNK)}
+        chunks = {pool.submit(_chunk, str(folder), first, last): last - first for first, last in lasts.items()}
+        for chunk in as_completed(chunks):
+            violations += chunk.result()[0]
+            met += chunk.result()[1]
+            advance(chunks[chunk])
+    struck = ", ".join(f"{kind} {met[kind]}" for kind in KINDS if met[kind])
+    figures.append(_figure("faults", violations, runs, f"{time.monotonic() - began:.0f} s; met: {struck}"))
+    if kills:
+        began = time.monotonic()
+        violations = kill_days(folder / "kills", seed, kills, advance)
+        figures.append(_figure("faults.kills", violations, kills, f"{time.monotonic() - began:.0f} s"))
+    return figures
+
+
+def _figure(id_: str, violations: list[str], n: int, note: str) -> Figure:
+    """One row; the note of a bad one begins with the seeds to repeat it with."""
+    return Figure(
+        id=id_, value=float(len(violations)), unit="violations", n=n, reach="0", holds=not violations,
+        note="; ".join(violations[:5]) or note,
+    )  # fmt: skip

@@ -279,8 +279,8 @@ class KillDay:
         return [event for event in self._events() if isinstance(event, PromptChanged) and event.change == "added"]
 
     def _events(self) -> list[Any]:
-        (path,) = (self.state_dir / "journal").iterdir()
-        return list(read_journal(path))
+        paths = sorted((self.state_dir / "journal").iterdir())
+        return [event for path in paths if path.stat().st_size for event in read_journal(path)]
 
     def _journal_size(self) -> int:
         return sum(path.stat().st_size for path in (self.state_dir / "journal").glob("*"))
@@ -291,7 +291,7 @@ class KillDay:
 
 
 def kill_days(
-    folder: Path, seed: int, kills: int, a_day: int = 5, advance: Callable[[int], object] = lambda n: None
+    folder: Path, seed: int, kills: int, advance: Callable[[int], object] = lambda n: None, a_day: int = 5
 ) -> list[str]:
     """Days of a few kills each, until there were so many; what did not hold."""
     violations: list[str] = []
