@@ -155,7 +155,7 @@ class Engine:
         with self._log.muted():
             hers = Resumption(
                 self.session, list(rois.values()), main.viewer.pixels, self._log,
-                names_in(specs, {self.settings.structure, *self._ledger.structures}), beliefs,
+                names_in(specs, {self.settings.structure, *self._ledger.structures}), self._ledger.drew, beliefs,
                 lambda name: self.session.request(name, self._fixed_slices()),
                 lambda verb: self._commands.do(Command(verb), self._proposals.shown),
             ).replay(events)  # fmt: skip

@@ -7,6 +7,7 @@ gone too, the pseudonym stands in.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,8 @@ class Resumption:
         What is in the viewer now.
     names : iterable of str
         Structures' names that may be meant.
+    drew : callable
+        Did this agent write exactly this ROI at some time?
     beliefs : callable
         Brings the proposals up to date and gives them.
     request : callable
@@ -71,11 +74,12 @@ class Resumption:
 
     def __init__(
         self, session: ContouringSession, rois: Sequence[RoiState], pixels: PixelMap, log: SessionLog,
-        names: Iterable[str], beliefs: Callable[[], Mapping[str, Belief]],
+        names: Iterable[str], drew: Callable[[RoiSpec], bool], beliefs: Callable[[], Mapping[str, Belief]],
         request: Callable[[str], SegmentationRequest | None], display: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._session, self._pixels, self._log = session, pixels, log
-        self._rois = {log.mark(state.spec): state for state in rois}
+        self._rois = [(log.mark(state.spec), state) for state in rois]
+        self._drew = drew
         self._named = {log.name(name): name for name in names}
         self._beliefs, self._request, self._display = beliefs, request, display
         self._outlines: dict[str, Belief | None] = {}
@@ -185,23 +189,29 @@ class Resumption:
         return shown
 
     def _find(self, mark: RoiMark | None) -> RoiState | None:
-        return None if mark is None else self._rois.get(mark) or self._find_renamed(mark)
-
-    def _find_renamed(self, mark: RoiMark) -> RoiState | None:
-        """An edited draft has got the structure's plain name since."""
-        shape = (mark.k, mark.itype, mark.shape)
-        return next((state for m, state in self._rois.items() if (m.k, m.itype, m.shape) == shape), None)
+        """The ROI; an edited draft has got the structure's plain name since."""
+        if mark is None:
+            return None
+        exact = next((state for other, state in self._rois if other == mark), None)
+        alike = (state for other, state in self._rois if other.model_copy(update={"name": mark.name}) == mark)
+        return exact or next(alike, None)
 
     def _hers_before(self) -> list[RoiState]:
-        """ROIs from before the session, as they are now: moved ones are known by name, kind and slice."""
-        alike = {(mark.k, mark.itype, mark.name) for mark in self._baseline}
-        exact = set(self._baseline)
+        """ROIs from before the session, as they are now: one moved meanwhile is known by name, kind and slice."""
         promoted = {state.uid for state in self._promoted.values()}
-        return [
-            state
-            for mark, state in self._rois.items()
-            if state.uid not in promoted and (mark in exact or (mark.k, mark.itype, mark.name) in alike)
-        ]
+        left = [(mark, state) for mark, state in self._rois if state.uid not in promoted]
+        missing, found = Counter(self._baseline), []
+        for mark, state in left:
+            if missing[mark]:
+                missing[mark] -= 1
+                found.append(state)
+        moved = Counter((mark.k, mark.itype, mark.name) for mark in missing.elements())
+        for mark, state in left:
+            kind = (mark.k, mark.itype, mark.name)
+            if moved[kind] and not self._drew(state.spec) and not any(state is one for one in found):
+                moved[kind] -= 1
+                found.append(state)
+        return found
 
     def _name(self, public: str) -> str:
         return self._named.get(public, public)

@@ -88,7 +88,8 @@ class OsirixProcess:
     """OsiriX in a process of its own; what it has saved outlives it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self.port, self.saved = folder, 0, []
+        self._folder, self.port = folder, 0
+        self.saved: list[PersistedRoi] = []
         self.start()
 
     def start(self) -> None:
