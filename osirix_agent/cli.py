@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--fresh", action="store_true",
                      help="begin anew even if a session on this series was cut short")  # fmt: skip
     run.add_argument("--wait", type=float, metavar="SECONDS",
-                     help="for OsiriX and a viewer at the start (default: until there is one; 0 refuses at once)")  # fmt: skip
+                     help="for OsiriX and a viewer (default: until there is one; 0 refuses at once)")  # fmt: skip
     _settings(run)
     run.set_defaults(act=_run)
 
@@ -69,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     virtual.add_argument("--click", metavar="K,ROW,COLUMN[,NAME]", action="append", default=[],
                          help="play the clinician: a point every two seconds")  # fmt: skip
     virtual.add_argument("--pictures", type=Path, help="write what the clinician sees into this folder, every second")
+    virtual.add_argument("--fault", metavar="KIND[:CALL][@NTH][=SECONDS]", action="append", default=[],
+                         help="latency, late, dialog, unavailable, lost-answer, closed, quit or crash")  # fmt: skip
     virtual.set_defaults(act=_virtual)
 
     doctor = commands.add_parser("doctor", help="check the set-up and say what to do")
@@ -150,7 +152,7 @@ def _run(arguments: argparse.Namespace) -> None:
 def _virtual(arguments: argparse.Namespace) -> None:
     from osirix_agent.demo.alone import run_virtual_osirix
 
-    run_virtual_osirix(arguments.dicom, arguments.port, arguments.click, arguments.pictures)
+    run_virtual_osirix(arguments.dicom, arguments.port, arguments.click, arguments.pictures, arguments.fault)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

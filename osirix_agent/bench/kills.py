@@ -291,9 +291,7 @@ class KillDay:
         self.violations.append(f"kill seed {self.seed}: {what} [{' > '.join(self.trace)}] {said}")
 
 
-def kill_days(
-    folder: Path, seed: int, kills: int, advance: Callable[[int], object] = lambda n: None, a_day: int = 5
-) -> list[str]:
+def kill_days(folder: Path, seed: int, kills: int, advance: Callable[[int], object] = int, a_day: int = 5) -> list[str]:
     """Days of a few kills each, until there were so many; what did not hold."""
     violations: list[str] = []
     for day, first in enumerate(range(0, kills, a_day)):

@@ -150,8 +150,8 @@ class SessionEnded(_Event):
 
 
 Event = Annotated[
-    SessionStarted | Baseline | Resumed | PromptChanged | PromptRefused | SliceEdited | CommandGiven | StructureLocked | Proposed | Painted
-    | SessionEnded,
+    SessionStarted | Baseline | Resumed | PromptChanged | PromptRefused | SliceEdited | CommandGiven
+    | StructureLocked | Proposed | Painted | SessionEnded,
     Field(discriminator="event"),
 ]  # fmt: skip
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
