@@ -133,6 +133,8 @@ def recognise(
         if (there := take_alike(before.spec)) is not None:
             found.hers.append(there)
     for before in hers.past:
+        if drew(before.spec):
+            continue  # a contour of ours that she took away
         if (there := take_exact(before.spec)) is not None:
             found.hers.append(there)
     for state in left.values():
