@@ -19,7 +19,7 @@ from osirix_agent.prompting.grammar import COMMANDS, Command, RoiName, parse_com
 from osirix_agent.prompting.prompt import Prompt, TextPrompt
 from osirix_agent.segmenter.seeds import check_prompt
 from osirix_agent.viewer.paint import RoiKey
-from osirix_agent.viewer.roi import RoiState, RoiType, parse_agent_name
+from osirix_agent.viewer.roi import RoiSpec, RoiState, RoiType, parse_agent_name
 from osirix_agent.viewer.watch import RoiAppeared, RoiChange, RoiChanged, RoiVanished
 
 
@@ -35,6 +35,8 @@ class Acts:
         Carries out a command.
     outline : callable
         The outline of a structure as she sees it.
+    wrote : callable
+        Is it a draft that this agent announced, exactly so?
     clock : callable
         Monotonic seconds.
 
@@ -52,8 +54,9 @@ class Acts:
     def __init__(
         self, session: ContouringSession, shown: Mapping[str, Belief], reads_text: bool, log: SessionLog,
         feedback: Feedback, do: Callable[[Command], None], outline: Callable[[str], Belief | None],
-        clock: Callable[[], float],
+        wrote: Callable[[RoiSpec], bool], clock: Callable[[], float],
     ) -> None:  # fmt: skip
+        self._wrote = wrote
         self._session, self._shown, self._reads_text = session, shown, reads_text
         self._log, self._feedback, self._do, self._outline, self._clock = log, feedback, do, outline, clock
         self.displayed_k = 0
@@ -95,8 +98,12 @@ class Acts:
     def _appeared(self, window: Window, state: RoiState, *, permanent: bool = False) -> None:
         spec = state.spec
         window.refused.discard(state.uid)
-        if parse_agent_name(spec.name):  # a copy of a draft, or one brought back by OsiriX's own undo: not a prompt
-            window.hers[state.uid] = None
+        if parse_agent_name(spec.name):
+            if window.number == 0 and self._wrote(spec):  # a write of a killed agent that OsiriX carried out late
+                window.held[RoiKey(state.uid, STALE_ROLE, spec.k)] = state
+                self.disturbances += 1
+            else:  # a copy of a draft, or one brought back by OsiriX's own undo: not a prompt
+                window.hers[state.uid] = None
             return
         name = parse_roi_name(spec.name, self._session.state.structures)
         if name.command is not None:

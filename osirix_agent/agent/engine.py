@@ -108,7 +108,7 @@ class Engine:
         self._commands = Commands(self.session, self._windows[0], log, feedback, settings)
         self._acts = Acts(
             self.session, self._proposals.shown, segmenter.capabilities.text, log, feedback, self._do,
-            lambda name: self._commands.outline(name, self._proposals.shown), clock,
+            lambda name: self._commands.outline(name, self._proposals.shown), ledger.wrote, clock,
         )  # fmt: skip
         self._painted: tuple[object, ...] = ()
         self._look_closely = False
