@@ -57,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="contour with the frontmost OsiriX viewer")
     run.add_argument("--for-seconds", type=float, help="leave after this time (for scripts)")
+    run.add_argument("--fresh", action="store_true",
+                     help="begin anew even if a session on this series was cut short")  # fmt: skip
+    run.add_argument("--wait", type=float, metavar="SECONDS",
+                     help="for OsiriX and a viewer (default: until there is one; 0 refuses at once)")  # fmt: skip
     _settings(run)
     run.set_defaults(act=_run)
 
@@ -66,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     virtual.add_argument("--click", metavar="K,ROW,COLUMN[,NAME]", action="append", default=[],
                          help="play the clinician: a point every two seconds")  # fmt: skip
     virtual.add_argument("--pictures", type=Path, help="write what the clinician sees into this folder, every second")
+    virtual.add_argument("--fault", metavar="KIND[:CALL][@NTH][=SECONDS]", action="append", default=[],
+                         help="latency, late, dialog, unavailable, lost-answer, closed, quit or crash")  # fmt: skip
     virtual.set_defaults(act=_virtual)
 
     doctor = commands.add_parser("doctor", help="check the set-up and say what to do")
@@ -85,9 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
-    bench.add_argument("what", nargs="?", choices=["all", "soak"], default="all")
+    bench.add_argument("what", nargs="?", choices=["all", "soak", "faults"], default="all")
     bench.add_argument("--seed", type=int, default=1)
     bench.add_argument("--sequences", type=int, default=10_000, help="of the soak (%(default)s)")
+    bench.add_argument("--runs", type=int, default=1000, help="of the faults (%(default)s)")
+    bench.add_argument("--kills", type=int, default=50, help="of processes, among the faults (%(default)s)")
     bench.add_argument("--only", action="append", metavar="ID", help="only these rows")
     _json(bench)
     bench.set_defaults(act=_bench)
@@ -177,13 +185,18 @@ def _run(arguments: argparse.Namespace) -> None:
     from osirix_agent.agent.live import run_live
     from osirix_agent.settings import load_settings
 
-    run_live(load_settings(**_overrides(arguments)), for_seconds=arguments.for_seconds)
+    run_live(
+        load_settings(**_overrides(arguments)),
+        for_seconds=arguments.for_seconds,
+        wait_s=arguments.wait,
+        fresh=arguments.fresh,
+    )
 
 
 def _virtual(arguments: argparse.Namespace) -> None:
     from osirix_agent.demo.alone import run_virtual_osirix
 
-    run_virtual_osirix(arguments.dicom, arguments.port, arguments.click, arguments.pictures)
+    run_virtual_osirix(arguments.dicom, arguments.port, arguments.click, arguments.pictures, arguments.fault)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -256,7 +269,10 @@ def _bench(arguments: argparse.Namespace) -> int:
     from osirix_agent.bench.run import measure
     from osirix_agent.figures import report
 
-    figures = measure(arguments.what, arguments.seed, arguments.sequences, arguments.only, quiet=arguments.json)
+    figures = measure(
+        arguments.what, arguments.seed, arguments.sequences, arguments.only,
+        quiet=arguments.json, runs=arguments.runs, kills=arguments.kills,
+    )  # fmt: skip
     report(figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench")
     return 0 if all(figure.holds is not False for figure in figures) else 1
 

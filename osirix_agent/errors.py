@@ -23,6 +23,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class OsirixAgentError(Exception):
     """Base of all deliberate errors.
@@ -48,7 +50,10 @@ class SettingsError(OsirixAgentError):
 
 
 class ViewerError(OsirixAgentError):
+    """`unanswered` is the write that was sent and may still be carried out, if there is one."""
+
     exit_code = 3
+    unanswered: Any = None
 
 
 class NoServerError(ViewerError):

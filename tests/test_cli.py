@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -26,7 +25,7 @@ def test_help_version_and_no_command(capsys):
 
 
 def test_no_osirix_is_exit_3_with_a_cure(capsys):
-    assert main(["run", "--server", "127.0.0.1:9"]) == 3
+    assert main(["run", "--wait", "0", "--server", "127.0.0.1:9"]) == 3
     assert "Server Configuration" in capsys.readouterr().err
 
 
@@ -120,18 +119,64 @@ def test_run_against_a_virtual_osirix_in_another_process(osirix, tmp_path):
     assert main(["replay", str(journal), "--server", osirix]) == 0
 
 
-@pytest.mark.slow
-def test_a_killed_run_is_cleared_by_the_next(osirix, tmp_path):
-    state = tmp_path / "state"
-    command = [*RUN, "run", "--server", osirix, "--state-dir", str(state)]
-    process = start(command, stdin=subprocess.PIPE)
-    read_until(process, "Journal:")
-    await_painting(state)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
+def run_agent(osirix, state, *more) -> subprocess.Popen:
+    return start([*RUN, "run", "--server", osirix, "--state-dir", str(state), *more], stdin=subprocess.DEVNULL)
+
+
+def end(process, how) -> int:
+    process.send_signal(how)
+    code = process.wait(20)
     process.stdout.close()
-    process.stdin.close()
-    again = start([*command, "--for-seconds", "1"], stdin=subprocess.DEVNULL)
-    assert "Cleared" in read_until(again, "Cleared")
-    assert again.wait(20) == 0
-    again.stdout.close()
+    return code
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_continued_by_the_next_or_cleared(osirix, tmp_path):
+    state = tmp_path / "state"
+    process = run_agent(osirix, state)
+    read_until(process, "Journal:")
+    journal = await_painting(state)
+    end(process, signal.SIGKILL)
+    again = run_agent(osirix, state)
+    assert "goes on" in read_until(again, "Journal:")
+    end(again, signal.SIGKILL)
+    fresh = run_agent(osirix, state, "--fresh", "--for-seconds", "1")
+    assert "Cleared" in read_until(fresh, "Cleared")
+    assert fresh.wait(20) == 0
+    fresh.stdout.close()
+    assert journal.read_text().count('"resumed"') == 1
+
+
+@pytest.mark.slow
+def test_two_agents_in_two_processes_notice_each_other(osirix, tmp_path):
+    state = tmp_path / "state"
+    first = run_agent(osirix, state)
+    read_until(first, "Journal:")
+    second = run_agent(osirix, state)
+    assert "Another agent already works on this series. Use that one" in read_until(second, "Another agent")
+    assert second.wait(20) == 6
+    second.stdout.close()
+    end(first, signal.SIGKILL)  # the system frees what a killed agent held
+    third = run_agent(osirix, state)
+    read_until(third, "Journal:")
+    assert end(third, signal.SIGTERM) == 0
+
+
+@pytest.mark.slow
+def test_a_run_waits_for_osirix_until_ctrl_c(tmp_path):
+    process = run_agent("127.0.0.1:9", tmp_path / "state")
+    assert "Waiting; Ctrl-C ends." in read_until(process, "Waiting")
+    assert end(process, signal.SIGINT) == 130
+
+
+@pytest.mark.slow
+def test_a_run_outlives_a_crash_of_osirix_and_leaves_on_ctrl_c(phantom, tmp_path):
+    command = [*RUN, "virtual-osirix", "--dicom", str(phantom.folder), "--port", "0"]
+    osirix = start([*command, "--fault", "crash:ViewerControllerROIList@20"])
+    address = osirix.stdout.readline().split(" at ")[1].split(",")[0]
+    agent = run_agent(address, tmp_path / "state")
+    read_until(agent, "Waiting; nothing is lost.")
+    read_until(agent, "OsiriX is back")
+    end(osirix, signal.SIGTERM)
+    read_until(agent, "Waiting; nothing is lost.")
+    assert end(agent, signal.SIGINT) == 0

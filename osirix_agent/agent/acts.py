@@ -9,7 +9,7 @@ from dataclasses import replace
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.interpret import PROMPT_TYPES, interpret, rings_lps
 from osirix_agent.agent.log import SessionLog
-from osirix_agent.agent.scene import CONTOUR_ROLE, PROMPT_ROLE, prompt_key
+from osirix_agent.agent.scene import CONTOUR_ROLE, PROMPT_ROLE, STALE_ROLE, prompt_key
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
@@ -19,7 +19,7 @@ from osirix_agent.prompting.grammar import COMMANDS, Command, RoiName, parse_com
 from osirix_agent.prompting.prompt import Prompt, TextPrompt
 from osirix_agent.segmenter.seeds import check_prompt
 from osirix_agent.viewer.paint import RoiKey
-from osirix_agent.viewer.roi import RoiState, RoiType, parse_agent_name
+from osirix_agent.viewer.roi import RoiSpec, RoiState, RoiType, parse_agent_name
 from osirix_agent.viewer.watch import RoiAppeared, RoiChange, RoiChanged, RoiVanished
 
 
@@ -35,6 +35,8 @@ class Acts:
         Carries out a command.
     outline : callable
         The outline of a structure as she sees it.
+    wrote : callable
+        Is it a draft that this agent announced, exactly so?
     clock : callable
         Monotonic seconds.
 
@@ -52,8 +54,9 @@ class Acts:
     def __init__(
         self, session: ContouringSession, shown: Mapping[str, Belief], reads_text: bool, log: SessionLog,
         feedback: Feedback, do: Callable[[Command], object], outline: Callable[[str], Belief | None],
-        clock: Callable[[], float],
+        wrote: Callable[[RoiSpec], bool], clock: Callable[[], float],
     ) -> None:  # fmt: skip
+        self._wrote = wrote
         self._session, self._shown, self._reads_text = session, shown, reads_text
         self._log, self._feedback, self._do, self._outline, self._clock = log, feedback, do, outline, clock
         self.displayed_k = 0
@@ -95,8 +98,12 @@ class Acts:
     def _appeared(self, window: Window, state: RoiState, *, permanent: bool = False) -> None:
         spec = state.spec
         window.refused.discard(state.uid)
-        if parse_agent_name(spec.name):  # a copy of a draft, or one brought back by OsiriX's own undo: not a prompt
-            window.hers[state.uid] = None
+        if parse_agent_name(spec.name):
+            if window.number == 0 and self._wrote(spec):  # a write of a killed agent that OsiriX carried out late
+                window.held[RoiKey(state.uid, STALE_ROLE, spec.k)] = state
+                self.disturbances += 1
+            else:  # a copy of a draft, or one brought back by OsiriX's own undo: not a prompt
+                window.hers[state.uid] = None
             return
         name = parse_roi_name(spec.name, self._session.state.structures)
         if name.command is not None:
@@ -156,7 +163,11 @@ class Acts:
         if key is not None:
             window.held[key] = state
             if key.role == CONTOUR_ROLE:
-                self._edited(window, key.owner, {key.k})
+                self.edited(window, key.owner, {key.k})
+                return
+            if key.role == STALE_ROLE:  # she has just made it hers
+                del window.held[key]
+                window.hers[state.uid] = None
                 return
             number = int(key.owner) if key.role == PROMPT_ROLE else None
         if number is not None:
@@ -195,7 +206,8 @@ class Acts:
             raise
         self._session.change_prompt(number, prompt, state.spec, target)
         self.click_at = self.click_at or self._clock()
-        self._log.prompt("changed", replace(record, prompt=prompt), target, self.displayed_k)
+        changed = replace(record, prompt=prompt, roi=state.spec)
+        self._log.prompt("changed", changed, target, self.displayed_k)
 
     def _drop_prompt(self, window: Window, number: int) -> None:
         found = self._session.state.find_prompt(number)
@@ -204,6 +216,7 @@ class Acts:
         self._forget(window, number)
         if found[0].is_closed:
             self._session.let_go(number)
+            self._log.prompt("let_go", found[1], found[0].name, self.displayed_k)
             return
         self._session.remove_prompt(number)
         self._log.prompt("removed", found[1], found[0].name, self.displayed_k)
@@ -212,14 +225,18 @@ class Acts:
         """The prompt's ROI is hers alone from now on; what it once said stays."""
         self._forget(window, number)
         window.hers[state.uid] = None
+        found = self._session.state.find_prompt(number)
         self._session.let_go(number)
+        if found is not None:
+            self._log.prompt("let_go", found[1], found[0].name, self.displayed_k)
 
     @staticmethod
     def _forget(window: Window, number: int) -> None:
         for key in [key for key in window.held if key.role == PROMPT_ROLE and key.owner == str(number)]:
             del window.held[key]
 
-    def _edited(self, window: Window, structure: str, slices: set[int]) -> None:
+    def edited(self, window: Window, structure: str, slices: set[int]) -> None:
+        """What the window holds of the structure on these slices is hers from now on."""
         edits = {k: window.contour_rois(structure, k) for k in slices}
         self._session.edit_slices(structure, edits)
         held = self._session.state.structure(structure)
@@ -228,8 +245,9 @@ class Acts:
                 self._session.state.with_structure(replace(held, outline=self._outline(structure) or held.outline))
             )
         self.click_at = self.click_at or self._clock()
-        for k, rois in edits.items():
-            self._log.edited(structure, k, rings_lps(tuple(roi for _, roi in rois), window.viewer.pixels))
+        for n, (k, rois) in enumerate(edits.items()):
+            rings = rings_lps(tuple(roi for _, roi in rois), window.viewer.pixels)
+            self._log.edited(structure, k, rings, rois, joined=n > 0)
 
     def _contours_vanished(self, window: Window, gone: list[RoiVanished]) -> None:
         """Contour ROIs she deleted, all at once: some slices are an edit, all of them a rejection."""
@@ -238,7 +256,7 @@ class Acts:
             del window.held[key]
         for structure in dict.fromkeys(key.owner for key in keys):
             if window.has_contour(structure):
-                self._edited(window, structure, {key.k for key in keys if key.owner == structure})
+                self.edited(window, structure, {key.k for key in keys if key.owner == structure})
             elif self._session.state.structure(structure).is_asked:
                 try:
                     self._do(Command("reject", structure))
@@ -256,6 +274,8 @@ class Acts:
             self._drop_prompt(window, int(key.owner))
         elif key is not None:
             del window.held[key]
+            if key.role == STALE_ROLE:
+                return
             self.dismissed.add(key)  # an isoline she does not want to see
 
 

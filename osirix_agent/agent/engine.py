@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,7 +22,9 @@ from osirix_agent.agent.interpret import rings_lps
 from osirix_agent.agent.leftovers import SessionLedger, clear_leftovers
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.proposals import Answer, Proposals
+from osirix_agent.agent.recognition import Hers, known_from, recognise
 from osirix_agent.agent.request import Request
+from osirix_agent.agent.resuming import Resumption, names_in
 from osirix_agent.agent.scene import (
     Look,
     wanted_at_exit,
@@ -35,21 +37,28 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import (
     EditedMeanwhileError,
     JournalError,
+    NoServerError,
     OsirixAgentError,
     PromptError,
     SeriesChangedError,
+    UnsupportedSeriesError,
     ViewerClosedError,
+    ViewerError,
     ViewerRefusedError,
     ViewerTimeoutError,
 )
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.grammar import Command
+from osirix_agent.record.events import Event
 from osirix_agent.segmenter.protocol import FixedSlice, Segmenter
 from osirix_agent.settings import Settings
-from osirix_agent.viewer.paint import NoLedger
+from osirix_agent.viewer.paint import NoLedger, RoiKey
 from osirix_agent.viewer.protocol import Viewer
+from osirix_agent.viewer.roi import RoiSpec
 
 COMPANION_PERIOD_S = 3.0
+FIRST_LOOK_S, LONGEST_WAIT_S = 0.5, 10.0  # between two looks for an OsiriX or a series that is away
+LOST = (NoServerError, ViewerClosedError, SeriesChangedError)
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,7 @@ class Engine:
         self._log, self._ledger, self._feedback = log, ledger, feedback
         self._clock = clock
         self._windows = [Window(0, viewer, clock, settings.polygon_settle_s)]
+        self._gone: list[Window] = []  # companions that were closed: they may be opened again
         self._numbers = count(1)  # a number is never given twice: prompts keep theirs when a viewer goes
         self._inbox: SimpleQueue[Request | Answer] = SimpleQueue()
         self._arrived: deque[Request | Answer] = deque()
@@ -100,7 +110,7 @@ class Engine:
         self._commands = Commands(self.session, self._windows[0], log, feedback, settings)
         self._acts = Acts(
             self.session, self._proposals.shown, segmenter.capabilities.text, log, feedback, self._do,
-            lambda name: self._commands.outline(name, self._proposals.shown), clock,
+            lambda name: self._commands.outline(name, self._proposals.shown), ledger.wrote, clock,
         )  # fmt: skip
         self._painted: tuple[object, ...] = ()
         self._look_closely = False
@@ -108,6 +118,9 @@ class Engine:
         self._said: str | None = None
         self._find_companions: Callable[[], None] | None = None
         self._found_at = 0.0
+        self._find_again: Callable[[], Viewer] | None = None
+        self._wait_s: float | None = None  # while the viewer is away: how long until the next look
+        self._look_at_s = 0.0
 
     # -- beginning and end -----------------------------------------------------------------------------------
     def start(self) -> None:
@@ -121,8 +134,38 @@ class Engine:
         if kept:
             self._feedback.notice(f"{kept} ROIs look like drafts of an earlier run but were edited since: they stay.")
         main.adopt_baseline(snapshot.rois)
+        self._log.baseline(state.spec for state in snapshot.rois.values())
         self._acts.displayed_k = snapshot.displayed_k
         self._painted = self._picture()
+
+    def resume(self, events: Sequence[Event]) -> None:
+        """Go on with a session that was cut short, instead of `start`.
+
+        Raises
+        ------
+        JournalError
+            It does not come out as it was; this engine must not be used.
+        """
+        main = self._windows[0]
+        rois = main.viewer.snapshot(full=True).rois
+        specs = [state.spec for state in rois.values()]
+
+        def beliefs() -> Mapping[str, Belief]:
+            self._proposals.update(self.session, self._fixed_slices, wait=True)
+            return self._proposals.shown
+
+        with self._log.muted():
+            hers = Resumption(
+                self.session, list(rois.values()), main.viewer.pixels, self._log,
+                names_in(specs, {self.settings.structure, *self._ledger.structures}), self._ledger.drew, beliefs,
+                lambda name: self.session.request(name, self._fixed_slices()),
+                lambda verb: self._commands.do(Command(verb), self._proposals.shown),
+            ).replay(events)  # fmt: skip
+            self._commands.stopped = False
+            beliefs()
+        self._log.resumed("agent")
+        self.rebind(main.viewer, hers)
+        self._feedback.notice("The session that was cut short goes on.")
 
     def finish(self, reason: str = "quit") -> None:
         """Take drafts and isolines away; accepted contours, edited slices and her ROIs stay."""
@@ -150,12 +193,13 @@ class Engine:
     def run_until_stopped(self) -> None:
         """Poll and act until `quit`: fast after activity, slower otherwise, at once when an answer arrives."""
         while not self.stopped:
-            self.step()
+            self.turn()
             idle = self._clock() - self._active_at > self.settings.watch_idle_after_s
             period = 1.0 / (self.settings.watch_idle_hz if idle else self.settings.watch_active_hz)
             with suppress(Empty):
                 self._arrived.append(self._inbox.get(timeout=period))
-        self.step()  # what was said before the quit still counts
+        if self._wait_s is None:
+            self.step()  # what was said before the quit still counts
 
     def command(self, command: Command) -> None:
         """Queue a command from the terminal; safe from any thread. `quit` counts at once."""
@@ -183,15 +227,78 @@ class Engine:
 
     def add_companion(self, viewer: Viewer, refusal: str | None) -> None:
         """Watch a second viewer; with a reason, its prompts are refused with it."""
-        window = Window(next(self._numbers), viewer, self._clock, self.settings.polygon_settle_s, refusal)
-        window.adopt_baseline(viewer.snapshot(full=True).rois)
-        self._windows.append(window)
+        former = next((one for one in self._gone if _same_series(one.viewer, viewer)), None)
+        if former is not None:
+            self._rebind(former, viewer, {})
+            self._gone.remove(former)
+        else:
+            former = Window(next(self._numbers), viewer, self._clock, self.settings.polygon_settle_s, refusal)
+            former.adopt_baseline(viewer.snapshot(full=True).rois)
+        self._windows.append(former)
 
     def look_for_companions(self, find: Callable[[], None]) -> None:
         """Call `find` now and every few seconds while stepping: it adds viewers that were opened since."""
         self._find_companions = find
         self._found_at = self._clock()
         find()
+
+    # -- when OsiriX or the series goes away -----------------------------------------------------------------
+    def wait_for(self, find_again: Callable[[], Viewer]) -> None:
+        """From now on a lost viewer is waited for: `find_again` gives the session's series, or raises why not."""
+        self._find_again = find_again
+
+    @property
+    def lost(self) -> bool:
+        """Is the viewer away?"""
+        return self._wait_s is not None
+
+    def turn(self) -> None:
+        """A step; or, while the viewer is away, a look for it when it is time for one."""
+        if self._wait_s is None:
+            try:
+                self.step()
+                return
+            except LOST as error:
+                if self._find_again is None:
+                    raise
+                self._wait_s, self._look_at_s = FIRST_LOOK_S, self._clock()
+                self._say_once(f"{error} Waiting; nothing is lost.")
+        if self._find_again is not None and self._clock() >= self._look_at_s:
+            try:
+                self._come_back(self._find_again())
+            except (ViewerError, UnsupportedSeriesError) as error:
+                self._say_once(f"{error} Waiting; nothing is lost.")
+                self._look_at_s = self._clock() + self._wait_s
+                self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
+
+    def _come_back(self, viewer: Viewer) -> None:
+        if viewer is not self._windows[0].viewer:
+            self.rebind(viewer)
+            self._log.resumed("viewer")
+        self._wait_s, self._said, self._painted = None, None, ()
+        self._active_at = self._clock()
+        self._feedback.notice("OsiriX is back: the session goes on.")
+
+    def rebind(self, viewer: Viewer, hers: Hers | None = None) -> None:
+        """Go on with the session where the same series has been opened again: the same slices under other uids."""
+        shown = self._proposals.shown
+        wanted = wanted_rois(self.session.state, shown, viewer.pixels, self.run, self._look())
+        self._rebind(self._windows[0], viewer, wanted, hers)
+
+    def _rebind(self, window: Window, viewer: Viewer, wanted: dict[RoiKey, RoiSpec], hers: Hers | None = None) -> None:
+        snapshot = viewer.snapshot(full=True)
+        states = self.session.history.states
+        found = recognise(
+            snapshot.rois, [*window.known(), *wanted.items(), *known_from(states, window.number)], wanted,
+            hers or window.hers_now(), self._ledger.drew, self.run, {name for one in states for name in one.structures},
+            self.session.state.structures,
+        )  # fmt: skip
+        window.rebind(viewer, snapshot.rois, found)
+        self._look_closely = True  # what she drew meanwhile is read by the next poll, wherever it is
+        if window.number == 0:
+            self._acts.displayed_k = snapshot.displayed_k
+        for structure, k in sorted(found.edited):
+            self._acts.edited(window, structure, {k})
 
     # -- a step ----------------------------------------------------------------------------------------------
     def step(self) -> None:
@@ -228,6 +335,7 @@ class Engine:
             if window.number == 0:
                 raise
             self._windows.remove(window)
+            self._gone.append(window)
             self._feedback.notice("A second viewer was closed or changed; its prompts stay part of the session.")
 
     def _look_at(self, window: Window, *, at_once: bool = False, full: bool = False) -> None:
@@ -263,7 +371,7 @@ class Engine:
         except PromptError as error:
             self._feedback.notice(f"Not done: {error}")
             request.answer(False, f"Not done: {error}")
-        except (ViewerTimeoutError, EditedMeanwhileError):
+        except (ViewerTimeoutError, EditedMeanwhileError, *LOST):
             request.put_off()
             self._arrived.appendleft(request)  # done when OsiriX answers again
             raise
@@ -309,7 +417,8 @@ class Engine:
 
     def _picture(self) -> tuple[object, ...]:
         """What the viewers' content follows from; equal pictures need no painting."""
-        return self.session.state, self._proposals.version, self._look(), self._acts.disturbances
+        disturbed = self._acts.disturbances + self._windows[0].late_writes
+        return self.session.state, self._proposals.version, self._look(), disturbed
 
     def _paint(self) -> None:
         picture = self._picture()
@@ -337,3 +446,7 @@ class Engine:
         if text != self._said:
             self._said = text
             self._feedback.notice(text)
+
+
+def _same_series(one: Viewer, other: Viewer) -> bool:
+    return (one.identity.series_uid, one.identity.sop_uids) == (other.identity.series_uid, other.identity.sop_uids)

@@ -20,7 +20,7 @@ class SessionLedger:
 
     def intend(self, specs: Sequence[RoiSpec]) -> None:
         # ROIs with a plain name are hers (accepted, or edited by her): only draft names are ever leftovers
-        self._ledger.intend({self._entry(spec): None for spec in specs if parse_agent_name(spec.name)})
+        self._ledger.intend({self._entry(s): None if parse_agent_name(s.name) else s.name for s in specs})
 
     def finalise(self, renames: Sequence[tuple[RoiSpec, str]]) -> None:
         self._ledger.intend({self._entry(spec): name for spec, name in renames if parse_agent_name(spec.name)})
@@ -29,8 +29,17 @@ class SessionLedger:
         return self._ledger.final_name(self._entry(spec))
 
     def wrote(self, spec: RoiSpec) -> bool:
-        """Was exactly this ROI announced by a run of this agent?"""
-        return parse_agent_name(spec.name) is not None and self._entry(spec) in self._ledger
+        """Is it a draft that a run of this agent announced, exactly so?"""
+        return parse_agent_name(spec.name) is not None and self.drew(spec)
+
+    def drew(self, spec: RoiSpec) -> bool:
+        """Did a run of this agent announce exactly this ROI, whatever its name?"""
+        return self._entry(spec) in self._ledger
+
+    @property
+    def structures(self) -> set[str]:
+        """Names of the structures that drafts were drawn of."""
+        return {parsed[0] for name in self._ledger.names if (parsed := parse_agent_name(name))}
 
     def clear(self) -> None:
         self._ledger.clear()

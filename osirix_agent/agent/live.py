@@ -15,6 +15,7 @@ from osirix_agent.agent.control import ControlSocket
 from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.feedback import Feedback, TerminalFeedback
 from osirix_agent.agent.opening import open_session
+from osirix_agent.agent.waiting import wait_until_open
 from osirix_agent.errors import ControlError, NoServerError, OsirixAgentError, ViewerClosedError, ViewerTimeoutError
 from osirix_agent.prompting.grammar import COMMANDS, Command, parse_command
 from osirix_agent.settings import Settings
@@ -26,8 +27,17 @@ WELCOME = (
 )
 
 
-def run_live(settings: Settings, *, for_seconds: float | None = None) -> None:
+def run_live(
+    settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None, fresh: bool = False
+) -> None:
     """Contour with the frontmost viewer.
+
+    Parameters
+    ----------
+    wait_s : float or None
+        How long to wait for OsiriX and a viewer at the start; 0 refuses at once, None waits for ever.
+    fresh : bool
+        Begin anew even if a session on this series was cut short.
 
     Raises
     ------
@@ -40,9 +50,12 @@ def run_live(settings: Settings, *, for_seconds: float | None = None) -> None:
     with ThreadPoolExecutor(1) as executor, _buttons(feedback) as buttons:
         with Progress(transient=True) as bar:
             task = bar.add_task("reading the series")
-            opened = open_session(
-                settings, feedback, executor=executor,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            opened = wait_until_open(
+                lambda: open_session(
+                    settings, feedback, executor=executor, fresh=fresh,
+                    progress=lambda done, total: bar.update(task, completed=done, total=total),
+                ),
+                feedback, wait_s,
             )  # fmt: skip
         engine = opened.engine
         print(f"{WELCOME}\nJournal: {opened.journal_path}", flush=True)
@@ -81,7 +94,9 @@ def _leave(engine: Engine, reason: str) -> None:
     try:
         engine.finish(reason)
     except (ViewerClosedError, ViewerTimeoutError, NoServerError):
-        print("Drafts could not be cleared now; the next start on this series clears them.", file=sys.stderr)
+        print(
+            "OsiriX is away: the next 'osirix-agent run' on this series goes on where this one stops.", file=sys.stderr
+        )
     except OsirixAgentError as error:
         print(f"While leaving: {error}", file=sys.stderr)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,16 @@ from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.leftovers import SessionLedger
 from osirix_agent.agent.log import SessionLog
-from osirix_agent.errors import OsirixAgentError, ViewerTimeoutError
+from osirix_agent.agent.resuming import unfinished
+from osirix_agent.agent.waiting import SeriesFinder
+from osirix_agent.errors import JournalError, NoServerError, OsirixAgentError, ViewerTimeoutError
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.record.events import Event, SessionStarted
 from osirix_agent.record.journal import Journal
 from osirix_agent.record.ledger import Ledger, SeriesLock
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.segmenter.choice import make_segmenter
-from osirix_agent.segmenter.protocol import LooksAhead
+from osirix_agent.segmenter.protocol import LooksAhead, Segmenter
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.client import OsirixViewer, displayed_viewers
 from osirix_agent.viewer.connection import OsirixConnection
@@ -51,6 +55,8 @@ def new_run_id() -> str:
 def open_session(
     settings: Settings, feedback: Feedback, *, executor: Executor | None = None, progress: Progress | None = None,
     journal_path: Path | None = None, run: str | None = None, companions: bool = True,
+    connect: Callable[[], OsirixConnection] | None = None, segmenter: Segmenter | None = None,
+    clock: Callable[[], float] = time.monotonic, fresh: bool = False,
 ) -> OpenSession:  # fmt: skip
     """Bind the frontmost viewer and start a session on it.
 
@@ -60,6 +66,14 @@ def open_session(
         None: a new file in the state folder, named by time and run.
     companions : bool
         Watch the other open viewers too.
+    connect : callable or None
+        Another way to OsiriX than the one that the settings name.
+    segmenter : Segmenter or None
+        Another one than the settings name.
+    clock : callable
+        Monotonic seconds.
+    fresh : bool
+        Begin a new session even if one on this series was cut short.
 
     Raises
     ------
@@ -67,9 +81,10 @@ def open_session(
         Whatever stands in the way; nothing is left behind.
     """
     run = run or new_run_id()
-    segmenter = make_segmenter(settings)
+    segmenter = segmenter or make_segmenter(settings)
     pseudonyms = Pseudonyms.at(settings.state_dir)
-    connection = OsirixConnection.find(settings)
+    connect = connect or (lambda: OsirixConnection.find(settings))
+    connection = connect()
     lock: SeriesLock | None = None
     try:
         viewer = OsirixViewer.frontmost(connection, settings)
@@ -78,20 +93,52 @@ def open_session(
         volume = viewer.read_volume(progress)
         if isinstance(segmenter, LooksAhead):
             segmenter.look(volume)
-        path = journal_path or _journal_path(settings.state_dir, run)
-        log = SessionLog(Journal(path), pseudonyms, time.time, time.monotonic)
-        log.started(run, viewer.identity, volume, segmenter.name, settings)
         ledger = SessionLedger(Ledger(settings.state_dir / "ledger" / f"{series}.jsonl"), viewer.identity, pseudonyms)
-        engine = Engine(viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor)
-        engine.start()
+
+        def begin(run: str, path: Path, events: Sequence[Event] = ()) -> tuple[Engine, SessionLog]:
+            elapsed_s = events[-1].elapsed_s if events else 0.0
+            log = SessionLog(Journal(path, resume=bool(events)), pseudonyms, time.time, clock, elapsed_s)
+            engine = Engine(
+                viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor, clock=clock
+            )
+            if events:
+                try:
+                    engine.resume(events)
+                except BaseException:
+                    log.close()
+                    raise
+            else:
+                log.started(run, viewer.identity, volume, segmenter.name, settings)
+                lock.note(path)
+                engine.start()
+            return engine, log
+
+        path = journal_path or _journal_path(settings.state_dir, run)
+        engine = log = None
+        if not fresh and journal_path is None and lock.journal is not None:
+            try:
+                events = unfinished(lock.journal, series, volume)
+                if events:
+                    engine, log = begin(_run_of(events), lock.journal, events)
+                    path = lock.journal
+            except JournalError as error:
+                feedback.notice(str(error))
+        if engine is None or log is None:
+            engine, log = begin(run, path)
+        finder = SeriesFinder(viewer, connection, settings, connect)
+        engine.wait_for(finder)
         if companions:
-            engine.look_for_companions(_Companions(engine, connection, viewer, settings, feedback))
+            engine.look_for_companions(_Companions(engine, finder, settings, feedback))
     except BaseException:
         if lock is not None:
             lock.release()
         connection.close()
         raise
     return OpenSession(engine, connection, viewer, volume, log, path, lock)
+
+
+def _run_of(events: Sequence[Event]) -> str:
+    return next(event.run for event in events if isinstance(event, SessionStarted))
 
 
 def refusal_for(main: SeriesIdentity, other: SeriesIdentity) -> str | None:
@@ -106,24 +153,25 @@ def refusal_for(main: SeriesIdentity, other: SeriesIdentity) -> str | None:
 class _Companions:
     """Finds viewers that were opened beside the bound one; each is looked at once."""
 
-    def __init__(
-        self, engine: Engine, connection: OsirixConnection, main: OsirixViewer, settings: Settings, feedback: Feedback
-    ) -> None:
-        self._engine, self._connection, self._main = engine, connection, main
-        self._settings, self._feedback = settings, feedback
-        self._seen = {main.uid}
+    def __init__(self, engine: Engine, finder: SeriesFinder, settings: Settings, feedback: Feedback) -> None:
+        self._engine, self._finder, self._settings, self._feedback = engine, finder, settings, feedback
+        self._seen: set[str] = set()
 
     def __call__(self) -> None:
-        for uid in displayed_viewers(self._connection):
-            if uid in self._seen:
+        connection, main = self._finder.connection, self._finder.viewer
+        for uid in displayed_viewers(connection):
+            if uid == main.uid or uid in self._seen:
                 continue
             self._seen.add(uid)
             try:
-                other = OsirixViewer(self._connection, uid, self._settings)
-                self._engine.add_companion(other, refusal_for(self._main.identity, other.identity))
+                other = OsirixViewer(connection, uid, self._settings)
+                self._engine.add_companion(other, refusal_for(main.identity, other.identity))
                 self._feedback.notice("A second viewer is watched: prompts drawn in it from now on are read.")
             except ViewerTimeoutError:
                 self._seen.discard(uid)  # it is still loading
+            except NoServerError:
+                self._seen.discard(uid)
+                raise
             except OsirixAgentError as error:
                 self._feedback.notice(f"A second viewer cannot be used for prompts: {error.what}")
 

@@ -27,6 +27,7 @@ from osirix_agent.viewer.roi import (
 HUES = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0))
 CONTOUR_ROLE = "contour"
 PROMPT_ROLE = "prompt"
+STALE_ROLE = "stale"  # ours, and out of date: nothing ever wants it
 MIN_ISOLINE_PX = 0.5  # smaller isolines are specks of interpolation; a contour keeps every pixel of its mask
 
 

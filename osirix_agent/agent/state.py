@@ -111,6 +111,11 @@ class History:
         return self._states[self._at]
 
     @property
+    def states(self) -> tuple[SessionState, ...]:
+        """All of them, the present one first."""
+        return (self.state, *(state for state in self._states if state is not self.state))
+
+    @property
     def depth(self) -> int:
         """How many steps can be undone."""
         return self._at

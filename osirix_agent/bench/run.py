@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from osirix_agent.bench import idle, path, reading, soak, starting, writing
+from osirix_agent.bench import faults, idle, path, reading, soak, starting, writing
 from osirix_agent.figures import Figure, failed
 
 Row = tuple[tuple[str, ...], str, str, Callable[[Path, int], list[Figure]]]
@@ -20,14 +20,18 @@ ROWS: list[Row] = [
 ]
 
 
-def measure(what: str, seed: int, sequences: int, only: list[str] | None, *, quiet: bool) -> list[Figure]:
+def measure(
+    what: str, seed: int, sequences: int, only: list[str] | None, *, quiet: bool, runs: int = 1000, kills: int = 50
+) -> list[Figure]:
     """Measure; a row that fails is there with the reason.
 
     Parameters
     ----------
-    what : 'all' or 'soak'
+    what : 'all', 'soak' or 'faults'
     sequences : int
         Of the soak.
+    runs, kills : int
+        Of the faults.
     only : list of row ids, or None for all
     quiet : bool
         No progress bar.
@@ -39,6 +43,9 @@ def measure(what: str, seed: int, sequences: int, only: list[str] | None, *, qui
         if what == "soak":
             task = bar.add_task("soak", total=sequences)
             return soak.measure(Path(folder), seed, sequences, lambda n: bar.advance(task, n))
+        if what == "faults":
+            task = bar.add_task("faults", total=runs + kills)
+            return faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
         rows = [row for row in ROWS if not only or set(row[0]) & set(only)]
         task = bar.add_task("bench", total=len(rows))
         for ids, unit, reach, act in rows:

@@ -12,7 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from osirix_agent.prompting.prompt import PointLps, Prompt
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: what a session is continued from (RoiMark, Baseline, Resumed)
+
+
+class RoiMark(BaseModel):
+    """By what an ROI is known again: slice, kind and digest of its shape; nothing of its name but a pseudonym."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    k: int
+    itype: int
+    shape: str
+    name: str
 
 
 class FixedRings(BaseModel):
@@ -49,16 +60,32 @@ class SessionStarted(_Event):
     settings: dict[str, Any]
 
 
+class Baseline(_Event):
+    """What was in the viewer before the session."""
+
+    event: Literal["baseline"] = "baseline"
+    rois: tuple[RoiMark, ...]
+
+
+class Resumed(_Event):
+    """The session goes on after OsiriX, its viewer or the agent was gone."""
+
+    event: Literal["resumed"] = "resumed"
+    after: Literal["viewer", "agent"]
+
+
 class PromptChanged(_Event):
-    """A prompt was added, moved or removed."""
+    """A prompt was added, moved or removed, or its ROI let go."""
 
     event: Literal["prompt_changed"] = "prompt_changed"
-    change: Literal["added", "changed", "removed"]
+    change: Literal["added", "changed", "removed", "let_go"]
     number: int
     structure: str
     prompt: Prompt
     viewer: int
     displayed_k: int
+    roi: RoiMark | None = None
+    permanent: bool = False
 
 
 class PromptRefused(_Event):
@@ -71,6 +98,8 @@ class SliceEdited(_Event):
     event: Literal["slice_edited"] = "slice_edited"
     structure: str
     fixed: FixedRings
+    rois: tuple[tuple[int, RoiMark], ...] = Field((), description="(ordinal, ROI) of the slice")
+    joined: bool = Field(False, description="the same step as the event before")
 
 
 class CommandGiven(_Event):
@@ -121,10 +150,10 @@ class SessionEnded(_Event):
 
 
 Event = Annotated[
-    SessionStarted | PromptChanged | PromptRefused | SliceEdited | CommandGiven | StructureLocked | Proposed | Painted
-    | SessionEnded,
+    SessionStarted | Baseline | Resumed | PromptChanged | PromptRefused | SliceEdited | CommandGiven
+    | StructureLocked | Proposed | Painted | SessionEnded,
     Field(discriminator="event"),
 ]  # fmt: skip
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
-PROMPT_BOUNDARIES = (SessionStarted, PromptChanged, SliceEdited, CommandGiven, Proposed, SessionEnded)
+PROMPT_BOUNDARIES = (SessionStarted, Baseline, PromptChanged, SliceEdited, CommandGiven, Proposed, SessionEnded)

@@ -16,6 +16,12 @@ from osirix_agent.record.events import EVENT, PROMPT_BOUNDARIES, SCHEMA_VERSION,
 class Journal:
     """Append events to a file that only its owner can read.
 
+    Parameters
+    ----------
+    path : Path
+    resume : bool
+        Go on in a journal that is there; a torn last line is cut off.
+
     Raises
     ------
     JournalError
@@ -23,16 +29,20 @@ class Journal:
         leaves no trace in the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
         self.path = Path(path)
+        self._length = 0
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            new = 0 if resume else os.O_CREAT | os.O_EXCL
+            self._handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | new, 0o600)
+            if resume:
+                self._length = self.path.read_bytes().rfind(b"\n") + 1
+                os.ftruncate(self._handle, self._length)
         except OSError as error:
             raise JournalError(
                 f"The journal cannot be made ({error.strerror}).", "Choose another folder with --state-dir."
             ) from None
-        self._length = 0
 
     def append(self, event: Any) -> None:
         """Write one event; at a prompt boundary it is on disk before this returns."""

@@ -21,6 +21,11 @@ Entry = tuple[str, str, str]  # ROI name, slice pseudonym, shape digest
 class SeriesLock:
     """One agent a series on this machine: held while the process lives, freed by the system when it dies.
 
+    Attributes
+    ----------
+    journal : Path or None
+        Of the session that held it before.
+
     Raises
     ------
     JournalError
@@ -40,6 +45,13 @@ class SeriesLock:
             raise JournalError(
                 "Another agent already works on this series.", "Use that one, or end it first ('quit' in its terminal)."
             ) from None
+        named = os.read(self._handle, 4096).decode(errors="replace").strip()
+        self.journal = Path(named) if named else None
+
+    def note(self, journal: Path) -> None:
+        """The session's journal, for whoever continues it."""
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, f"{journal.absolute()}\n".encode(), 0)
 
     def release(self) -> None:
         if self._handle >= 0:
@@ -80,6 +92,11 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def names(self) -> set[str]:
+        """Of the ROIs written down."""
+        return {name for name, _, _ in self._entries}
 
     def final_name(self, entry: Entry) -> str | None:
         """The name that an accepted draft was about to get; None for a mere draft."""

@@ -55,7 +55,7 @@ from osirix_agent.viewer.protocol import Progress, SeriesIdentity, ViewerSnapsho
 from osirix_agent.viewer.roi import Brush, RoiSpec, RoiState, RoiType, Style, is_isoline
 
 RPC_BUDGET = 20  # of a poll when nothing is new
-_REOPEN = "Open the series again in a 2D viewer and restart the agent."
+_REOPEN = "Open the series again in a 2D viewer; a running session then goes on by itself."
 
 
 def displayed_viewers(connection: OsirixConnection) -> list[str]:
@@ -67,6 +67,16 @@ def displayed_viewers(connection: OsirixConnection) -> list[str]:
     except ViewerRefusedError:
         return uids
     return [front, *(uid for uid in uids if uid != front)]
+
+
+def series_uid_of(connection: OsirixConnection, uid: str) -> str:
+    """Series Instance UID of what a viewer shows, by three calls."""
+    request = viewercontroller_pb2.ViewerControllerPixListRequest(
+        viewer_controller=types_pb2.ViewerController(osirixrpc_uid=uid), movie_idx=0
+    )
+    first = connection.call("ViewerControllerPixList", request).pix[0]
+    series = connection.call("DCMPixDicomSeries", first).dicom_series
+    return str(connection.call("DicomSeriesSeriesInstanceUID", series).series_instance_uid)
 
 
 class OsirixViewer:
@@ -196,9 +206,13 @@ class OsirixViewer:
         (rows, columns), (spacing_rows, spacing_columns) = shapes.pop(), spacings[0]
         return Geometry.from_slices(origins, turns[0, :3], turns[0, 3:], spacing_rows, spacing_columns, rows, columns)
 
+    def is_intact(self) -> bool:
+        """Does the viewer still show the slices it was bound with, under the same uids?"""
+        return self._pix_list() == self._pix_uids
+
     def verify_series(self) -> None:
-        """Raise SeriesChangedError unless the viewer still shows the slices it was bound with."""
-        if self._pix_list() != self._pix_uids:
+        """Raise SeriesChangedError unless the viewer is intact."""
+        if not self.is_intact():
             raise SeriesChangedError("The viewer now shows another series.", _REOPEN)
 
     # -- reading ROIs ----------------------------------------------------------------------------------------
@@ -329,12 +343,14 @@ class OsirixViewer:
         ledger.intend(plan.created)
         held: dict[RoiKey, RoiState | None] = {}
         done: list[Write] = []
+        write = plan.writes[0]
         try:
             for write in plan.writes:
                 self._write(write, held)
                 done.append(write)
-        except (ViewerTimeoutError, NoServerError):
+        except (ViewerTimeoutError, NoServerError) as error:
             self._known.clear()  # nothing more is sent to a viewer that does not answer; see what stands when it does
+            error.unanswered = write
             raise
         except ViewerClosedError:
             self._rpc.call("ViewerControllerIdx", self._ref)  # the viewer itself may be gone
@@ -404,19 +420,14 @@ class OsirixViewer:
 
     def _roll_back(self, done: list[Write], held: dict[RoiKey, RoiState | None]) -> None:
         """Undo what was done, newest first, as far as OsiriX still lets us; the ledger knows the rest."""
+        self._known.clear()
         for write in reversed(done):
+            inverse = _inverse(write, held.get(write.key))
             try:
-                match write:
-                    case CreateRoi():
-                        made = held[write.key]
-                        if made is not None:
-                            self._rpc.call("ROIDelete", types_pb2.ROI(osirixrpc_uid=made.uid))
-                    case DeleteRoi():
-                        self._create(write.before.spec)
-                    case ReshapeRoi():
-                        self._set_points(write.before.uid, write.before.spec)
-                    case RenameRoi():
-                        self._set_name(write.before.uid, write.before.spec.name)
+                self._write(inverse, {})
+            except (ViewerTimeoutError, NoServerError) as error:
+                error.unanswered = inverse
+                raise
             except ViewerError:
                 continue
         self._known.clear()
@@ -490,3 +501,16 @@ class OsirixViewer:
 
     def in_front(self) -> bool:
         return displayed_viewers(self._rpc)[:1] == [self.uid]
+
+
+def _inverse(write: Write, made: RoiState | None) -> Write:
+    match write:
+        case CreateRoi():
+            assert made is not None
+            return DeleteRoi(write.key, made)
+        case DeleteRoi():
+            return CreateRoi(write.key, write.before.spec)
+        case ReshapeRoi():
+            return ReshapeRoi(write.key, RoiState(write.before.uid, write.spec), write.before.spec)
+        case RenameRoi():
+            return RenameRoi(write.key, RoiState(write.before.uid, write.after), write.before.spec.name)

@@ -151,6 +151,11 @@ class OsirixConnection:
             for call in flying:
                 call.cancel()
 
+    def become(self, other: OsirixConnection) -> None:
+        """Go on over the channel of another connection, for all who hold this one."""
+        self._channel.close()
+        self.address, self._channel, self._stub = other.address, other._channel, other._stub
+
     def close(self) -> None:
         self._channel.close()
 
@@ -162,7 +167,7 @@ def _check(answer: Any, rpc: str) -> None:
     if message.endswith("cached"):
         raise ViewerClosedError(
             "The viewer, or something in it, is no longer there.",
-            "Open the series again and restart the agent.",
+            "Open the series again in a 2D viewer; a running session then goes on by itself.",
         )
     raise ViewerRefusedError(
         f"OsiriX refused {rpc}: {message or 'no reason given'}.", "Check the viewer and try again."

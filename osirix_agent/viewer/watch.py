@@ -44,12 +44,18 @@ class Watcher:
     clock : callable returning seconds (monotonic)
     polygon_settle_s : float
         A polygon's vertices are single clicks: it must also rest this long.
+
+    Attributes
+    ----------
+    past : list of RoiState
+        What she has changed or deleted, as it was before.
     """
 
     def __init__(self, clock: Callable[[], float], polygon_settle_s: float = 0.3) -> None:
         self._clock = clock
         self._settle_s = polygon_settle_s
         self._reported: dict[str, RoiState] = {}
+        self.past: list[RoiState] = []
         self._pending: dict[str, tuple[RoiState, float]] = {}
 
     @property
@@ -86,7 +92,9 @@ class Watcher:
         now = self._clock()
         changes: list[RoiChange] = []
         for uid in [uid for uid in self._reported if uid not in snapshot.rois]:
-            changes.append(RoiVanished(self._reported.pop(uid)))
+            gone = self._reported.pop(uid)
+            self.past.append(gone)
+            changes.append(RoiVanished(gone))
         for uid in [uid for uid in self._pending if uid not in snapshot.rois]:
             del self._pending[uid]
         for uid, state in snapshot.rois.items():
@@ -100,6 +108,8 @@ class Watcher:
                 continue
             self._pending.pop(uid, None)
             self._reported[uid] = state
+            if known is not None:
+                self.past.append(known)
             if known is None and state.spec.itype in SETTLING_TYPES and len(state.spec.points_xy) < 3:
                 continue  # hardly begun; when it grows it is a change
             changes.append(RoiAppeared(state) if known is None else RoiChanged(state, known))

@@ -74,6 +74,10 @@ class Viewer:
         return [(t, k, roi) for t, slices in enumerate(self.rois) for k, rois in enumerate(slices) for roi in rois]
 
 
+class Unavailable(Exception):
+    """A hook raises it to break a call: the client sees UNAVAILABLE."""
+
+
 @dataclass(frozen=True)
 class PersistedRoi:
     """An ROI as it is written to the patient database when a viewer closes."""
@@ -127,6 +131,8 @@ class VirtualOsirix:
     main_thread: threading.RLock = field(default_factory=threading.RLock)
     rpc_counts: Counter[str] = field(default_factory=Counter)
     before_rpc: Callable[[str], None] | None = None
+    after_rpc: Callable[[str], None] | None = None
+    launches: int = 1
     crashed: bool = False
     on_crash: Callable[[], None] | None = None
     _uid_of: dict[int, str] = field(default_factory=dict)
@@ -185,8 +191,9 @@ class VirtualOsirix:
         viewer.wlww = _window(viewer.series)
         viewer.index = viewer.slider = len(pixes[0]) // 2
         for kept in self.persisted.get(viewer.series.uid, []):
-            kept.roi.pix = viewer.pixes[kept.movie_index][kept.slice_index]
-            viewer.rois[kept.movie_index][kept.slice_index].append(kept.roi)
+            roi = _copy(kept.roi)
+            roi.pix = viewer.pixes[kept.movie_index][kept.slice_index]
+            viewer.rois[kept.movie_index][kept.slice_index].append(roi)
         self.viewers.insert(0, viewer)
         return viewer
 
@@ -252,6 +259,21 @@ class VirtualOsirix:
         if self.on_crash is not None:
             self.on_crash()
 
+    def quit(self) -> None:
+        """Every window is closed first, so its ROIs are saved."""
+        for viewer in list(self.viewers):
+            self.close_viewer(viewer)
+        self.crash()
+
+    def relaunch(self) -> None:
+        """Start again after a crash or quit: the database is there, no window is open, every uid is a new one."""
+        self.viewers.clear()
+        self.volume_windows.clear()
+        self._uid_of.clear()
+        self._object_of.clear()
+        self.crashed = False
+        self.launches += 1
+
 
 def _window(series: SeriesFiles) -> tuple[float, float]:
     header = series.header
@@ -270,5 +292,5 @@ def _copy(roi: Roi) -> Roi:
     return Roi(
         roi.itype, roi.name, None, roi.points.copy(), roi.rect,
         None if roi.texture is None else roi.texture.copy(), roi.texture_xy,
-        roi.color, roi.thickness, roi.opacity, spacing=roi.spacing,
+        roi.color, roi.thickness, roi.opacity, spacing=roi.spacing, comment=roi.comment,
     )  # fmt: skip

@@ -93,6 +93,8 @@ class Roi:
         Selected with one vertex in hand.
     seen : bool
         Drawn on the screen; what NewROI makes is not until the viewer redraws.
+    comment : str
+        Saved with the ROI, and not reachable through the service.
     """
 
     itype: int
@@ -111,6 +113,7 @@ class Roi:
     locked: bool = False
     spacing: tuple[float, float] | None = None
     seen: bool = True
+    comment: str = ""
 
     @property
     def is_valid(self) -> bool:

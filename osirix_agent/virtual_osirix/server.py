@@ -12,7 +12,7 @@ import grpc
 from google.protobuf import message_factory
 from osirixgrpc import osirix_pb2, utilities_pb2
 
-from osirix_agent.virtual_osirix.app import VirtualOsirix
+from osirix_agent.virtual_osirix.app import Unavailable, VirtualOsirix
 from osirix_agent.virtual_osirix.service import StatusError
 from osirix_agent.virtual_osirix.service_browser import BrowserService
 from osirix_agent.virtual_osirix.service_database import DatabaseService
@@ -101,8 +101,16 @@ class _Handlers(grpc.GenericRpcHandler):
         response_class = message_factory.GetMessageClass(method.output_type)
 
         def call(request: Any, context: Any) -> Any:
-            if self._app.crashed:
+            try:
+                return answered(request)
+            except Unavailable:
+                if context is None:
+                    raise
                 context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+
+        def answered(request: Any) -> Any:
+            if self._app.crashed:
+                raise Unavailable
             if self._app.before_rpc is not None:
                 self._app.before_rpc(method.name)
             with self._app.main_thread:
@@ -111,8 +119,10 @@ class _Handlers(grpc.GenericRpcHandler):
                     answer = act(request)
                 except StatusError as refusal:
                     answer = response_class(status=utilities_pb2.Status(status=0, message=str(refusal)))
+            if self._app.after_rpc is not None:
+                self._app.after_rpc(method.name)
             if self._app.crashed:
-                context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+                raise Unavailable
             return answer
 
         return grpc.unary_unary_rpc_method_handler(
