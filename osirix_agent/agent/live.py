@@ -18,6 +18,7 @@ from osirix_agent.agent.opening import open_session
 from osirix_agent.agent.waiting import wait_until_open
 from osirix_agent.errors import ControlError, NoServerError, OsirixAgentError, ViewerClosedError, ViewerTimeoutError
 from osirix_agent.prompting.grammar import COMMANDS, Command, parse_command
+from osirix_agent.segmenter.choice import make_segmenter
 from osirix_agent.settings import Settings
 
 WELCOME = (
@@ -47,12 +48,13 @@ def run_live(
     from rich.progress import Progress
 
     feedback = TerminalFeedback(notify=settings.notify)
+    segmenter = make_segmenter(settings)  # once, however long OsiriX is waited for
     with ThreadPoolExecutor(1) as executor, _buttons(feedback) as buttons:
         with Progress(transient=True) as bar:
             task = bar.add_task("reading the series")
             opened = wait_until_open(
                 lambda: open_session(
-                    settings, feedback, executor=executor, fresh=fresh,
+                    settings, feedback, executor=executor, segmenter=segmenter, fresh=fresh,
                     progress=lambda done, total: bar.update(task, completed=done, total=total),
                 ),
                 feedback, wait_s,

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ class FaultRun(Sequence):
             isoline_slices=1,
         )
         self.opened: OpenSession | None = None
+        self._starts = count()  # agents started within one second need journals of different names
         self.truth: dict[str, Any] = {}
         self.saved: dict[str, Any] = {}
         self.tags = 0
@@ -248,7 +250,7 @@ class FaultRun(Sequence):
     def _start_agent(self) -> Engine:
         self.opened = open_session(
             self.settings, self.feedback, connect=self._connect, segmenter=BallSegmenter(), clock=self.clock,
-            companions=False, run=f"{self.seed % (1 << 24):06x}",
+            companions=False, run=f"{(16 * self.seed + next(self._starts)) % (1 << 24):06x}",
         )  # fmt: skip
         return self.opened.engine
 
