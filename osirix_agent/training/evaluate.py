@@ -39,6 +39,7 @@ class Row:
     start : "clicks" (a box without a name, then clicks) or "both" (the name, then clicks)
     dice : after the box or the name, then after each click
     broken : clicks whose voxel did not end on its own side
+    refused : clicks or words that the segmenter refused; the score stays
     seconds : from request to belief, in the same order
     """
 
@@ -53,6 +54,7 @@ class Row:
     volume_cm3: float
     truth_cm3: float
     broken: int
+    refused: int
     seconds: tuple[float, ...]
 
     @property
@@ -103,7 +105,7 @@ def contour(
     scores: list[float] = []
     seconds: list[float] = []
     marked: list[Click] = []
-    mask = np.zeros(truth.shape, np.bool_)
+    mask, refused = np.zeros(truth.shape, np.bool_), 0
     for step in range(clicks + 1):
         if step:
             click = next_click(truth, mask)
@@ -116,9 +118,13 @@ def contour(
         began = time.perf_counter()
         try:
             mask = segmenter.propose(SegmentationRequest(volume, asked, tuple(prompts))).mask()
-        except PromptError:
-            if step or start != "both":
+        except PromptError:  # words it cannot act on, or a click it refuses (a truth drawn beyond the skin)
+            if not step and start != "both":
                 raise
+            prompts.pop()
+            refused += 1
+            if step:
+                marked.pop()
         seconds.append(time.perf_counter() - began)
         scores.append(dice(mask, truth))
     distances = surface_distances(mask, truth, volume.geometry.spacing_kji_mm)
@@ -128,7 +134,7 @@ def contour(
         distances.surface_dice(2) if distances else 0.0, distances.surface_dice(4) if distances else 0.0,
         distances.hausdorff_mm() if distances else None,
         float(mask.sum()) * scale, float(truth.sum()) * scale,
-        sum(bool(mask[c.kji]) != c.include for c in marked), tuple(seconds),
+        sum(bool(mask[c.kji]) != c.include for c in marked), refused, tuple(seconds),
     )  # fmt: skip
 
 
@@ -172,21 +178,25 @@ def _means(start: str, structure: str, rows: list[Row]) -> dict[str, Any]:
     table["dice"] = [round(float(v), 4) for v in np.mean([r.dice for r in rows], axis=0)]
     known = [r.hd95_mm for r in rows if r.hd95_mm is not None]
     table["hd95_mm"] = round(float(np.mean(known)), 2) if known else None
-    table["broken_clicks"] = sum(r.broken for r in rows)
+    table["broken_clicks"], table["refused_clicks"] = sum(r.broken for r in rows), sum(r.refused for r in rows)
     return table
 
 
 def _macro(start: str, tables: list[dict[str, Any]], rows: list[Row]) -> dict[str, Any]:
     patients = sorted({r.case.split()[0] for r in rows})
+    names = [table["structure"] for table in tables]
     macro: dict[str, Any] = {"start": start, "structure": "all", "patients": len(patients)}
     for name, measure in _MEASURES.items():
         macro[name] = round(float(np.mean([t[name] for t in tables])), 4)
-        each = [float(np.mean([measure(r) for r in rows if r.case.split()[0] == p])) for p in patients]
-        macro[f"{name}_interval"] = [round(v, 4) for v in bootstrap(each)]
+        held = np.full((len(patients), len(tables)), np.nan)
+        for row in rows:
+            place = patients.index(row.case.split()[0]), names.index(row.structure)
+            held[place] = measure(row)
+        macro[f"{name}_interval"] = [round(v, 4) for v in bootstrap(held)]
     macro["dice"] = [round(float(v), 4) for v in np.mean([t["dice"] for t in tables], axis=0)]
     seconds = [s for r in rows for s in r.seconds[1:]]
     macro["seconds_p50"], macro["seconds_p95"] = (round(float(v), 3) for v in np.percentile(seconds, [50, 95]))
-    macro["broken_clicks"] = sum(r.broken for r in rows)
+    macro["broken_clicks"], macro["refused_clicks"] = sum(r.broken for r in rows), sum(r.refused for r in rows)
     macro["worst_fall"] = round(max(float(-min(np.diff(macro["dice"][1:]), default=0.0)), 0.0), 4)
     return macro
 

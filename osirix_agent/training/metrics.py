@@ -68,13 +68,19 @@ def trapezoid_auc(values: list[float]) -> float:
     return float(np.trapezoid(values)) if len(values) > 1 else 0.0
 
 
-def bootstrap(per_patient: list[float], seed: int = 0, rounds: int = 2000) -> tuple[float, float]:
-    """95 % interval of the mean over patients."""
-    if not per_patient:
-        return (float("nan"), float("nan"))
+def bootstrap(scores: FloatArray, seed: int = 0, rounds: int = 2000) -> tuple[float, float]:
+    """95 % interval, over patients, of the mean over structures of the structures' means.
+
+    Parameters
+    ----------
+    scores : (patients, structures) float, nan where a patient has no such structure
+    """
     random = np.random.default_rng(seed)
-    values = np.asarray(per_patient)
-    means = values[random.integers(len(values), size=(rounds, len(values)))].mean(1)
+    drawn = scores[random.integers(len(scores), size=(rounds, len(scores)))]
+    known = ~np.isnan(drawn)
+    each = np.where(known, drawn, 0).sum(1) / np.maximum(known.sum(1), 1)
+    there = known.any(1)
+    means = np.where(there, each, 0).sum(1) / there.sum(1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 

@@ -74,11 +74,22 @@ def test_clicks_follow_the_largest_error_and_are_never_taken_back():
     assert oracle.requests[2].prompts[:2] == oracle.requests[1].prompts
 
 
-def test_who_cannot_read_starts_from_nothing():
-    row = run(Oracle(text=False, part=lambda truth, prompts: truth), "clicks")
-    assert row.dice[0] == 1
-    with pytest.raises(PromptError):
-        run(Oracle(text=False), "both")
+def test_who_cannot_read_goes_on_from_clicks():
+    row = run(Oracle(text=False), "both")
+    assert row.dice == (0.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    assert row.refused == 1
+
+
+def test_a_refused_click_leaves_the_score_as_it_was():
+    class Refuses(Oracle):
+        def propose(self, request):
+            if len(request.prompts) == 3:
+                raise PromptError("The point lies outside the body.", "Place it inside the structure.")
+            return super().propose(request)
+
+    row = run(Refuses(lambda truth, prompts: truth & (np.arange(SHAPE[0]) < 6)[:, None, None]), "clicks")
+    assert row.refused == 4
+    assert row.dice == pytest.approx((2 / 3,) * 6)
 
 
 def test_the_summary_is_a_mean_over_structures_with_an_interval_over_patients():

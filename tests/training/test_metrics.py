@@ -48,8 +48,16 @@ def test_the_benchmarks_area_is_a_trapezoid_of_at_most_four():
 
 
 def test_the_interval_is_over_patients_and_reproducible():
-    values = [0.5, 0.6, 0.7, 0.8, 0.9]
+    values = np.array([[0.5], [0.6], [0.7], [0.8], [0.9]])
     low, high = bootstrap(values)
     assert 0.5 < low < 0.7 < high < 0.9
     assert bootstrap(values) == (low, high)
-    assert bootstrap([0.7] * 4) == pytest.approx((0.7, 0.7))
+    assert bootstrap(np.full((4, 1), 0.7)) == pytest.approx((0.7, 0.7))
+
+
+def test_the_interval_weighs_structures_alike_however_rare():
+    common, rare = 0.9, 0.1
+    scores = np.array([[common, np.nan]] * 9 + [[common, rare]])
+    low, high = bootstrap(scores)
+    assert low == pytest.approx((common + rare) / 2)
+    assert high == pytest.approx(common)  # a draw without the one patient that has the rare structure
