@@ -101,23 +101,25 @@ def open_session(
             engine = Engine(
                 viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor, clock=clock
             )
-            if events:
-                try:
+            try:
+                if events:
                     engine.resume(events)
-                except BaseException:
-                    log.close()
-                    raise
-            else:
-                log.started(run, viewer.identity, volume, segmenter.name, settings)
-                lock.note(path)
-                engine.start()
+                else:
+                    log.started(run, viewer.identity, volume, segmenter.name, settings)
+                    engine.start()
+                    lock.note(path)
+            except BaseException:
+                log.close()
+                if not events:  # nothing of hers is in it
+                    path.unlink(missing_ok=True)
+                raise
             return engine, log
 
         path = journal_path or _journal_path(settings.state_dir, run)
         engine = log = None
         if not fresh and journal_path is None and lock.journal is not None:
             try:
-                events = unfinished(lock.journal, series, volume)
+                events = unfinished(lock.journal, series, volume, segmenter.name)
                 if events:
                     engine, log = begin(_run_of(events), lock.journal, events)
                     path = lock.journal

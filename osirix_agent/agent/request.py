@@ -21,7 +21,7 @@ class Request:
     def __init__(self, command: Command, *, from_button: bool = False) -> None:
         self.command, self.from_button = command, from_button
         self._changed = threading.Condition()
-        self._begun = self._withdrawn = False
+        self._begun = self._withdrawn = self._given_up = False
         self._said: Said | None = None
 
     def begin(self) -> bool:
@@ -31,9 +31,9 @@ class Request:
             return self._begun
 
     def put_off(self) -> None:
-        """Session: OsiriX did not let it be done; it is tried again."""
+        """Session: OsiriX did not let it be done; it is tried again, unless the one who asked has given up."""
         with self._changed:
-            self._begun = False
+            self._begun, self._withdrawn = False, self._withdrawn or self._given_up
 
     def answer(self, done: bool, what: str, *, elsewhere: bool = False) -> None:
         with self._changed:
@@ -46,6 +46,7 @@ class Request:
             if self._changed.wait_for(lambda: self._said is not None, seconds) and self._said is not None:
                 return self._said
             if self._begun:
+                self._given_up = True
                 return False, "The agent is still at it. Look at the viewer, then press again if needed.", False
             self._withdrawn = True
             return False, "OsiriX is busy, so nothing was done. Close any open dialog in it, then press again.", False

@@ -41,8 +41,14 @@ from osirix_agent.viewer.roi import RoiSpec, RoiState, parse_agent_name
 _DISPLAY = {"isolines", "all", "help", "quit"}
 
 
-def unfinished(path: Path | None, series: str, volume: Volume) -> list[Event]:
-    """The events of a session on this very image that did not end; none if there is no such session."""
+def unfinished(path: Path | None, series: str, volume: Volume, segmenter: str) -> list[Event]:
+    """The events of a session on this very image that did not end; none if there is no such session.
+
+    Raises
+    ------
+    JournalError
+        There is one, and it was made with another segmenter.
+    """
     if path is None or not path.is_file():
         return []
     events = read_journal(path)
@@ -50,7 +56,14 @@ def unfinished(path: Path | None, series: str, volume: Volume) -> list[Event]:
     assert isinstance(started, SessionStarted)
     same = (started.series, started.volume_digest) == (series, volume.digest)
     begun = any(isinstance(event, Baseline) for event in events)  # else it is not known what was there before
-    return events if same and begun and not isinstance(events[-1], SessionEnded) else []
+    if not (same and begun) or isinstance(events[-1], SessionEnded):
+        return []
+    if started.segmenter != segmenter:
+        raise JournalError(
+            f"The session that was cut short was made with another segmenter ({started.segmenter}).",
+            "It begins anew; to go on with it, quit and start with that segmenter.",
+        )
+    return events
 
 
 class Resumption:
@@ -84,6 +97,7 @@ class Resumption:
         self._beliefs, self._request, self._display = beliefs, request, display
         self._outlines: dict[str, Belief | None] = {}
         self._masks: dict[str, str | None] = {}
+        self._unanswered: set[str] = set()  # structures that changed after their last proposal
         self._consume = True
         self._promoted: dict[int, RoiState] = {}
         self._baseline: tuple[RoiMark, ...] = ()
@@ -103,7 +117,7 @@ class Resumption:
                 raise _unfit(error.what) from None
         for structure in self._session.state.structures.values():
             if not structure.is_closed:
-                self._check(structure.name)
+                self._check(structure.name, at_end=True)
         return Hers(self._hers_before(), promoted=self._promoted)
 
     def _step(self, event: Event) -> None:
@@ -114,14 +128,17 @@ class Resumption:
             case Baseline():
                 self._baseline = event.rois
             case PromptChanged():
+                self._unanswered.add(event.structure)
                 self._prompt(event)
             case SliceEdited():
+                self._unanswered.add(event.structure)
                 self._edited(event)
             case StructureLocked():
                 slices = {one.k: one.rings_lps for one in event.slices}
                 self._outlines[event.structure] = outline_belief(slices, session.volume.geometry)
             case Proposed():
                 self._masks[event.request_digest] = event.mask_digest
+                self._unanswered.discard(event.structure)
             case CommandGiven():
                 self._command(event.verb, self._name(event.structure) if event.structure else session.state.active)
 
@@ -177,12 +194,14 @@ class Resumption:
             case verb if verb in _DISPLAY:
                 self._display(verb)
 
-    def _check(self, name: str) -> Mapping[str, Belief]:
-        """The proposals; the structure's must be the very mask that she saw."""
+    def _check(self, name: str, at_end: bool = False) -> Mapping[str, Belief]:
+        """The proposals; the structure's must be the very mask that she saw, if she saw any."""
         shown = self._beliefs()
         request = self._request(name)
         belief = shown.get(name)
         if request is not None and not self._session.state.structure(name).is_closed:
+            if at_end and request.digest not in self._masks and self._log.name(name) in self._unanswered:
+                return shown  # killed while it was being worked out: she never saw an answer to compare with
             mask = self._masks.get(request.digest, "another request")
             if mask != (None if belief is None else belief.mask_digest):
                 raise _unfit("A proposal does not come out as it was.")

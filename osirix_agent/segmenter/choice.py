@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osirix_agent.belief.belief import Belief
-from osirix_agent.errors import ModelError, SettingsError
+from osirix_agent.errors import ModelError, SettingsError, UnsupportedSeriesError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import TextPrompt
 from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
@@ -36,7 +37,8 @@ class ByStructure:
         return f"auto: {self._model.name} or {self._otherwise.name}"
 
     def look(self, volume: Volume) -> None:
-        self._model.look(volume)
+        with suppress(UnsupportedSeriesError):  # said when the model is asked; the other may take the series
+            self._model.look(volume)
 
     def propose(self, request: SegmentationRequest) -> Belief:
         said = any(isinstance(p, TextPrompt) for p in request.prompts)
@@ -108,7 +110,7 @@ def _load(folder: Path, device: str) -> VisionLanguageSegmenter:
     from osirix_agent.segmenter.local import VisionLanguageSegmenter
 
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"  # mps is not measured yet: only when asked for
     if device not in ("cpu", "cuda", "mps"):
         raise SettingsError(f"There is no device '{device}'.", "Choose one of: auto, cpu, cuda, mps.")
     if (device == "cuda" and not torch.cuda.is_available()) or (

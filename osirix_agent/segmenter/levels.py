@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from osirix_agent.imaging.volume import Volume
@@ -19,6 +20,7 @@ COARSE_WINDOW = (48, 64, 80)
 FINE_SHAPE = (48, 64, 64)
 FINE_MM = (2.0, 2.4, 2.9, 3.5)
 FINE_ROOM = 1.35  # a fine grid is this much larger than what is known of the structure
+FLOOR_LOGIT = -6.0  # a probability of a quarter of a percent
 CENTRE_STEP_MM = 8.0  # fine grids move in steps, so that most clicks find theirs encoded
 
 Part = tuple[slice, slice, slice]
@@ -97,10 +99,12 @@ def cut_grid(grid: Grid, part: Part) -> Grid:
     return Grid((x + i * step, y + j * step, z + k * step), step, (shape[0], shape[1], shape[2]))
 
 
-def box_of(grid: Grid, volume: Volume, marks: Marks, fixed: dict[int, npt.NDArray[np.bool_]]) -> Box:
-    """The volume's voxels that an answer, the marks and her slices touch."""
+def box_of(logits: Tensor, grid: Grid, volume: Volume, marks: Marks, fixed: dict[int, npt.NDArray[np.bool_]]) -> Box:
+    """The volume's voxels where an answer is above `FLOOR_LOGIT`, or that the marks or her slices touch."""
     geometry = volume.geometry
-    ends = [np.array([-0.5, n - 0.5]) for n in grid.shape_kji]
+    held = torch.nonzero(logits > FLOOR_LOGIT)
+    low_kji, high_kji = (held.amin(0), held.amax(0)) if len(held) else (torch.zeros(3), torch.zeros(3))
+    ends = [np.array([float(a) - 1, float(b) + 1]) for a, b in zip(low_kji, high_kji, strict=True)]
     corners = np.array([[a, b, c, 1] for a in ends[0] for b in ends[1] for c in ends[2]]) @ grid.matrix.T
     points = [geometry.to_kji(corners[:, :3]), *(s.points_kji for s in marks.strokes)]
     points += [np.column_stack([np.full(len(r), float(g.k)), r]) for g in marks.regions for r in g.rings_ji]

@@ -7,6 +7,8 @@ are chosen from the request alone, so equal requests have equal answers whatever
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -42,7 +44,7 @@ from osirix_agent.segmenter.seeds import Marks, Region, read_marks
 
 FloatArray = npt.NDArray[np.float64]
 
-STEPS = 8  # latest prompts answered one after the other; older ones are given at once
+STEPS = 8  # prompts come in blocks of so many; those of the last block are answered one after the other
 CLICK_RADIUS_MM = 1.5
 CERTAIN_LOGIT = 6.0
 LARGEST_VOXELS = 600_000_000
@@ -99,6 +101,7 @@ class VisionLanguageSegmenter:
                     "Train the adapter again on this base.",
                 ) from None
             self._adapters.append((described, network.to(memory_format=torch.channels_last_3d)))
+        self._one_at_a_time = threading.RLock()  # accept may ask while the executor is at work
         self._sights: OrderedDict[str, _Sight] = OrderedDict()
         self._encoded: OrderedDict[tuple[object, ...], Encoded] = OrderedDict()
         self._answers: OrderedDict[tuple[object, ...], _Answer] = OrderedDict()
@@ -120,13 +123,15 @@ class VisionLanguageSegmenter:
             sight = self._sight(volume)
             self._encode(sight, sight.coarse, network)
 
-    @torch.inference_mode()
     def propose(self, request: SegmentationRequest) -> Belief:
+        with self._one_at_a_time, torch.inference_mode():
+            return self._propose(request)
+
+    def _propose(self, request: SegmentationRequest) -> Belief:
         volume = request.volume
-        network, taught = self._network_for(request.structure)
         drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
         marks = read_marks(volume, drawn)
-        phrase = self._phrase(request, taught)
+        network, phrase = self._asked(request)
         fixed = fixed_masks(request)
         if phrase is None and not _placed(marks, fixed):
             raise PromptError(
@@ -137,7 +142,7 @@ class VisionLanguageSegmenter:
         answer = self._chain(sight, network, phrase, drawn, fixed)
         for unwanted in (p for p in request.prompts if isinstance(p, TextPrompt) and p.polarity is Polarity.EXCLUDE):
             answer = self._without(sight, network, answer, Phrase.read(unwanted.phrase))
-        box = box_of(answer.grid, volume, marks, fixed)
+        box = box_of(answer.logits, answer.grid, volume, marks, fixed)
         logit = _on_volume(answer, sight, box)
         spacing = np.array(volume.geometry.spacing_kji_mm)
         hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
@@ -150,12 +155,16 @@ class VisionLanguageSegmenter:
                 return network, described.structures
         return self._model.network, self._model.description.structures
 
-    def _phrase(self, request: SegmentationRequest, taught: tuple[str, ...]) -> Phrase | None:
-        """What is asked for in words: the newest text that includes, else the structure's name where it was taught."""
+    def _asked(self, request: SegmentationRequest) -> tuple[PromptableNetwork, Phrase | None]:
+        """The network that answers, and what is asked for in words: the newest text that includes, else the
+        structure's name where it was taught."""
         said = [p.phrase for p in request.prompts if isinstance(p, TextPrompt) and p.polarity is Polarity.INCLUDE]
-        if said:
-            return Phrase.read(said[-1])
-        return Phrase.read(request.structure) if request.structure in taught else None
+        asked = said[-1] if said else request.structure
+        network, taught = self._network_for(asked)
+        if said and asked not in taught:
+            known = ", ".join(self._model.description.structures)
+            raise PromptError("The model has not learnt that structure.", f"Click or draw instead; it knows {known}.")
+        return network, Phrase.read(asked) if asked in taught else None
 
     def _sight(self, volume: Volume) -> _Sight:
         known = self._sights.get(volume.digest)
@@ -206,16 +215,19 @@ class VisionLanguageSegmenter:
         fixed: dict[int, npt.NDArray[np.bool_]],
     ) -> _Answer:  # fmt: skip
         """The answer to all prompts, each of the latest given with the answer to those before it."""
-        hers = tuple((k, m.tobytes()) for k, m in sorted(fixed.items()))
+        hers = tuple((k, hashlib.sha256(m.tobytes()).digest()) for k, m in sorted(fixed.items()))
         previous: _Answer | None = None
-        counts = range(max(len(prompts) - STEPS, 0), len(prompts) + 1) if prompts else range(1)
+        first = (
+            max(len(prompts) - 1, 0) // STEPS * STEPS
+        )  # a block's beginning, so that it moves with none of its clicks
+        counts = range(first, len(prompts) + 1)
         if phrase is None:  # without words, the first answer needs something that says where
             counts = range(next(
                 (n for n in counts if _placed(read_marks(sight.volume, prompts[:n]), {})), counts[-1]
             ), counts[-1] + 1)  # fmt: skip
         for count in counts:
             last = count == counts[-1]
-            key = (sight.volume.digest, id(network), phrase, prompts[:count], hers if last else ())
+            key = (sight.volume.digest, id(network), phrase, counts[0], prompts[:count], hers if last else ())
             known = self._answers.get(key)
             if known is None:
                 known = self._answer(sight, network, phrase, prompts[:count], fixed if last else {}, previous)
@@ -237,7 +249,7 @@ class VisionLanguageSegmenter:
         if fixed:
             marked.append(Marks((), tuple(_hers(k, mask) for k, mask in fixed.items() if mask.any())))
         started = [p for p in prompts if isinstance(p, MaskPrompt)]
-        if started and previous is None:
+        if started and (previous is None or isinstance(prompts[-1], MaskPrompt)):
             previous = self._start(sight, read_marks(sight.volume, started[-1:]))
         encoded = self._encode(sight, sight.coarse, network)
         coarse = self._decide(sight, network, encoded, sight.coarse, query, marked, previous, windowed=True)

@@ -279,3 +279,13 @@ def test_a_button_pressed_over_another_patients_viewer_does_nothing(practice, ho
     assert practice.drafts()
     windows.reverse()
     assert press(practice, "accept")[0]
+
+
+def test_what_somebody_gave_up_waiting_for_is_not_carried_out_later():
+    request = Request(Command("undo"), from_button=True)
+    assert request.begin()
+    done, said, _ = request.wait(0.01)
+    assert not done
+    assert "press again" in said
+    request.put_off()
+    assert not request.begin()

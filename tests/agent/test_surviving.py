@@ -407,6 +407,33 @@ def test_a_journal_that_does_not_come_out_the_same_is_not_continued(ward):
     assert ward.opened.journal_path != path
 
 
+def test_a_kill_while_a_proposal_is_worked_out_loses_no_prompt(ward):
+    ward.start()
+    ward.click()
+    ward.click((25.5, 24.5), k=7)
+    prompts, path = ward.prompts(), ward.opened.journal_path
+    ward.kill_agent()
+    lines = path.read_text().splitlines()
+    last = max(n for n, line in enumerate(lines) if json.loads(line)["event"] == "prompt_changed")
+    path.write_text("\n".join(lines[: last + 1]) + "\n")
+    ward.start()
+    ward.settle()
+    assert "The session that was cut short goes on." in ward.feedback.texts
+    assert ward.prompts() == prompts
+
+
+def test_a_session_made_with_another_segmenter_is_not_continued(ward):
+    ward.start()
+    ward.click()
+    path = ward.opened.journal_path
+    ward.kill_agent()
+    first, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([json.dumps({**json.loads(first), "segmenter": "another 1.0"}), *rest]) + "\n")
+    ward.start()
+    assert any("made with another segmenter (another 1.0)" in text for text in ward.feedback.texts)
+    assert ward.opened.journal_path != path
+
+
 def test_a_kill_before_the_baseline_was_written_makes_no_prompts_of_it(ward):
     ward.clinician.point((30.5, 20.5), k=6, name="old")
     ward.start()

@@ -81,9 +81,12 @@ def test_a_stale_or_foreign_socket_is_no_agent(mac):
 
 @pytest.mark.slow
 def test_start_says_why_the_agent_ended(mac):
+    config = mac / ".config" / "osirix-agent" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('structure = ""')
     code, said = press(mac, "start")
     assert code == 1
-    assert "No OsiriX server answers" in said
+    assert "The setting 'structure' cannot be used" in said
     (mac / SUPPORT / "osirix-agent" / "plugin" / "installed.json").write_text('{"interpreter": "/no/such"}')
     code, said = press(mac, "start")
     assert code == 1

@@ -6,13 +6,13 @@ import pytest
 from osirix_agent.errors import ModelError, PromptError, SettingsError
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.prompting.prompt import PointPrompt, Polarity, TextPrompt
+from osirix_agent.prompting.prompt import MaskPrompt, PointPrompt, Polarity, TextPrompt
 from osirix_agent.segmenter.choice import make_segmenter, model_folders, shipped_models
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.protocol import LooksAhead, SegmentationRequest
 from osirix_agent.settings import Settings
 from osirix_agent.training.clicks import next_click
-from tests.segmenter.test_contract import CENTRE, TRUTH, VOLUME, box, make_volume, point, propose
+from tests.segmenter.test_contract import CENTRE, TRUTH, VOLUME, box, lasso, make_volume, point, propose
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -36,6 +36,32 @@ def test_the_answer_does_not_depend_on_what_was_asked_before(tiny_models):
     a, b = propose(fresh, *prompts), propose(used, *prompts)
     assert np.array_equal(a.mean_logit, b.mean_logit)
     assert a.corner_kji == b.corner_kji
+
+
+@pytest.mark.parametrize("count", [8, 9, 11])
+def test_many_clicks_live_and_asked_for_at_once_give_the_same(tiny_models, count):
+    held = np.argwhere(TRUTH)
+    prompts = [box(), *(point(tuple(held[n])) for n in np.random.default_rng(1).integers(0, len(held), count - 1))]
+    live, fresh = (VisionLanguageSegmenter(tiny_models / "base") for _ in range(2))
+    for n in range(1, count):
+        propose(live, *prompts[:n])
+    assert np.array_equal(propose(live, *prompts).mean_logit, propose(fresh, *prompts).mean_logit)
+
+
+def test_an_outline_to_start_from_counts_for_a_known_name_too(tiny_segmenter):
+    start = MaskPrompt(slices=(lasso(), lasso(CENTRE[0] + 1)))
+    words, refined = (
+        tiny_segmenter.propose(SegmentationRequest(VOLUME, "Parotid_L", prompts)) for prompts in ((), (start,))
+    )
+    assert words.mean_logit.shape != refined.mean_logit.shape or not np.array_equal(
+        words.mean_logit, refined.mean_logit
+    )
+
+
+def test_words_it_was_not_taught_are_refused(tiny_segmenter):
+    with pytest.raises(PromptError, match="has not learnt") as caught:
+        propose(tiny_segmenter, point(CENTRE), TextPrompt(phrase="Liver"))
+    assert caught.value.cure
 
 
 def test_the_order_of_slices_does_not_matter(tiny_segmenter):
@@ -132,7 +158,7 @@ def test_auto_takes_the_model_for_what_it_was_made_for(tiny_models):
     for structure, source in (("Parotid_L", "tiny"), ("GTVp", "tiny"), ("Liver", "classical")):
         assert chosen.propose(SegmentationRequest(VOLUME, structure, (click,))).source.startswith(source)
     words = TextPrompt(phrase="Parotid_L")
-    assert chosen.propose(SegmentationRequest(VOLUME, "Liver", (words,))).source.startswith("tiny")
+    assert chosen.propose(SegmentationRequest(VOLUME, "Parotid_R", (words,))).source.startswith("tiny")
     assert chosen.name.startswith("auto: tiny")
 
 
