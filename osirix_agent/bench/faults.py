@@ -14,21 +14,17 @@ All of it in virtual time, decided by the seed. Once the session is at rest:
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 
 from osirix_agent.bench.faulty_day import HER_WORD, KINDS, FaultBench, FaultRun
 from osirix_agent.bench.kills import kill_days
+from osirix_agent.bench.seeds import on_all_cores, violations_figure
 from osirix_agent.errors import OsirixAgentError
 from osirix_agent.figures import Figure
-
-CHUNK = 25
 
 
 @contextmanager
@@ -68,36 +64,19 @@ def fault_runs(folder: Path, seeds: range) -> tuple[list[str], Counter[str]]:
     return violations, met
 
 
-def _chunk(folder: str, first: int, last: int) -> tuple[list[str], Counter[str]]:
-    place = Path(folder) / str(first)
-    place.mkdir()
-    return fault_runs(place, range(first, last))
-
-
 def measure(folder: Path, seed: int, runs: int, kills: int, advance: Callable[[int], object]) -> list[Figure]:
     """All runs, a process a core; then the days with real kills."""
-    figures, violations = [], []
+    figures: list[Figure] = []
+    violations: list[str] = []
     met: Counter[str] = Counter()
     began = time.monotonic()
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:  # gRPC does not survive a fork
-        lasts = {first: min(first + CHUNK, seed + runs) for first in range(seed, seed + runs, CHUNK)}
-        chunks = {pool.submit(_chunk, str(folder), first, last): last - first for first, last in lasts.items()}
-        for chunk in as_completed(chunks):
-            violations += chunk.result()[0]
-            met += chunk.result()[1]
-            advance(chunks[chunk])
+    for found, seen in on_all_cores(fault_runs, folder, range(seed, seed + runs), advance):
+        violations += found
+        met += seen
     struck = ", ".join(f"{kind} {met[kind]}" for kind in KINDS if met[kind])
-    figures.append(_figure("faults", violations, runs, f"{time.monotonic() - began:.0f} s; met: {struck}"))
+    figures.append(violations_figure("faults", violations, runs, f"{time.monotonic() - began:.0f} s; met: {struck}"))
     if kills:
         began = time.monotonic()
         violations = kill_days(folder / "kills", seed, kills, advance)
-        figures.append(_figure("faults.kills", violations, kills, f"{time.monotonic() - began:.0f} s"))
+        figures.append(violations_figure("faults.kills", violations, kills, f"{time.monotonic() - began:.0f} s"))
     return figures
-
-
-def _figure(id_: str, violations: list[str], n: int, note: str) -> Figure:
-    """One row; the note of a bad one begins with the seeds to repeat it with."""
-    return Figure(
-        id=id_, value=float(len(violations)), unit="violations", n=n, reach="0", holds=not violations,
-        note="; ".join(violations[:5]) or note,
-    )  # fmt: skip

@@ -7,12 +7,10 @@ none; a kill without exit leaves some, and the next start clears them and nothin
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from osirix_agent.agent.feedback import RecordedFeedback
 from osirix_agent.agent.leftovers import SessionLedger
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.belief.belief import Belief
+from osirix_agent.bench.seeds import on_all_cores, violations_figure
 from osirix_agent.errors import PromptError
 from osirix_agent.figures import Figure
 from osirix_agent.prompting.grammar import Command
@@ -42,7 +41,6 @@ from osirix_agent.virtual_osirix.roi import Roi, ToolMode
 from osirix_agent.virtual_osirix.server import DirectChannel, VirtualServer
 
 SHAPE = (8, 40, 44)
-CHUNK = 50
 ENDINGS = ("undo", "accept", "exit", "kill")
 NAMES = (None, None, None, "GTVp", "GTVn", "+", "-", "+GTVn", "?left parotid", "!undo", "note")
 
@@ -411,28 +409,11 @@ def soak(
     return violations
 
 
-def _chunk(folder: str, first: int, last: int) -> list[str]:
-    place = Path(folder) / str(first)
-    place.mkdir()
-    return soak(place, range(first, last), over_grpc=False)
-
-
 def measure(folder: Path, seed: int, sequences: int, advance: Callable[[int], object]) -> list[Figure]:
     """All sequences, a process a core, calls made in place (CI's five hundred go over gRPC)."""
     began = time.monotonic()
-    violations: list[str] = []
-    firsts = range(seed, seed + sequences, CHUNK)
-    context = get_context("spawn")  # gRPC does not survive a fork
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
-        chunks = {
-            pool.submit(_chunk, str(folder), first, min(first + CHUNK, seed + sequences)): first for first in firsts
-        }
-        for chunk in as_completed(chunks):
-            violations += chunk.result()
-            advance(min(CHUNK, seed + sequences - chunks[chunk]))
-    return [
-        Figure(
-            id="soak", value=float(len(violations)), unit="violations", n=sequences, reach="0", holds=not violations,
-            note="; ".join(violations[:5]) or f"{time.monotonic() - began:.0f} s, endings: {', '.join(ENDINGS)}",
-        )
-    ]  # fmt: skip
+    in_place = partial(soak, over_grpc=False)
+    found = on_all_cores(in_place, folder, range(seed, seed + sequences), advance)
+    violations = [violation for part in found for violation in part]
+    note = f"{time.monotonic() - began:.0f} s, endings: {', '.join(ENDINGS)}"
+    return [violations_figure("soak", violations, sequences, note)]

@@ -81,21 +81,11 @@ class Model:
     network: PromptableNetwork
     description: ModelDescription
     digest: str
-    folder: Path
 
 
 def save_model(folder: Path, network: PromptableNetwork, description: ModelDescription, recipe: dict[str, Any]) -> str:
     """Write weights (half precision), description, recipe and sums; returns the weights' digest."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.detach().to(torch.float16).contiguous() for name, value in network.state_dict().items()}
-    save_file(state, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)
-    _write_json(folder / "model.json", description.model_dump())
-    _write_json(folder / "recipe.json", recipe)
-    write_sums(folder)
-    return _sha256(folder / WEIGHTS)
+    return _save(folder, network.state_dict(), "model.json", description, recipe)
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
@@ -115,20 +105,14 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     except RuntimeError:
         raise ModelError(f"The weights in {folder} do not fit their own description.", _GET_IT_AGAIN) from None
     network = network.to(device=device, memory_format=torch.channels_last_3d)
-    return Model(network.eval().requires_grad_(False), description, digest, folder)
+    return Model(network.eval().requires_grad_(False), description, digest)
 
 
 def save_adapter(
     folder: Path, tensors: dict[str, Tensor], description: AdapterDescription, recipe: dict[str, Any]
 ) -> None:
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({n: v.detach().to(torch.float16).contiguous() for n, v in tensors.items()}, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)
-    _write_json(folder / "adapter.json", description.model_dump())
-    _write_json(folder / "recipe.json", recipe)
-    write_sums(folder)
+    """Write an adapter's factors, as `save_model` writes a base."""
+    _save(folder, tensors, "adapter.json", description, recipe)
 
 
 def load_adapter(folder: Path, base_digest: str) -> tuple[AdapterDescription, dict[str, Tensor]]:
@@ -179,6 +163,18 @@ def check_sums(folder: Path) -> dict[str, str]:
     if WEIGHTS not in sums:
         raise ModelError(f"SHA256SUMS in {folder} does not vouch for {WEIGHTS}.", _GET_IT_AGAIN)
     return sums
+
+
+def _save(folder: Path, tensors: dict[str, Tensor], name: str, description: BaseModel, recipe: dict[str, Any]) -> str:
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({n: v.detach().to(torch.float16).contiguous() for n, v in tensors.items()}, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)
+    _write_json(folder / name, description.model_dump())
+    _write_json(folder / "recipe.json", recipe)
+    write_sums(folder)
+    return _sha256(folder / WEIGHTS)
 
 
 def _read(folder: Path, name: str, kind: type[_Description]) -> _Description:

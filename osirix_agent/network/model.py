@@ -44,6 +44,11 @@ class Encoded(NamedTuple):
     context: Tensor
 
 
+def cpu_has_bf16() -> bool:
+    """Does the processor's convolution library compute in bfloat16?"""
+    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 class PromptableNetwork(nn.Module):
     """Image, interactions and words in; logits out.
 

@@ -1,4 +1,4 @@
-"""Volumes and prompts on the network's grids, and logits back on the volume's own voxels.
+"""Volumes on the network's grids, and logits back on the volume's own voxels.
 
 A grid is axis-aligned in patient space with cubic voxels, whatever the volume's orientation and spacing: the network
 always sees superior up, posterior back and the patient's left on one side, in millimetres.
@@ -6,7 +6,6 @@ always sees superior up, posterior back and the patient's left on one side, in m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +19,6 @@ from osirix_agent.network.image import STRIDE
 FloatArray = npt.NDArray[np.float64]
 
 AIR = -1024.0
-POINT_RADIUS_VOXELS = 3.0
-RECENCY = 0.95  # an older prompt's mark is this much weaker for each newer one
 
 
 @dataclass(frozen=True)
@@ -123,33 +120,3 @@ def value_spread(array: npt.NDArray[np.float32]) -> tuple[float, float]:
         return float(np.median(some)) if some.size else 0.0, 1.0
     low, middle, high = np.percentile(held, [2, 50, 98])
     return float(middle), float(max((high - low) / 2, 1e-3))
-
-
-def stamp_points(channel: Tensor, points_kji: FloatArray, strength: float) -> None:
-    """Write cones of radius 3 voxels into a channel (k, j, i), each 1 at the point's exact place; maximum wins."""
-    r = int(np.ceil(POINT_RADIUS_VOXELS))
-    for point in np.atleast_2d(points_kji):
-        centre = np.round(point).astype(int)
-        low = np.maximum(centre - r, 0)
-        high = np.minimum(centre + r + 1, channel.shape)
-        if (high <= low).any():
-            continue
-        k, j, i = (
-            torch.arange(int(a), int(b), dtype=torch.float32) - float(p)
-            for a, b, p in zip(low, high, point, strict=True)
-        )
-        distance = (k[:, None, None] ** 2 + j[None, :, None] ** 2 + i[None, None, :] ** 2).sqrt()
-        cone = (1 - distance / POINT_RADIUS_VOXELS).clamp(min=0) * strength
-        window = channel[int(low[0]) : int(high[0]), int(low[1]) : int(high[1]), int(low[2]) : int(high[2])]
-        torch.maximum(window, cone.to(channel), out=window)
-
-
-def recency(count: int) -> list[float]:
-    """Strengths of `count` prompts, oldest first."""
-    return [RECENCY ** (count - 1 - n) for n in range(count)]
-
-
-def bounds(points: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Lowest and highest of several (n, 3) arrays of points."""
-    everything = np.concatenate(list(points))
-    return everything.min(0), everything.max(0)

@@ -24,6 +24,15 @@ def fixed_masks(request: SegmentationRequest) -> dict[int, BoolArray]:
     }
 
 
+def box_around(low_kji: npt.ArrayLike, high_kji: npt.ArrayLike, shape_kji: tuple[int, int, int]) -> Box:
+    """The whole voxels between two fractional indices, both included, cut to the volume; never empty."""
+    shape = np.array(shape_kji)
+    low = np.clip(np.floor(low_kji), 0, shape - 1).astype(int)
+    high = np.clip(np.ceil(high_kji) + 1, low + 1, shape).astype(int)
+    k, j, i = ((int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return k, j, i
+
+
 def excluded_crop(belief: Belief, box: Box) -> BoolArray:
     """(k, j, i) bool: the part of a locked structure's mask that lies in the box."""
     full = np.zeros([b - a for a, b in box], np.bool_)

@@ -19,10 +19,10 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.contour import fill
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.segmenter.certain import Box, excluded_crop, fixed_masks, hold, trimmed
+from osirix_agent.segmenter.certain import Box, box_around, excluded_crop, fixed_masks, hold, trimmed
 from osirix_agent.segmenter.grid import ball, block_mean, stamp, strides, upsample
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
-from osirix_agent.segmenter.seeds import Marks, read_marks
+from osirix_agent.segmenter.seeds import Marks, on_slice, read_marks
 from osirix_agent.segmenter.walk import ClassicalRecipe, evidence, learnt_evidence, random_walk, sigmoid
 
 BOX_CORE = 0.7  # share of a box's half axes within which the structure is taken to be
@@ -72,24 +72,16 @@ def _reaches(marks: Marks, fixed: dict[int, BoolArray]) -> list[Reach]:
     """What says where the structure is, and how far it may go beyond, as shares of the margin: a shape tells its
     extent on its own slice, a click does not."""
     reaches: list[Reach] = [(s.points_kji, CLICK_SHARE) for s in marks.strokes if s.sign > 0]
-    for region in marks.regions:
-        if region.sign > 0:
-            ring = np.concatenate(region.rings_ji)
-            reaches.append((np.column_stack([np.full(len(ring), float(region.k)), ring]), SHAPE_SHARE))
-    for k, mask in fixed.items():
-        if mask.any():
-            reaches.append((np.column_stack([np.full(mask.sum(), float(k)), np.argwhere(mask)]), SHAPE_SHARE))
+    reaches += [(region.points_kji, SHAPE_SHARE) for region in marks.regions if region.sign > 0]
+    reaches += [(on_slice(k, np.argwhere(mask)), SHAPE_SHARE) for k, mask in fixed.items() if mask.any()]
     return reaches
 
 
 def _crop(volume: Volume, reaches: list[Reach], margin_mm: npt.NDArray[np.float64]) -> Box:
-    shape, spacing = np.array(volume.geometry.shape_kji), np.array(volume.geometry.spacing_kji_mm)
+    spacing = np.array(volume.geometry.spacing_kji_mm)
     lows = [points.min(0) - margin_mm * share / spacing for points, share in reaches]
     highs = [points.max(0) + margin_mm * share / spacing for points, share in reaches]
-    low = np.clip(np.floor(np.min(lows, axis=0)), 0, shape - 1).astype(int)
-    high = np.clip(np.ceil(np.max(highs, axis=0)) + 1, low + 1, shape).astype(int)
-    k, j, i = ((int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return k, j, i
+    return box_around(np.min(lows, axis=0), np.max(highs, axis=0), volume.geometry.shape_kji)
 
 
 def _touches(mask: BoolArray, box: Box, shape: tuple[int, int, int]) -> BoolArray:

@@ -11,8 +11,8 @@ from osirix_agent.imaging.volume import Volume
 from osirix_agent.network.image import STRIDE, ImageFeatures
 from osirix_agent.network.model import Encoded
 from osirix_agent.network.preprocess import Grid
-from osirix_agent.segmenter.certain import Box
-from osirix_agent.segmenter.seeds import Marks
+from osirix_agent.segmenter.certain import Box, box_around
+from osirix_agent.segmenter.seeds import Marks, on_slice
 
 COARSE_MM = 5.0
 COARSE_VOXELS = 700_000
@@ -107,11 +107,7 @@ def box_of(logits: Tensor, grid: Grid, volume: Volume, marks: Marks, fixed: dict
     ends = [np.array([float(a) - 1, float(b) + 1]) for a, b in zip(low_kji, high_kji, strict=True)]
     corners = np.array([[a, b, c, 1] for a in ends[0] for b in ends[1] for c in ends[2]]) @ grid.matrix.T
     points = [geometry.to_kji(corners[:, :3]), *(s.points_kji for s in marks.strokes)]
-    points += [np.column_stack([np.full(len(r), float(g.k)), r]) for g in marks.regions for r in g.rings_ji]
-    points += [np.column_stack([np.full(int(m.sum()), float(k)), np.argwhere(m)]) for k, m in fixed.items()]
+    points += [region.points_kji for region in marks.regions]
+    points += [on_slice(k, np.argwhere(mask)) for k, mask in fixed.items()]
     everything = np.concatenate(points)
-    shape = np.array(geometry.shape_kji)
-    low = np.clip(np.floor(everything.min(0)), 0, shape - 1).astype(int)
-    high = np.clip(np.ceil(everything.max(0)) + 1, low + 1, shape).astype(int)
-    k, j, i = ((int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return k, j, i
+    return box_around(everything.min(0), everything.max(0), geometry.shape_kji)

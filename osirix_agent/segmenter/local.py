@@ -11,7 +11,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +20,12 @@ from torch import Tensor
 
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.errors import ModelError, PromptError, UnsupportedSeriesError
-from osirix_agent.imaging.contour import fill
+from osirix_agent.imaging.contour import fill, isocontour
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.network.checkpoint import AdapterDescription, Model, load_adapter, load_model
+from osirix_agent.network.interactions import interactions
 from osirix_agent.network.lora import merged
-from osirix_agent.network.model import Encoded, PromptableNetwork
+from osirix_agent.network.model import Encoded, PromptableNetwork, cpu_has_bf16
 from osirix_agent.network.preprocess import (
     AIR,
     Grid,
@@ -38,7 +38,7 @@ from osirix_agent.network.text import Phrase
 from osirix_agent.prompting.prompt import MaskPrompt, Polarity, Prompt, TextPrompt
 from osirix_agent.segmenter.certain import Box, fixed_masks, hold, trimmed
 from osirix_agent.segmenter.levels import box_of, coarse_grid, cut, cut_grid, fine_grid, window
-from osirix_agent.segmenter.marking import channels
+from osirix_agent.segmenter.marking import marks_on
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
 from osirix_agent.segmenter.seeds import Marks, Region, read_marks
 
@@ -119,8 +119,8 @@ class VisionLanguageSegmenter:
 
     def look(self, volume: Volume) -> None:
         """Encode a volume's field of view ahead of the first prompt."""
+        sight = self._sight(volume)
         for network in [self._model.network, *(n for _, n in self._adapters)]:
-            sight = self._sight(volume)
             self._encode(sight, sight.coarse, network)
 
     def propose(self, request: SegmentationRequest) -> Belief:
@@ -130,16 +130,17 @@ class VisionLanguageSegmenter:
     def _propose(self, request: SegmentationRequest) -> Belief:
         volume = request.volume
         drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
-        marks = read_marks(volume, drawn)
+        each = tuple(read_marks(volume, (prompt,)) for prompt in drawn)
+        marks = Marks(tuple(s for m in each for s in m.strokes), tuple(r for m in each for r in m.regions))
         network, phrase = self._asked(request)
         fixed = fixed_masks(request)
-        if phrase is None and not _placed(marks, fixed):
+        if phrase is None and not len(marks.positive_points_kji) and not any(mask.any() for mask in fixed.values()):
             raise PromptError(
                 "Nothing says yet where the structure is.",
                 "Add a point, box or outline inside it, or name a structure that the model has learnt.",
             )
         sight = self._sight(volume)
-        answer = self._chain(sight, network, phrase, drawn, fixed)
+        answer = self._chain(sight, network, phrase, drawn, each, fixed)
         for unwanted in (p for p in request.prompts if isinstance(p, TextPrompt) and p.polarity is Polarity.EXCLUDE):
             answer = self._without(sight, network, answer, Phrase.read(unwanted.phrase))
         box = box_of(answer.logits, answer.grid, volume, marks, fixed)
@@ -208,29 +209,28 @@ class VisionLanguageSegmenter:
 
     def _precision(self) -> torch.autocast:
         half = torch.float16 if self._device == "mps" else torch.bfloat16
-        return torch.autocast(self._device, dtype=half, enabled=self._device != "cpu" or _cpu_has_bf16())
+        return torch.autocast(self._device, dtype=half, enabled=self._device != "cpu" or cpu_has_bf16())
 
     def _chain(
         self, sight: _Sight, network: PromptableNetwork, phrase: Phrase | None, prompts: tuple[Prompt, ...],
-        fixed: dict[int, npt.NDArray[np.bool_]],
+        each: tuple[Marks, ...], fixed: dict[int, npt.NDArray[np.bool_]],
     ) -> _Answer:  # fmt: skip
         """The answer to all prompts, each of the latest given with the answer to those before it."""
         hers = tuple((k, hashlib.sha256(m.tobytes()).digest()) for k, m in sorted(fixed.items()))
         previous: _Answer | None = None
-        first = (
-            max(len(prompts) - 1, 0) // STEPS * STEPS
-        )  # a block's beginning, so that it moves with none of its clicks
+        first = max(len(prompts) - 1, 0) // STEPS * STEPS  # a block's beginning: none of its clicks moves it
         counts = range(first, len(prompts) + 1)
         if phrase is None:  # without words, the first answer needs something that says where
-            counts = range(next(
-                (n for n in counts if _placed(read_marks(sight.volume, prompts[:n]), {})), counts[-1]
-            ), counts[-1] + 1)  # fmt: skip
+            placed = next((n for n, marks in enumerate(each, 1) if len(marks.positive_points_kji)), len(prompts))
+            counts = range(max(first, placed), len(prompts) + 1)
         for count in counts:
             last = count == counts[-1]
             key = (sight.volume.digest, id(network), phrase, counts[0], prompts[:count], hers if last else ())
             known = self._answers.get(key)
             if known is None:
-                known = self._answer(sight, network, phrase, prompts[:count], fixed if last else {}, previous)
+                known = self._answer(
+                    sight, network, phrase, prompts[:count], each[:count], fixed if last else {}, previous
+                )
                 self._answers[key] = known
                 if len(self._answers) > 64:
                     self._answers.popitem(last=False)
@@ -240,17 +240,17 @@ class VisionLanguageSegmenter:
 
     def _answer(
         self, sight: _Sight, network: PromptableNetwork, phrase: Phrase | None, prompts: tuple[Prompt, ...],
-        fixed: dict[int, npt.NDArray[np.bool_]], previous: _Answer | None,
+        each: tuple[Marks, ...], fixed: dict[int, npt.NDArray[np.bool_]], previous: _Answer | None,
     ) -> _Answer:  # fmt: skip
         """Coarse, then fine."""
         with self._precision():
             query = network.queries([phrase]) if phrase is not None else None
-        marked = [read_marks(sight.volume, (p,)) for p in prompts if not isinstance(p, MaskPrompt)]
+        started = [m for p, m in zip(prompts, each, strict=True) if isinstance(p, MaskPrompt)]
+        marked = [m for p, m in zip(prompts, each, strict=True) if not isinstance(p, MaskPrompt)]
         if fixed:
             marked.append(Marks((), tuple(_hers(k, mask) for k, mask in fixed.items() if mask.any())))
-        started = [p for p in prompts if isinstance(p, MaskPrompt)]
         if started and (previous is None or isinstance(prompts[-1], MaskPrompt)):
-            previous = self._start(sight, read_marks(sight.volume, started[-1:]))
+            previous = self._start(sight, started[-1])
         encoded = self._encode(sight, sight.coarse, network)
         coarse = self._decide(sight, network, encoded, sight.coarse, query, marked, previous, windowed=True)
         grid = fine_grid(coarse.logits, coarse.grid, marked, sight.volume)
@@ -275,8 +275,9 @@ class VisionLanguageSegmenter:
                 encoded, grid = cut(encoded, part), cut_grid(grid, part)
                 before = before[part] if before is not None else None
                 words = words[(slice(None), *part)] if words is not None else None
-            made = channels(grid, sight.volume, marked, before, words).to(self._device)
-            made = made.contiguous(memory_format=torch.channels_last_3d)
+            marks = [marks_on(grid, sight.volume, m) for m in marked]
+            made = interactions(grid.shape_kji, marks, before, words[0] if words is not None else None)[None]
+            made = made.to(self._device, memory_format=torch.channels_last_3d)
             named = torch.tensor([query is not None])
             return _Answer(network.decode(encoded, made, query, named)[0].cpu(), grid)
 
@@ -296,19 +297,8 @@ class VisionLanguageSegmenter:
         return replace(answer, logits=torch.minimum(answer.logits, -unwanted.clamp(-10, 10)))
 
 
-@lru_cache(maxsize=1)
-def _cpu_has_bf16() -> bool:
-    return bool(torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def _placed(marks: Marks, fixed: dict[int, npt.NDArray[np.bool_]]) -> bool:
-    return len(marks.positive_points_kji) > 0 or any(mask.any() for mask in fixed.values())
-
-
 def _hers(k: int, mask: npt.NDArray[np.bool_]) -> Region:
-    """A slice she drew, as a region; rows of voxels serve as rings."""
-    from osirix_agent.imaging.contour import isocontour
-
+    """A slice she drew, as a region."""
     return Region(1, k, isocontour(np.where(mask, 1.0, -1.0).astype(np.float32), 0.0), loose=False)
 
 

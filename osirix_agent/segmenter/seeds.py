@@ -64,6 +64,11 @@ class Region:
     rings_ji: tuple[FloatArray, ...]
     loose: bool
 
+    @property
+    def points_kji(self) -> FloatArray:
+        """(n, 3): the rings' points."""
+        return on_slice(self.k, np.concatenate(self.rings_ji))
+
 
 @dataclass(frozen=True, eq=False)
 class Marks:
@@ -76,11 +81,14 @@ class Marks:
     def positive_points_kji(self) -> FloatArray:
         """(n, 3): everything that says where the structure is; may be empty."""
         held = [s.points_kji for s in self.strokes if s.sign > 0]
-        for region in self.regions:
-            if region.sign > 0:
-                ring = np.concatenate(region.rings_ji)
-                held.append(np.column_stack([np.full(len(ring), float(region.k)), ring]))
+        held += [region.points_kji for region in self.regions if region.sign > 0]
         return np.concatenate(held) if held else np.zeros((0, 3))
+
+
+def on_slice(k: int, points_ji: npt.ArrayLike) -> FloatArray:
+    """(n, 2) row and column on slice k to (n, 3) voxel index."""
+    points = np.asarray(points_ji, float)
+    return np.column_stack([np.full(len(points), float(k)), points])
 
 
 def read_marks(volume: Volume, prompts: Iterable[Prompt]) -> Marks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from osirix_agent.training.cases import Case, read_openkbp, read_sarcoma, split
 from osirix_agent.training.evaluate import Evaluation, evaluate
 from osirix_agent.training.phrases import ORGANS, TARGETS
 
-PARTS = ("validation", "calibration", "train")
 SETS: dict[str, tuple[str, ...]] = {
     "organs": tuple(ORGANS),
     "targets": tuple(t for t in TARGETS if t.startswith("PTV")),
@@ -79,7 +77,3 @@ def print_benchmark(found: dict[str, Any]) -> None:
         table.add_row(row["set"], row["segmenter"].split("(")[0].strip(), row["start"], row["structure"],
                       str(row["patients"]), *numbers, "" if hd95 is None else f"{hd95:.1f}")  # fmt: skip
     Console(width=150).print(table)
-
-
-def write_benchmark(found: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -58,6 +58,11 @@ class Row:
     seconds: tuple[float, ...]
 
     @property
+    def patient(self) -> str:
+        """The case without its modality."""
+        return self.case.split()[0]
+
+    @property
     def auc(self) -> float:
         """Of the clicks; at most 4."""
         return trapezoid_auc(list(self.dice[1:]))
@@ -172,7 +177,7 @@ _MEASURES: dict[str, Callable[[Row], float]] = {
 
 
 def _means(start: str, structure: str, rows: list[Row]) -> dict[str, Any]:
-    table: dict[str, Any] = {"start": start, "structure": structure, "patients": len({r.case.split()[0] for r in rows})}
+    table: dict[str, Any] = {"start": start, "structure": structure, "patients": len({r.patient for r in rows})}
     for name, measure in _MEASURES.items():
         table[name] = round(float(np.mean([measure(r) for r in rows])), 4)
     table["dice"] = [round(float(v), 4) for v in np.mean([r.dice for r in rows], axis=0)]
@@ -183,14 +188,14 @@ def _means(start: str, structure: str, rows: list[Row]) -> dict[str, Any]:
 
 
 def _macro(start: str, tables: list[dict[str, Any]], rows: list[Row]) -> dict[str, Any]:
-    patients = sorted({r.case.split()[0] for r in rows})
+    patients = sorted({r.patient for r in rows})
     names = [table["structure"] for table in tables]
     macro: dict[str, Any] = {"start": start, "structure": "all", "patients": len(patients)}
     for name, measure in _MEASURES.items():
         macro[name] = round(float(np.mean([t[name] for t in tables])), 4)
         held = np.full((len(patients), len(tables)), np.nan)
         for row in rows:
-            place = patients.index(row.case.split()[0]), names.index(row.structure)
+            place = patients.index(row.patient), names.index(row.structure)
             held[place] = measure(row)
         macro[f"{name}_interval"] = [round(v, 4) for v in bootstrap(held)]
     macro["dice"] = [round(float(v), 4) for v in np.mean([t["dice"] for t in tables], axis=0)]

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from osirix_agent.network.preprocess import AIR, normalise, resample_smooth
 from osirix_agent.training.cases import Case
+from osirix_agent.training.phrases import BOTH
 
-FLIPPED = {"LeftParotid": "RightParotid", "RightParotid": "LeftParotid"}
+FLIPPED = {a: b for pair in BOTH for a, b in (pair, pair[::-1])}
 SYMMETRIC = ("head and neck", "soft tissue")
 MIN_VOXELS = 12  # fewer on the grid: neither present nor absent, so not asked for
 LESION = "lesion"  # a synthetic shape

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from osirix_agent.network.model import PromptableNetwork
+from osirix_agent.network.model import PromptableNetwork, cpu_has_bf16
 from osirix_agent.training.cases import Case
 from osirix_agent.training.examples import Example, draw
 from osirix_agent.training.step import Recipe, losses_of
@@ -105,4 +105,4 @@ def _to(example: Example, device: torch.device) -> Example:
 def _has_bf16() -> bool:
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return cpu_has_bf16()

@@ -10,8 +10,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from osirix_agent.network.preprocess import RECENCY, stamp_points
-from osirix_agent.network.prompt import CHANNELS
+from osirix_agent.network.interactions import Mark, interactions
 from osirix_agent.training.clicks import next_click
 
 BoolArray = npt.NDArray[np.bool_]
@@ -24,27 +23,15 @@ class Session:
     Attributes
     ----------
     truth : (k, j, i) bool
-    marks : list of (channel name, function that writes it), oldest first
+    marks : one a prompt, oldest first
     """
 
     truth: BoolArray
-    marks: list[tuple[str, object]] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
     def channels(self, previous: Tensor | None, words: Tensor | None) -> Tensor:
         """(8, k, j, i) float32."""
-        made = torch.zeros(len(CHANNELS), *self.truth.shape)
-        if previous is not None:
-            made[0] = previous
-        if words is not None:
-            made[-1] = words
-        for age, (name, what) in enumerate(reversed(self.marks)):
-            channel = made[CHANNELS.index(name)]
-            strength = RECENCY**age
-            if isinstance(what, np.ndarray) and what.dtype != np.bool_:
-                stamp_points(channel, what, strength)
-            else:
-                torch.maximum(channel, torch.from_numpy(np.asarray(what, np.float32)) * strength, out=channel)
-        return made
+        return interactions(self.truth.shape, [[mark] for mark in self.marks], previous, words)
 
     def box(self, random: np.random.Generator) -> None:
         """A loose rectangle round the truth on a slice near its middle."""
@@ -55,7 +42,7 @@ class Session:
         block = np.zeros(self.truth.shape, np.bool_)
         block[k, max(0, rows[0] - loose[0]) : rows[-1] + 1 + loose[1],
               max(0, columns[0] - loose[2]) : columns[-1] + 1 + loose[3]] = True  # fmt: skip
-        self.marks.append(("region+", block))
+        self.marks.append(("region+", np.argwhere(block).astype(float)))
 
     def lasso(self, random: np.random.Generator) -> None:
         """The truth on one slice, filled; a little off."""
@@ -68,7 +55,7 @@ class Session:
             drawn = self.truth[k]
         block = np.zeros(self.truth.shape, np.bool_)
         block[k] = drawn
-        self.marks.append(("region+", block))
+        self.marks.append(("region+", np.argwhere(block).astype(float)))
 
     def scribble(self, random: np.random.Generator, proposal: BoolArray) -> None:
         """A stroke through the deepest part of an error on one slice."""
@@ -92,9 +79,7 @@ class Session:
                     break
                 points.append((k, row, column))
                 here += sign * direction
-        thin = np.zeros(self.truth.shape, np.bool_)
-        thin[tuple(np.array(points).T)] = True
-        self.marks.append(("scribble+" if include else "scribble-", thin))
+        self.marks.append(("scribble+" if include else "scribble-", np.array(points, float)))
 
     def click(self, random: np.random.Generator, proposal: BoolArray, jitter: float, wrong: float) -> bool:
         """The benchmark's click, or somewhere about it; False when nothing is wrong."""

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from osirix_agent.network.interactions import stamp_points
 from osirix_agent.network.preprocess import (
     Grid,
     normalise,
     resample,
     sample_image,
-    stamp_points,
     value_spread,
 )
 
