@@ -12,7 +12,7 @@ from osirix_agent.training.base import BaseRecipe, new_network
 from osirix_agent.training.examples import DrawRecipe
 from osirix_agent.training.phrases import every_word
 
-DRAW = DrawRecipe(coarse_shape=(16, 32, 32), fine_shape=(16, 32, 32))
+DRAW = DrawRecipe(coarse_shape=(16, 32, 32), fine_shape=(16, 32, 32), tall_shape=(32, 16, 16))
 RECIPE = BaseRecipe(
     image_widths=(8, 8, 16, 16), prompt_widths=(8, 8, 8, 16), text_layers=1, text_lora_rank=2, steps=4, warm_up=1,
     cool_down=1, draw=DRAW, half=False,

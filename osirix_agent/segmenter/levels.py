@@ -17,7 +17,7 @@ from osirix_agent.segmenter.seeds import Marks, on_slice
 COARSE_MM = 5.0
 COARSE_VOXELS = 700_000
 COARSE_WINDOW = (48, 64, 80)
-FINE_SHAPE = (48, 64, 64)
+FINE_SHAPES = ((48, 64, 64), (96, 48, 48))  # the second for cords and oesophagi
 FINE_MM = (2.0, 2.4, 2.9, 3.5)
 FINE_ROOM = 1.35  # a fine grid is this much larger than what is known of the structure
 FLOOR_LOGIT = -6.0  # a probability of a quarter of a percent
@@ -58,12 +58,16 @@ def fine_grid(logits: Tensor, coarse: Grid, marked: list[Marks], volume: Volume)
         return None
     everything = np.concatenate(points)
     low, high = everything.min(0), everything.max(0)
-    need = (high - low + 2 * coarse.spacing_mm) * FINE_ROOM / np.array(FINE_SHAPE[::-1])
-    spacing = next((s for s in FINE_MM if s >= need.max()), None)
-    if spacing is None or spacing > 0.8 * coarse.spacing_mm:
+    extent = (high - low + 2 * coarse.spacing_mm) * FINE_ROOM
+    fitting = [
+        (spacing, shape) for spacing in FINE_MM for shape in FINE_SHAPES
+        if (spacing * np.array(shape[::-1]) >= extent).all()
+    ]  # fmt: skip
+    if not fitting or fitting[0][0] > 0.8 * coarse.spacing_mm:
         return None
+    spacing, shape = fitting[0]
     centre = np.round((low + high) / 2 / CENTRE_STEP_MM) * CENTRE_STEP_MM
-    half = np.array(FINE_SHAPE[::-1]) * spacing / 2
+    half = np.array(shape[::-1]) * spacing / 2
     return Grid.around(centre - half, centre + half, spacing)
 
 

@@ -41,11 +41,11 @@ class AdapterRecipe(Recipe):
 
 TARGET_HN = AdapterRecipe(
     name="target-hn", data="openkbp", structures=("PTV70", "PTV63", "PTV56"), serves=("PTV",),
-    named=("PTV70", "PTV63", "PTV56"), draw=DrawRecipe(lesion_share=0.0, disguise_share=0.0),
+    named=("PTV70", "PTV63", "PTV56"), draw=DrawRecipe(lesion_share=0.0, disguise_share=0.0, crop_share=0.0),
 )  # fmt: skip
 GTV_SARCOMA = AdapterRecipe(
     name="gtv-sarcoma", data="sarcoma", structures=("GTV",), serves=("GTV",),
-    draw=DrawRecipe(lesion_share=0.15, disguise_share=0.1, fine_spacing_mm=(1.8, 4.0)),
+    draw=DrawRecipe(lesion_share=0.15, disguise_share=0.1, crop_share=0.0, fine_spacing_mm=(1.8, 4.0)),
 )  # fmt: skip
 RECIPES = {recipe.name: recipe for recipe in (TARGET_HN, GTV_SARCOMA)}
 

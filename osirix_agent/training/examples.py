@@ -22,7 +22,13 @@ LESION = "lesion"  # a synthetic shape
 
 
 class DrawRecipe(BaseModel):
-    """How examples are drawn; lengths in mm."""
+    """How examples are drawn; lengths in mm.
+
+    Attributes
+    ----------
+    tall_share : of the fine grids, those that are tall and narrow, for cords and oesophagi
+    crop_share : images cut down to a block, about the lesion where there is one; beyond it is nothing
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,13 +36,16 @@ class DrawRecipe(BaseModel):
     coarse_shape: tuple[int, int, int] = (48, 64, 80)
     coarse_spacing_mm: tuple[float, float] = (4.5, 6.0)
     fine_shape: tuple[int, int, int] = (48, 64, 64)
+    tall_share: float = 0.25
+    tall_shape: tuple[int, int, int] = (96, 48, 48)
     fine_spacing_mm: tuple[float, float] = (2.0, 3.8)
     rotation_deg: float = 8.0
     stretch: float = 0.1
     flip_share: float = 0.3
-    disguise_share: float = 0.25
-    lesion_share: float = 0.4
-    lesion_radius_mm: tuple[float, float] = (6.0, 50.0)
+    disguise_share: float = 0.3
+    lesion_share: float = 0.45
+    lesion_radius_mm: tuple[float, float] = (6.0, 90.0)
+    crop_share: float = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +70,8 @@ def draw(case: Case, structures: tuple[str, ...], recipe: DrawRecipe, random: np
     known = [s for s in structures if s in case.known]
     coarse = random.random() < recipe.coarse_share
     spacing = float(np.exp(random.uniform(*np.log(recipe.coarse_spacing_mm if coarse else recipe.fine_spacing_mm))))
-    shape = recipe.coarse_shape if coarse else recipe.fine_shape
+    fine_shape = recipe.tall_shape if random.random() < recipe.tall_share else recipe.fine_shape
+    shape = recipe.coarse_shape if coarse else fine_shape
     flip = bool(known) and case.site in SYMMETRIC and random.random() < recipe.flip_share
     centre = _centre(case, known, coarse, random)
     to_source = _placement(case, shape, spacing, centre, flip, recipe, random)
@@ -72,16 +82,20 @@ def draw(case: Case, structures: tuple[str, ...], recipe: DrawRecipe, random: np
         masks = torch.from_numpy(np.stack([case.mask(s) for s in known]).astype(np.float32))
         sampled = resample_smooth(masks, to_source, shape, 0.0) > 0.5
         for name, mask in zip(known, sampled, strict=True):
-            count = int(mask.sum())
-            if count == 0 or count >= MIN_VOXELS:
-                truths[FLIPPED.get(name, name) if flip else name] = mask
+            truths[FLIPPED.get(name, name) if flip else name] = mask
     modality = case.modality
     if modality == "CT" and random.random() < recipe.disguise_share:
         hu, modality = _disguise(hu, random)
     if random.random() < recipe.lesion_share:
-        hu, lesion = _lesion(hu, spacing, recipe, random)
-        if int(lesion.sum()) >= MIN_VOXELS:
-            truths[LESION] = lesion
+        hu, truths[LESION] = _lesion(hu, spacing, recipe, random)
+    if random.random() < recipe.crop_share:
+        kept = _block(truths.get(LESION), shape, random)
+        hu = torch.where(kept, hu, hu.min())
+        truths = {name: mask & kept for name, mask in truths.items()}
+    truths = {
+        name: mask for name, mask in truths.items()
+        if (count := int(mask.sum())) >= MIN_VOXELS or (count == 0 and name != LESION)
+    }  # fmt: skip
     image = _noisy(hu, modality, case.modality, random)
     return Example(image[None], truths, modality, spacing)
 
@@ -177,6 +191,22 @@ def _lesion(hu: Tensor, spacing: float, recipe: DrawRecipe, random: np.random.Ge
     soft = torch.sigmoid(field * random.uniform(8, 40)) * body
     keep = random.uniform(0, 0.4)  # some of what was there shows through
     return hu * (1 - soft * (1 - keep)) + filling * soft * (1 - keep), mask
+
+
+def _block(lesion: Tensor | None, shape: tuple[int, int, int], random: np.random.Generator) -> Tensor:
+    """(k, j, i) bool: a block of the grid, with some room about a lesion."""
+    kept = torch.zeros(shape, dtype=torch.bool)
+    held = np.argwhere(lesion.numpy()) if lesion is not None else np.zeros((0, 3), int)
+    if len(held):
+        low = held.min(0) - random.integers(3, 20, 3)
+        high = held.max(0) + 1 + random.integers(3, 20, 3)
+    else:
+        size = np.round(np.array(shape) * random.uniform(0.4, 1.0, 3)).astype(int)
+        low = random.integers(0, np.array(shape) - size + 1)
+        high = low + size
+    k, j, i = (slice(max(0, int(a)), int(b)) for a, b in zip(low, high, strict=True))
+    kept[k, j, i] = True
+    return kept
 
 
 def _noisy(hu: Tensor, modality: str, original: str, random: np.random.Generator) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from osirix_agent.network.model import PromptableNetwork, cpu_has_bf16
 from osirix_agent.training.cases import Case
 from osirix_agent.training.examples import Example, draw
-from osirix_agent.training.step import Recipe, losses_of
+from osirix_agent.training.step import Recipe, losses_of, rounds_of
 
 
 def rate(step: int, recipe: Recipe) -> float:
@@ -31,14 +31,17 @@ def run(
     """Train, or go on where `folder` says training stopped; returns the averaged state of the network.
 
     `folder` holds `state.pt` (to resume), `average.safetensors` and TensorBoard logs. Under `torchrun` every process
-    draws its own examples and the gradients are averaged.
+    draws its own examples, all simulate as many prompts (none waits for another), and the gradients are averaged.
     """
     from accelerate import Accelerator
     from safetensors.torch import load_file, save_file
     from torch.utils.tensorboard import SummaryWriter
 
     folder.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(mixed_precision="bf16" if recipe.half and _has_bf16() else "no")
+    none = not torch.cuda.is_available() and not torch.backends.mps.is_available()
+    accelerator = Accelerator(  # without `cpu`, processes on a machine without a GPU would not know of each other
+        cpu=none, mixed_precision="bf16" if recipe.half and _has_bf16() else "no"
+    )
     torch.manual_seed(recipe.seed)
     network = network.to(memory_format=torch.channels_last_3d).train()
     optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -52,17 +55,19 @@ def run(
     network, optimiser = network.to(accelerator.device), accelerator.prepare(optimiser)
     writer = SummaryWriter(str(folder / "tensorboard")) if accelerator.is_main_process else None
     started, seen = time.monotonic(), {"words": 0.0, "prompts": 0.0}
-    for step, random in _steps(first, recipe, accelerator.process_index):
+    for step, rounds, random in _steps(first, recipe, accelerator.process_index):
         torch.manual_seed(int(random.integers(1 << 62)))  # for dropout: a resumed run sees the same
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * rate(step, recipe)
         example = _to(draw(cases[random.integers(len(cases))], structures, recipe.draw, random), accelerator.device)
         with accelerator.autocast():
-            losses = losses_of(network, example, recipe, random)
+            losses = losses_of(network, example, recipe, rounds, random)
         accelerator.backward(sum(losses.values()))
-        for p in trained if accelerator.num_processes > 1 else ():
-            grad = torch.zeros_like(p) if p.grad is None else p.grad  # a step without prompts has none for the decoder
-            p.grad = accelerator.reduce(grad, "mean")
+        if accelerator.num_processes > 1:
+            taught = [p for p in trained if p.grad is not None]  # the same ones in every process
+            mean = accelerator.reduce(torch.cat([p.grad.flatten() for p in taught]), "mean")
+            for p, grad in zip(taught, mean.split([p.numel() for p in taught]), strict=True):
+                p.grad = grad.view_as(p)
         accelerator.clip_grad_norm_(trained, recipe.clip)
         optimiser.step()
         optimiser.zero_grad()
@@ -92,10 +97,11 @@ def run(
     return average
 
 
-def _steps(first: int, recipe: Recipe, process: int) -> Iterator[tuple[int, np.random.Generator]]:
-    """Steps with a generator each, so that a resumed run draws what an uninterrupted one would."""
+def _steps(first: int, recipe: Recipe, process: int) -> Iterator[tuple[int, int | None, np.random.Generator]]:
+    """Steps with their rounds and a generator each, so that a resumed run draws what an uninterrupted one would."""
     for step in range(first, recipe.steps):
-        yield step, np.random.default_rng([recipe.seed, step, process])
+        rounds = rounds_of(recipe, np.random.default_rng([recipe.seed, step]))
+        yield step, rounds, np.random.default_rng([recipe.seed, step, process])
 
 
 def _to(example: Example, device: torch.device) -> Example:

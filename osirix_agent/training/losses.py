@@ -6,13 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-INSIDE_WEIGHT, OUTSIDE_WEIGHT = 0.5, 40.0  # of the mean cross-entropy; a structure fills about a hundredth of a grid
+INSIDE_WEIGHT = 0.5  # of the mean cross-entropy inside a structure
+OUTSIDE_WEIGHT = 40.0  # of that outside, at most
 
 
 def segmentation_loss(logits: Tensor, truths: Tensor, emphasis: Tensor | None = None) -> Tensor:
     """Dice over the structures that are present, plus cross-entropy inside and outside each; mean over structures.
 
-    The cross-entropy is averaged inside and outside apart, so that a cord of 300 voxels counts like a lung.
+    The cross-entropy is averaged inside and outside apart, so that a cord of 300 voxels counts like a lung. A voxel
+    outside never weighs more than one inside: where a tumour fills a fifth of the grid, a fixed weight outside
+    teaches to leave it out.
 
     Parameters
     ----------
@@ -30,4 +33,5 @@ def segmentation_loss(logits: Tensor, truths: Tensor, emphasis: Tensor | None = 
         entropy = entropy * (1 + emphasis.flatten(1))
     inside = (entropy * goal).sum(1) / count.clamp(min=1)
     outside = (entropy * (1 - goal)).mean(1)
-    return (missed + INSIDE_WEIGHT * inside + OUTSIDE_WEIGHT * outside).mean()
+    weight = (INSIDE_WEIGHT * flat.shape[1] / count.clamp(min=1)).clamp(max=OUTSIDE_WEIGHT)
+    return (missed + INSIDE_WEIGHT * inside + weight * outside).mean()

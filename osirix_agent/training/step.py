@@ -42,7 +42,7 @@ class Recipe(BaseModel):
     clip: float = 1.0
     average: float = 0.998
     half: bool = True
-    prompted_share: float = 0.6
+    prompted_share: float = 0.75
     prompted: int = 2
     absent: int = 2
     rounds: tuple[float, ...] = (0.25, 0.25, 0.2, 0.12, 0.1, 0.08)
@@ -51,10 +51,16 @@ class Recipe(BaseModel):
     draw: DrawRecipe = Field(default_factory=DrawRecipe)
 
 
+def rounds_of(recipe: Recipe, random: np.random.Generator) -> int | None:
+    """Prompts after the first that a step simulates; None: words alone."""
+    prompted = random.random() < recipe.prompted_share
+    return int(random.choice(len(recipe.rounds), p=recipe.rounds)) if prompted else None
+
+
 def losses_of(
-    network: PromptableNetwork, example: Example, recipe: Recipe, random: np.random.Generator
+    network: PromptableNetwork, example: Example, recipe: Recipe, rounds: int | None, random: np.random.Generator
 ) -> dict[str, Tensor]:
-    """The loss of words and the loss of prompts on one example."""
+    """The loss of words and the loss of prompts on one example; `rounds` from `rounds_of`."""
     encoded = network.encode(example.image, example.modality, example.spacing_mm)
     asked, truths = _questions(example, recipe, random)
     queries = network.queries([Phrase.read(phrase) for phrase in asked])
@@ -62,8 +68,8 @@ def losses_of(
     goal = torch.stack(truths).to(logits.device)
     small = torch.nn.functional.max_pool3d(goal[None].float(), 4)[0] > 0.5
     found = {"words": segmentation_loss(logits, goal) + 0.3 * segmentation_loss(coarse, small)}
-    if random.random() < recipe.prompted_share:
-        found["prompts"] = _contour(network, encoded, example, truths, queries, logits, recipe, random)
+    if rounds is not None:
+        found["prompts"] = _contour(network, encoded, example, truths, queries, logits, recipe, rounds, random)
     return found
 
 
@@ -87,9 +93,9 @@ def _questions(example: Example, recipe: Recipe, random: np.random.Generator) ->
 
 def _contour(
     network: PromptableNetwork, encoded: Encoded, example: Example, truths: list[Tensor],
-    queries: Tensor, logits: Tensor, recipe: Recipe, random: np.random.Generator,
+    queries: Tensor, logits: Tensor, recipe: Recipe, rounds: int, random: np.random.Generator,
 ) -> Tensor:  # fmt: skip
-    """Loss of the prompt decoder after a random number of a simulated clinician's prompts."""
+    """Loss of the prompt decoder after a simulated clinician's first prompt and `rounds` more."""
     present = [n for n, truth in enumerate(truths) if int(truth.sum()) >= MIN_VOXELS]
     lesions = [n for n in present if n < len(example.truths) and list(example.truths)[n] == LESION]
     chosen = lesions[:1]
@@ -112,7 +118,6 @@ def _contour(
             session.lasso(random)
         if random.random() < 0.25:
             previous[n] = rough(session.truth, random)
-    rounds = int(random.choice(len(recipe.rounds), p=recipe.rounds))
     for step in range(rounds + 1):
         for n, session in enumerate(sessions):
             last = previous[n]

@@ -1,8 +1,13 @@
 """Training: what is drawn, what is simulated, and that it learns, resumes and can be repeated."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from osirix_agent.network.checkpoint import load_adapter, load_model
 from osirix_agent.network.text import Phrase, Side
@@ -35,7 +40,7 @@ def make_case(modality="CT"):
 CASE = make_case()
 PLAIN = DrawRecipe(
     coarse_shape=(32, 48, 48), fine_shape=(32, 48, 48), coarse_spacing_mm=(4.0, 4.5), rotation_deg=0, stretch=0,
-    flip_share=0, disguise_share=0, lesion_share=0, coarse_share=1,
+    flip_share=0, disguise_share=0, lesion_share=0, crop_share=0, coarse_share=1,
 )  # fmt: skip
 
 
@@ -50,7 +55,9 @@ def test_left_stays_on_the_left_whatever_is_drawn(flip):
 
 
 def test_what_was_not_contoured_is_unknown_and_what_is_outside_is_absent():
-    recipe = PLAIN.model_copy(update={"coarse_share": 0.0, "fine_shape": (16, 16, 16), "fine_spacing_mm": (2.0, 2.2)})
+    recipe = PLAIN.model_copy(
+        update={"coarse_share": 0.0, "tall_share": 0.0, "fine_shape": (16, 16, 16), "fine_spacing_mm": (2.0, 2.2)}
+    )
     seen = [draw(CASE, tuple(ORGANS), recipe, np.random.default_rng(n)).truths for n in range(12)]
     assert all("Mandible" not in truths for truths in seen)
     assert any(not truth.any() for truths in seen for truth in truths.values())
@@ -67,6 +74,20 @@ def test_synthetic_lesions_are_seen_in_the_image(modality):
             contrasts.append(int(truths[LESION].sum()))
     assert len(contrasts) >= 4
     assert min(contrasts) > 10
+
+
+def test_an_image_cut_to_a_block_holds_the_lesion_and_no_organ_beyond_it():
+    recipe = PLAIN.model_copy(update={"lesion_share": 1.0, "crop_share": 1.0, "lesion_radius_mm": (8.0, 12.0)})
+    blank, lost = [], 0
+    for seed in range(12):
+        example = draw(CASE, tuple(ORGANS), recipe, np.random.default_rng(seed))
+        beyond = (example.image[0, 1] <= -1.2).numpy()  # air, with noise
+        blank.append(beyond.mean())
+        for truth in example.truths.values():
+            assert not (truth.numpy() & beyond).any()
+        lost += sum(not truth.any() for name, truth in example.truths.items() if name != LESION)
+    assert max(blank) > 0.5
+    assert lost > 0
 
 
 def test_a_simulated_click_is_marked_on_its_side():
@@ -99,6 +120,15 @@ def test_the_loss_is_least_for_the_truth_and_large_for_a_false_alarm():
     alarm = right.clone()
     alarm[1, :4] = 8.0
     assert float(segmentation_loss(alarm, truth)) > 1
+
+
+def test_a_tumour_that_fills_much_of_the_grid_is_not_left_out_for_safety():
+    truth = torch.zeros(1, 16, 16, 16, dtype=torch.bool)
+    truth[0, 2:14, 2:14, 2:14] = True  # two fifths of the grid
+    guess = torch.zeros(1, 16, 16, 16, requires_grad=True)
+    segmentation_loss(guess, truth).backward()
+    assert float(guess.grad[truth].mean()) < 0 < float(guess.grad[~truth].mean())
+    assert float(guess.grad[~truth].mean()) < 1.5 * float(-guess.grad[truth].mean())
 
 
 def test_phrases_keep_their_side_however_misheard():
@@ -163,10 +193,24 @@ def test_a_tiny_network_learns_one_phantom(tiny_encoder):
     found = []
     for step in range(25):
         random = np.random.default_rng(step % 2)
-        loss = losses_of(network, draw(CASE, recipe.structures, plain, random), recipe, random)["words"]
+        loss = losses_of(network, draw(CASE, recipe.structures, plain, random), recipe, None, random)["words"]
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         found.append(float(loss.detach()))
     assert np.median(found[-6:]) < 0.7 * found[0]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(tiny_encoder, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m",
+         "tests.training.two_processes", str(tiny_encoder), str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    a, b = (load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    alone = load_file(tmp_path / "work" / "average.safetensors")
+    assert a.keys() == alone.keys()
