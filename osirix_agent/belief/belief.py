@@ -1,7 +1,7 @@
 """What is believed about one structure: a Gaussian over logits in the region that matters.
 
-This first form has rank zero: a mean logit and no spread. Its probabilities are the segmenter's own and are not
-calibrated; `calibration_id` stays None until a calibration says otherwise.
+A segmenter gives a mean logit and no spread: its probabilities are its own and are not calibrated. A calibration adds
+the spread (`calibration.calibrated`) and its id; while `calibration_id` is None nothing may call them calibrated.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
+from osirix_agent.belief.spread import Spread, probability
 from osirix_agent.imaging.contour import FloatArray, isocontour
 from osirix_agent.imaging.geometry import Geometry
 
 OUTSIDE_LOGIT = -10.0
+WORLDS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Belief:
-    """Mean logit of one structure, held on a crop of the volume.
+    """Logits of one structure, held on a crop of the volume: their mean, and how they vary together.
 
     Attributes
     ----------
@@ -35,6 +38,8 @@ class Belief:
         Segmenter and version that made it.
     calibration_id : str or None
         None: probabilities are not calibrated, and nothing may call them so.
+    spread : Spread or None
+        None: no spread; the probability is that of the mean logit.
     """
 
     mean_logit: npt.NDArray[np.float32]
@@ -42,6 +47,7 @@ class Belief:
     shape_kji: tuple[int, int, int]
     source: str
     calibration_id: str | None = None
+    spread: Spread | None = None
     _isolines: dict[tuple[int, int], tuple[FloatArray, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -52,8 +58,19 @@ class Belief:
 
     @cached_property
     def crop_mask(self) -> npt.NDArray[np.bool_]:
-        """(k, j, i) bool on the crop: probability of one half or more."""
+        """(k, j, i) bool on the crop: probability of one half or more (a spread is symmetric and moves no half)."""
         return self.mean_logit >= 0
+
+    @cached_property
+    def crop_logit(self) -> npt.NDArray[np.float32]:
+        """(k, j, i) float32 on the crop: log-odds of the probability, spread included."""
+        if self.spread is None:
+            return self.mean_logit
+        found = self.mean_logit.ravel().copy()
+        band = self.spread.band
+        p = probability(found[band], self.spread.variance)
+        found[band] = np.log(p) - np.log1p(-p)
+        return found.reshape(self.mean_logit.shape)
 
     def mask(self) -> npt.NDArray[np.bool_]:
         """(k, j, i) bool on the whole volume."""
@@ -65,11 +82,11 @@ class Belief:
         """Probability at one voxel of the volume."""
         index = tuple(v - c for v, c in zip((k, j, i), self.corner_kji, strict=True))
         inside = all(0 <= v < n for v, n in zip(index, self.mean_logit.shape, strict=True))
-        return float(_sigmoid(self.mean_logit[index] if inside else OUTSIDE_LOGIT))
+        return float(expit(self.crop_logit[index] if inside else OUTSIDE_LOGIT))
 
     def slices(self, level_percent: int = 50) -> range:
         """Slices on which the isoline of that level may exist."""
-        held = np.flatnonzero((self.mean_logit >= logit(level_percent)).any(axis=(1, 2)))
+        held = np.flatnonzero((self.crop_logit >= logit(level_percent)).any(axis=(1, 2)))
         if held.size == 0:
             return range(0)
         return range(self.corner_kji[0] + int(held[0]), self.corner_kji[0] + int(held[-1]) + 1)
@@ -81,12 +98,38 @@ class Belief:
             return ()
         known = self._isolines.get((k, level_percent))
         if known is None:  # worked out once: scrolling, undo and redo ask again and again
-            known = isocontour(self.mean_logit[row], logit(level_percent), offset_ji=self.corner_kji[1:])
+            known = isocontour(self.crop_logit[row], logit(level_percent), offset_ji=self.corner_kji[1:])
             self._isolines[k, level_percent] = known
         return known
 
     def volume_mm3(self, geometry: Geometry) -> float:
         return float(np.count_nonzero(self.crop_mask)) * geometry.voxel_volume_mm3
+
+    def volume_interval_mm3(self, geometry: Geometry, percent: float = 90.0) -> tuple[float, float]:
+        """Volume between which `percent` of the worlds lie; equal ends where there is no spread."""
+        inside = np.count_nonzero(self.crop_mask)
+        if self.spread is None:
+            return (inside * geometry.voxel_volume_mm3,) * 2
+        band = self.spread.band
+        mean = self.mean_logit.ravel()[band]
+        sure = inside - np.count_nonzero(mean >= 0)
+        counts = [
+            sure + np.count_nonzero(mean + self.spread.factor @ self.spread.latent(m) >= 0) for m in range(WORLDS)
+        ]
+        tail = (100 - percent) / 2
+        low, high = np.percentile(counts, [tail, 100 - tail])
+        return float(low) * geometry.voxel_volume_mm3, float(high) * geometry.voxel_volume_mm3
+
+    def world(self, m: int) -> npt.NDArray[np.float32]:
+        """(k, j, i) float32 on the crop: logits in world m, from the low-rank part alone.
+
+        World m is the same world in every belief of the same rank: updates move it, they do not draw it anew. The
+        diagonal is left out: noise from voxel to voxel is not a contour.
+        """
+        found = self.mean_logit.ravel().copy()
+        if self.spread is not None:
+            found[self.spread.band] += self.spread.factor @ self.spread.latent(m)
+        return found.reshape(self.mean_logit.shape)
 
     @cached_property
     def mask_digest(self) -> str:
@@ -106,7 +149,3 @@ def logit(level_percent: float) -> float:
     """Log-odds of a percentage between 0 and 100."""
     p = level_percent / 100.0
     return float(np.log(p / (1.0 - p)))
-
-
-def _sigmoid(x: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    return 1.0 / (1.0 + np.exp(-np.asarray(x, float)))
