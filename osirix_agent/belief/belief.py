@@ -120,15 +120,16 @@ class Belief:
         low, high = np.percentile(counts, [tail, 100 - tail])
         return float(low) * geometry.voxel_volume_mm3, float(high) * geometry.voxel_volume_mm3
 
-    def world(self, m: int) -> npt.NDArray[np.float32]:
+    def world(self, m: int, case: str = "") -> npt.NDArray[np.float32]:
         """(k, j, i) float32 on the crop: logits in world m, from the low-rank part alone.
 
-        World m is the same world in every belief of the same rank: updates move it, they do not draw it anew. The
-        diagonal is left out: noise from voxel to voxel is not a contour.
+        World m of a case is the same world in every belief of the same rank: updates move it, they do not draw it
+        anew. The diagonal is left out: noise from voxel to voxel is not a contour. Structures that should vary apart
+        need cases of different names.
         """
         found = self.mean_logit.ravel().copy()
         if self.spread is not None:
-            found[self.spread.band] += self.spread.factor @ self.spread.latent(m)
+            found[self.spread.band] += self.spread.factor @ self.spread.latent(m, case)
         return found.reshape(self.mean_logit.shape)
 
     @cached_property

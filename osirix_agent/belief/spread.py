@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,9 +41,9 @@ class Spread:
         """(n,) float32."""
         return np.einsum("nr,nr->n", self.factor, self.factor) + self.diagonal
 
-    def latent(self, m: int) -> Float32Array:
-        """(r,) float32: where world m lies; the same for every belief of this rank."""
-        return np.random.default_rng([m, self.factor.shape[1]]).standard_normal(self.factor.shape[1], np.float32)
+    def latent(self, m: int, case: str = "") -> Float32Array:
+        """(r,) float32: where world m of a case lies; the same for every belief of this rank."""
+        return generator(case, "segmentation", m).standard_normal(self.factor.shape[1], np.float32)
 
     def at(self, flat: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """(m,) rows of flat crop indices; -1 where the band does not hold one."""
@@ -53,8 +54,14 @@ class Spread:
         return np.where(held, row, -1)
 
 
+def generator(case: str, step: str, m: int) -> np.random.Generator:
+    """Chance in one step of world m of a case: the same wherever and whenever it is asked for."""
+    seed = hashlib.sha256(f"{case}\n{step}\n{m}".encode()).digest()
+    return np.random.default_rng(np.frombuffer(seed, np.uint32))
+
+
 def probability(mean: npt.ArrayLike, variance: npt.ArrayLike) -> FloatArray:
-    """E[sigmoid(l)], l ~ N(mean, variance), by Gauss-Hermite quadrature with 21 nodes (within 0.0002 up to a variance of 9).
+    """E[sigmoid(l)], l ~ N(mean, variance), by Gauss-Hermite quadrature (within 0.0002 up to a variance of 9).
 
     The probit approximation (MacKay 1992) is off by more than a hundredth at the tails that isolines show.
     """

@@ -1,0 +1,216 @@
+"""Probabilities that hold what they promise: fitted near the boundary, on patients that nothing else was fitted on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scipy import ndimage, optimize
+
+from osirix_agent.belief.belief import Belief
+from osirix_agent.belief.spread import probability, smooth_spread
+from osirix_agent.belief.update import Evidence, condition
+from osirix_agent.errors import ModelError
+
+FORMAT = 1
+DEVIATION = 3.0  # logits: with it the worlds' own contours spread nearly as the probabilities say
+REACH_MM = 15.0  # voxels so near to the proposed boundary are fitted
+FEWEST = 10  # patients, below which nothing is called calibrated
+RANK = 16
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Fit(BaseModel):
+    """Calibrated mean logit = slope * logit + per_mm * distance + shift, for one kind of structure.
+
+    Attributes
+    ----------
+    kind : "organ", "target" or "lesion"
+    prompts : number of prompts the fit is for; the last one also for more
+    conformal_level : probability beyond which, on either side, at least `surface` of the surface lies in at least
+        `cases` of new cases; None: too few cases for that promise
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["organ", "target", "lesion"]
+    modality: str
+    prompts: int = Field(ge=0)
+    slope: float
+    per_mm: float = Field(ge=0)
+    shift: float
+    patients: int = Field(gt=0)
+    conformal_level: float | None = None
+    surface: float = 0.9
+    cases: float = 0.9
+
+    @property
+    def slack(self) -> float:
+        """What the conformal promise may be off by: 1 / (n + 1)."""
+        return 1 / (self.patients + 1)
+
+
+class Calibration(BaseModel):
+    """A calibration card: fits for one segmenter, with where they come from.
+
+    Attributes
+    ----------
+    segmenter : name and version of the segmenter that it calibrates
+    observers : of each calibration case; with one, inter-observer spread is not in the numbers
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    segmenter: str
+    data: str
+    observers: int = 1
+    length_mm: float = Field(gt=0)
+    fits: tuple[Fit, ...]
+
+    @property
+    def id(self) -> str:
+        """Digest of all that it says; beliefs carry it."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def fit_for(self, kind: str, modality: str, prompts: int) -> Fit | None:
+        """The fit for a kind of structure after so many prompts; None: it was not calibrated."""
+        found = [f for f in self.fits if f.kind == kind and f.modality == modality and f.patients >= FEWEST]
+        below = [f for f in found if f.prompts <= prompts]
+        return max(below, key=lambda f: f.prompts) if below else min(found, key=lambda f: f.prompts, default=None)
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(self.model_dump(mode="json"), indent=1), encoding="utf-8")
+
+
+def read_calibration(path: Path, segmenter: str) -> Calibration:
+    """A calibration card.
+
+    Raises
+    ------
+    ModelError
+        Missing, damaged, newer, or for another segmenter.
+    """
+    again = "Fit it again with 'osirix-agent calibrate', or copy it again from where the model came from."
+    try:
+        found = Calibration.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ModelError(f"There is no calibration card at {path}.", again) from None
+    except (ValidationError, UnicodeDecodeError):
+        raise ModelError(f"The calibration card {path} is damaged.", again) from None
+    if found.format > FORMAT:
+        raise ModelError(f"The calibration card {path} is newer than this program.", "Update osirix-agent.")
+    if found.segmenter != segmenter:
+        raise ModelError(f"The calibration card {path} is for {found.segmenter}, not for {segmenter}.", again)
+    return found
+
+
+def calibrated(
+    belief: Belief, spacing_kji: npt.ArrayLike, calibration: Calibration, fit: Fit | None,
+    evidence: Sequence[Evidence] = (),
+) -> Belief:  # fmt: skip
+    """A segmenter's belief with calibrated mean and spread, told what the prompts say.
+
+    Parameters
+    ----------
+    belief : as the segmenter gave it, without a spread
+    fit : None: it gets a spread for looking, but stays uncalibrated
+    """
+    slope, per_mm, shift = (fit.slope, fit.per_mm, fit.shift) if fit is not None else (1.0, 0.0, 0.0)
+    mean = _mean(belief.mean_logit, signed_distance(belief.mean_logit, spacing_kji), slope, per_mm, shift)
+    spread = smooth_spread(mean, spacing_kji, DEVIATION, calibration.length_mm, RANK)
+    found = replace(belief, mean_logit=mean, spread=spread, calibration_id=calibration.id if fit is not None else None)
+    return condition(found, evidence)
+
+
+def _mean(
+    logit: npt.NDArray[np.float32], distance_mm: npt.NDArray[np.float32], slope: float, per_mm: float, shift: float
+) -> npt.NDArray[np.float32]:
+    return (slope * logit + per_mm * distance_mm + shift).astype(np.float32)
+
+
+def signed_distance(mean_logit: npt.NDArray[np.float32], spacing_kji: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """(k, j, i) mm to the boundary of {logit >= 0}, positive inside; -50 where nothing is inside."""
+    spacing = tuple(float(s) for s in np.asarray(spacing_kji, float))
+    inside = mean_logit >= 0
+    if not inside.any():
+        return np.full(mean_logit.shape, -50.0, np.float32)
+    padded = np.pad(inside, 1)  # beyond the crop is outside
+    within = ndimage.distance_transform_edt(padded, spacing)[1:-1, 1:-1, 1:-1]
+    beyond = ndimage.distance_transform_edt(~inside, spacing)
+    half = 0.5 * float(np.exp(np.mean(np.log(spacing))))  # the boundary lies between centres
+    return np.where(inside, within - half, half - beyond).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What one calibration case says; n voxels near the proposed boundary, m points on the observer's surface.
+
+    Attributes
+    ----------
+    logit, distance_mm, variance, inside : (n,) of voxels
+        Variance of the spread once the prompts are taken up.
+    surface : (m, 3) logit, distance and variance at points on the observer's surface, equal areas each
+    """
+
+    patient: str
+    logit: FloatArray
+    distance_mm: FloatArray
+    variance: FloatArray
+    inside: npt.NDArray[np.bool_]
+    surface: FloatArray
+
+
+def fit_calibration(samples: Sequence[Sample]) -> tuple[float, float, float]:
+    """Slope, per_mm and shift that make the observer's labels near the boundary most likely; cases weigh the same.
+
+    Fitted on voxels within `REACH_MM` of the *proposed* boundary: where probabilities are right there, the observer's
+    surface falls between two isolines as often as they say (probability integral transform).
+    """
+
+    def loss(x: FloatArray) -> float:
+        total = 0.0
+        for s in samples:
+            p = probability(x[0] * s.logit + x[1] * s.distance_mm + x[2], s.variance)
+            total -= float(np.mean(np.where(s.inside, np.log(p), np.log1p(-p))))
+        return total / len(samples)
+
+    found = optimize.minimize(
+        loss, np.array([0.5, 0.5, 0.0]), method="L-BFGS-B", bounds=[(0.0, 20.0), (0.0, 20.0), (-20.0, 20.0)]
+    )
+    slope, per_mm, shift = (float(v) for v in found.x)
+    return slope, per_mm, shift
+
+
+def conformal_level(scores: npt.ArrayLike, cases: float = 0.9) -> float | None:
+    """The level whose promise holds in a new, exchangeable case with probability `cases` or more.
+
+    Parameters
+    ----------
+    scores : (n,) one a patient, from `surface_score`
+
+    Returns
+    -------
+    level : float or None
+        None: fewer than `FEWEST` patients, or too few for any finite promise.
+    """
+    ordered = np.sort(np.asarray(scores, float))[::-1]  # a smaller level is a wider band
+    rank = int(np.ceil((len(ordered) + 1) * cases))
+    if len(ordered) < FEWEST or rank > len(ordered):
+        return None
+    return float(ordered[rank - 1])
+
+
+def surface_score(probabilities: npt.ArrayLike, surface: float = 0.9) -> float:
+    """The largest level b such that a share `surface` of the points has b <= p <= 1 - b."""
+    p = np.asarray(probabilities, float)
+    return float(np.quantile(np.minimum(p, 1 - p), 1 - surface, method="lower"))

@@ -1,0 +1,151 @@
+"""On observers whose spread is known, bands hold what they promise; where too little is known, nothing is promised."""
+
+import numpy as np
+import pytest
+
+from osirix_agent.belief.belief import Belief
+from osirix_agent.belief.calibration import (
+    DEVIATION,
+    Calibration,
+    Fit,
+    Sample,
+    calibrated,
+    conformal_level,
+    fit_calibration,
+    read_calibration,
+    signed_distance,
+    surface_score,
+)
+from osirix_agent.belief.gate import Verdict, fit_gate
+from osirix_agent.belief.spread import probability
+from osirix_agent.errors import ModelError
+
+
+def flat_case(random, sigma_mm, slope=2.0, bias_mm=0.0):
+    """A flat boundary; the observer's lies sigma_mm away at each of many places, the segmenter's logit is steep."""
+    d = random.uniform(-15, 15, 4000)
+    offset = random.normal(0, sigma_mm, 4000)
+    variance = np.full(4000, DEVIATION**2)
+    at = random.normal(0, sigma_mm, 600)
+    surface = np.stack([slope * at, at, np.full(600, DEVIATION**2)], 1)
+    return Sample("p", slope * d, d, variance, d > offset + bias_mm, surface)
+
+
+def covered(fit, sample, level):
+    slope, per_mm, shift = fit
+    p = probability(slope * sample.surface[:, 0] + per_mm * sample.surface[:, 1] + shift, sample.surface[:, 2])
+    return float(np.mean((p >= level) & (p < 1 - level)))
+
+
+@pytest.mark.parametrize("sigma_mm", [1.0, 3.0])
+def test_bands_cover_what_they_promise(sigma_mm):
+    random = np.random.default_rng(1)
+    fit = fit_calibration([flat_case(random, sigma_mm) for _ in range(12)])
+    unseen = [flat_case(random, sigma_mm) for _ in range(12)]
+    assert np.mean([covered(fit, s, 0.05) for s in unseen]) == pytest.approx(0.90, abs=0.03)
+    assert np.mean([covered(fit, s, 0.25) for s in unseen]) == pytest.approx(0.50, abs=0.05)
+
+
+def test_a_bias_is_taken_out():
+    random = np.random.default_rng(2)
+    slope, per_mm, shift = fit_calibration([flat_case(random, 2.0, bias_mm=3.0) for _ in range(12)])
+    assert slope * 6 + per_mm * 3 + shift == pytest.approx(0, abs=0.3)
+
+
+def test_the_conformal_level_holds_in_new_cases():
+    random = np.random.default_rng(3)
+    held = []
+    for _ in range(60):
+        scores = [surface_score(random.uniform(0, 1, 200) ** (1 + random.random())) for _ in range(21)]
+        level = conformal_level(scores[:20])
+        held.append(scores[20] >= level)
+    assert np.mean(held) > 0.8
+
+
+def test_too_few_cases_promise_nothing():
+    assert conformal_level([0.1] * 9) is None
+    assert conformal_level([0.1] * 8, cases=0.9) is None
+    assert conformal_level(np.linspace(0.01, 0.2, 10)) == pytest.approx(0.01)
+
+
+def fit(**changes):
+    values = {
+        "kind": "organ",
+        "modality": "CT",
+        "prompts": 0,
+        "slope": 0.5,
+        "per_mm": 0.7,
+        "shift": 0.1,
+        "patients": 30,
+    }
+    return Fit(**{**values, **changes})
+
+
+def card(*fits, **changes):
+    return Calibration(segmenter="tiny 0", data="phantoms", length_mm=10.0, fits=fits, **changes)
+
+
+def test_the_fit_with_the_most_prompts_that_were_given_is_taken():
+    held = card(fit(prompts=0), fit(prompts=1, slope=0.6), fit(prompts=5, slope=0.9), fit(kind="lesion", patients=9))
+    assert held.fit_for("organ", "CT", 0).slope == 0.5
+    assert held.fit_for("organ", "CT", 3).slope == 0.6
+    assert held.fit_for("organ", "CT", 40).slope == 0.9
+    assert held.fit_for("organ", "MR", 0) is None
+    assert held.fit_for("lesion", "CT", 0) is None  # nine patients
+
+
+def ball():
+    k, j, i = np.indices((9, 21, 21))
+    distance = 7 - np.sqrt((3 * (k - 4)) ** 2 + (j - 10) ** 2 + (i - 10) ** 2)
+    return Belief(distance.astype(np.float32), (0, 0, 0), (9, 21, 21), "tiny 0")
+
+
+def test_a_calibrated_belief_says_by_which_card_and_an_uncalibrated_one_says_nothing():
+    held = card(fit())
+    found = calibrated(ball(), (3, 1, 1), held, held.fit_for("organ", "CT", 0))
+    assert found.calibration_id == held.id
+    assert found.spread is not None
+    assert found.slices(5).start <= found.slices(50).start
+    loose = calibrated(ball(), (3, 1, 1), held, None)
+    assert loose.calibration_id is None
+    assert np.array_equal(loose.mask(), ball().mask())
+
+
+def test_signed_distance_is_zero_at_the_boundary_and_in_mm():
+    found = signed_distance(ball().mean_logit, (3, 1, 1))
+    assert found[4, 10, 10] == pytest.approx(7, abs=0.8)
+    assert found[4, 10, 20] == pytest.approx(-3, abs=0.8)
+    assert (np.sign(found) == np.where(ball().mean_logit >= 0, 1, -1)).mean() > 0.98
+    assert (signed_distance(np.full((2, 2, 2), -3, np.float32), (1, 1, 1)) == -50).all()
+
+
+def test_a_card_is_read_back_and_a_wrong_one_is_refused(tmp_path):
+    held = card(fit())
+    held.write(tmp_path / "calibration.json")
+    assert read_calibration(tmp_path / "calibration.json", "tiny 0") == held
+    for name, text, says in (
+        ("missing", None, "no calibration card"),
+        ("cut", '{"format": 1', "damaged"),
+        ("newer", held.model_copy(update={"format": 2}).model_dump_json(), "newer"),
+    ):
+        path = tmp_path / name
+        if text is not None:
+            path.write_text(text)
+        with pytest.raises(ModelError, match=says):
+            read_calibration(path, "tiny 0")
+    with pytest.raises(ModelError, match="not for other 1"):
+        read_calibration(tmp_path / "calibration.json", "other 1")
+
+
+def test_the_gate_lets_its_own_pass_and_withholds_what_is_foreign():
+    random = np.random.default_rng(4)
+    mixing = random.normal(size=(6, 6))
+    inside = random.normal(size=(40, 6)) @ mixing
+    gate = fit_gate([f"feature {n}" for n in range(6)], inside)
+    fresh = random.normal(size=(200, 6)) @ mixing
+    verdicts = [gate.judge(x).verdict for x in fresh]
+    assert np.mean([v is Verdict.OK for v in verdicts]) > 0.75
+    foreign = gate.judge(inside.mean(0) + 12 * inside.std(0))
+    assert foreign.verdict is Verdict.WITHHELD
+    assert "feature" in foreign.reason
+    assert gate.judge([np.nan] * 6).verdict is Verdict.WITHHELD
