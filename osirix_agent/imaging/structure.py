@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Literal
 
 from osirix_agent.settings import MAX_NAME_LENGTH
 
@@ -75,3 +76,11 @@ def ascii_name(text: str, fallback: str = "structure") -> str:
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     plain = " ".join(plain.split())[:MAX_NAME_LENGTH].strip()
     return plain or fallback
+
+
+def kind_of(name: str) -> Literal["organ", "target", "lesion"]:
+    """What sort of structure a name is: a visible tumour (GTV), a volume with margin (CTV, ITV, PTV), or an organ."""
+    match = _TARGET.match(name.strip())
+    if match is None:
+        return "organ"
+    return "lesion" if match["base"].upper().endswith("GTV") else "target"

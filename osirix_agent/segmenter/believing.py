@@ -1,0 +1,71 @@
+"""Any segmenter's answers with a calibrated spread, where there is a calibration card for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from osirix_agent.belief.belief import Belief
+from osirix_agent.belief.calibration import Calibration, Fit, calibrated
+from osirix_agent.imaging.structure import kind_of
+from osirix_agent.imaging.volume import Volume
+from osirix_agent.prompting.prompt import TextPrompt
+from osirix_agent.segmenter.certain import Box, fixed_masks, hold
+from osirix_agent.segmenter.evidence import evidence_of
+from osirix_agent.segmenter.protocol import LooksAhead, SegmentationRequest, Segmenter
+from osirix_agent.segmenter.seeds import read_marks
+
+CLICK_RADIUS_MM = 1.5
+CERTAIN_LOGIT = 12.0  # four deviations: outside every isoline, whatever the spread
+
+
+class Believing:
+    """A segmenter whose beliefs are calibrated by card.
+
+    Parameters
+    ----------
+    inner : gives beliefs without a spread
+    cards : by the name that the belief says it comes from
+    """
+
+    def __init__(self, inner: Segmenter, cards: Mapping[str, Calibration]) -> None:
+        self._inner, self._cards = inner, dict(cards)
+        self.capabilities = inner.capabilities
+
+    @property
+    def name(self) -> str:
+        held = "".join(f" + calibration {card.id}" for card in self._cards.values())
+        return f"{self._inner.name}{held}"
+
+    def look(self, volume: Volume) -> None:
+        if isinstance(self._inner, LooksAhead):
+            self._inner.look(volume)
+
+    def propose(self, request: SegmentationRequest) -> Belief:
+        belief = self._inner.propose(request)
+        card = self._cards.get(belief.source)
+        if card is None:
+            return belief
+        drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
+        fit = card.fit_for(kind_of(request.structure), request.volume.modality, len(drawn))
+        return believed(belief, request, card, fit)
+
+
+def believed(belief: Belief, request: SegmentationRequest, card: Calibration, fit: Fit | None) -> Belief:
+    """A segmenter's belief, calibrated; marks, her slices and locked structures stay as certain as they were."""
+    volume = request.volume
+    spacing = np.array(volume.geometry.spacing_kji_mm)
+    drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
+    fixed = fixed_masks(request)
+    box: Box = tuple((s.start, s.stop) for s in belief.region)  # type: ignore[assignment]
+    keep = partial(
+        hold, box=box, spacing=spacing, marks=read_marks(volume, drawn), fixed=fixed, excluded=request.excluded,
+        click_radius_mm=CLICK_RADIUS_MM, max_logit=CERTAIN_LOGIT,
+    )  # fmt: skip
+    found = calibrated(belief, spacing, card, fit, evidence_of(volume, drawn, fixed))
+    mean = found.mean_logit.copy()
+    keep(mean)
+    return replace(found, mean_logit=mean)

@@ -1,0 +1,106 @@
+"""A segmenter with a calibration card: what is certain stays certain, and the rest gets a band."""
+
+import numpy as np
+import pytest
+
+from osirix_agent.belief.calibration import Calibration, Fit
+from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.imaging.structure import kind_of
+from osirix_agent.imaging.volume import Volume
+from osirix_agent.prompting.prompt import BoxPrompt, LassoPrompt, PointPrompt, Polarity, TextPrompt
+from osirix_agent.segmenter.believing import Believing
+from osirix_agent.segmenter.certain import fixed_masks
+from osirix_agent.segmenter.classical import ClassicalSegmenter
+from osirix_agent.segmenter.evidence import evidence_of
+from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest
+
+SHAPE = (20, 40, 40)
+GEOMETRY = Geometry(SHAPE, (0.0, 0.0, 0.0), (2.0, 1.0, 1.0), ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)))
+
+
+def volume():
+    k, j, i = np.indices(SHAPE)
+    inside = (2.0 * (k - 10)) ** 2 + (j - 20) ** 2 + (i - 20) ** 2 < 10**2
+    noise = np.random.default_rng(0).normal(0, 4, SHAPE)
+    return Volume(np.where(inside, 80.0, 20.0).astype(np.float32) + noise.astype(np.float32), GEOMETRY, "CT")
+
+
+def point(k, j, i, polarity=Polarity.INCLUDE):
+    return PointPrompt(position_lps=tuple(float(v) for v in GEOMETRY.to_lps((k, j, i))), polarity=polarity)
+
+
+def square(k, half=4, middle=(20, 20)):
+    corners = [(k, middle[0] + a * half, middle[1] + b * half) for a, b in ((-1, -1), (-1, 1), (1, 1), (1, -1))]
+    return tuple(tuple(float(v) for v in GEOMETRY.to_lps(c)) for c in corners)
+
+
+FIT = Fit(kind="lesion", modality="CT", prompts=0, slope=0.8, per_mm=0.6, shift=-0.2, patients=12)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    inner = ClassicalSegmenter()
+    source = inner.propose(SegmentationRequest(volume(), "GTV", (point(10, 20, 20),))).source
+    card = Calibration(segmenter=source, data="a ball", length_mm=8.0, fits=(FIT,))
+    return inner, Believing(inner, {source: card}), card
+
+
+def test_a_carded_segmenter_gives_a_calibrated_spread(pair):
+    inner, believing, card = pair
+    request = SegmentationRequest(volume(), "GTV", (point(10, 20, 20),))
+    found = believing.propose(request)
+    assert found.calibration_id == card.id
+    assert found.spread is not None
+    assert card.id in believing.name
+    assert inner.propose(request).spread is None
+    low, high = found.volume_interval_mm3(GEOMETRY)
+    assert low < found.volume_mm3(GEOMETRY) < high
+
+
+def test_a_structure_that_was_not_calibrated_has_a_spread_but_no_id(pair):
+    found = pair[1].propose(SegmentationRequest(volume(), "Liver", (point(10, 20, 20),)))
+    assert found.calibration_id is None
+    assert found.spread is not None
+
+
+def test_without_a_card_nothing_changes(pair):
+    inner = pair[0]
+    request = SegmentationRequest(volume(), "GTV", (point(10, 20, 20),))
+    plain, same = inner.propose(request), Believing(inner, {}).propose(request)
+    assert same.spread is None
+    assert np.array_equal(plain.mean_logit, same.mean_logit)
+
+
+def test_clicks_and_her_slices_hold_through_the_calibration(pair):
+    believing = pair[1]
+    clicks = (point(10, 20, 20), point(10, 20, 33), point(10, 24, 20, Polarity.EXCLUDE))
+    hers = FixedSlice(k=8, rings_lps=(square(8, 3),))
+    request = SegmentationRequest(volume(), "GTV", clicks, fixed=(hers,))
+    found = believing.propose(request)
+    mask = found.mask()
+    assert mask[10, 20, 33]
+    assert not mask[10, 24, 20]
+    assert np.array_equal(mask[8], fixed_masks(request)[8])
+    for level in (5, 95):  # her slice has no band
+        assert len(found.isoline(8, level)) == 1
+        assert np.abs(found.isoline(8, level)[0] - found.isoline(8, 50)[0]).max() < 1.01
+
+
+def test_evidence_says_what_was_drawn(pair):
+    prompts = (
+        point(10, 20, 20), TextPrompt(phrase="GTV"), BoxPrompt(corners_lps=square(10)),
+        LassoPrompt(rings_lps=(square(11),)), LassoPrompt(rings_lps=(square(12),), polarity=Polarity.EXCLUDE),
+    )  # fmt: skip
+    click, outline, without = evidence_of(volume(), prompts, {})
+    assert click.at_kji.tolist() == [[10, 20, 20]]
+    assert click.inside.tolist() == [True]
+    assert click.noise < outline.noise
+    assert set(outline.inside) == {True, False}
+    assert set(outline.at_kji[:, 0]) == {11}
+    assert not without.inside.any()
+
+
+def test_kinds():
+    assert [kind_of(n) for n in ("GTVp", "iGTV", "PTV70", "ctv_high", "Parotid_L", "lesion")] == [
+        "lesion", "lesion", "target", "target", "organ", "organ",
+    ]  # fmt: skip
