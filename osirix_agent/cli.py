@@ -116,9 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="make a model by its recipe; goes on where it was stopped")
     kinds = train.add_subparsers(dest="what", required=True, metavar="KIND")
     base = kinds.add_parser("base", help="the base, from a pretrained sentence encoder and random vision weights")
-    base.add_argument(
-        "--encoder", type=Path, required=True, help="folder with config.json, vocab.txt, model.safetensors"
-    )
+    begin = base.add_mutually_exclusive_group(required=True)
+    begin.add_argument("--encoder", type=Path, help="folder with config.json, vocab.txt, model.safetensors")
+    begin.add_argument("--further", type=Path, metavar="MODEL", help="folder of a base, to train that one further")
     adapter = kinds.add_parser("adapter", help="an adapter on a base")
     adapter.add_argument("name", choices=["target-hn", "gtv-sarcoma"])
     adapter.add_argument("--base", type=Path, required=True, help="model folder of the base")
@@ -299,7 +299,8 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.what == "base":
         from osirix_agent.training.base import BaseRecipe, train_base
 
-        train_base(BaseRecipe(**changes), arguments.encoder, arguments.work, arguments.out, __version__)
+        begin = arguments.encoder or arguments.further
+        train_base(BaseRecipe(**changes), begin, arguments.work, arguments.out, __version__)
     else:
         from osirix_agent.training.adapter import RECIPES, train_adapter
 

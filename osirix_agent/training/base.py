@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from osirix_agent.network.checkpoint import FORMAT, ModelDescription, save_model
+from osirix_agent.network.checkpoint import FORMAT, ModelDescription, load_model, save_model
 from osirix_agent.network.lora import fold
 from osirix_agent.network.model import NetworkConfig, PromptableNetwork
 from osirix_agent.network.text import prune
@@ -52,13 +52,19 @@ def add_text_lora(network: PromptableNetwork, rank: int) -> None:
 
 
 def train_base(
-    recipe: BaseRecipe, encoder: Path, work: Path, out: Path, version: str, cases: list[Case] | None = None
+    recipe: BaseRecipe, begin: Path, work: Path, out: Path, version: str, cases: list[Case] | None = None
 ) -> str:
     """Train, or go on where `work` says training stopped, and write the model folder `out`; its weights' digest.
 
-    `work` holds checkpoints and TensorBoard logs and can be deleted afterwards.
+    Parameters
+    ----------
+    begin : folder of a sentence encoder, for a new network; or of a base, to train it further
+    work : holds checkpoints and TensorBoard logs and can be deleted afterwards
     """
-    network = new_network(recipe, encoder)
+    if (begin / "model.json").is_file():
+        network = load_model(begin).network.requires_grad_(True)
+    else:
+        network = new_network(recipe, begin)
     add_text_lora(network, recipe.text_lora_rank)
     if cases is None:
         root = data_folder()

@@ -174,6 +174,11 @@ def test_a_base_and_an_adapter_come_out_whole(tiny_encoder, tmp_path):
     train_base(RECIPE, tiny_encoder, tmp_path / "work", tmp_path / "base", "0.1", [CASE])
     model = load_model(tmp_path / "base")
     assert "Parotid_L" in model.description.structures
+    further = RECIPE.model_copy(update={"learning_rate": 1e-9})  # hardly moves: it must begin where the base ended
+    train_base(further, tmp_path / "base", tmp_path / "more", tmp_path / "further", "0.2", [CASE])
+    more = load_model(tmp_path / "further").network.state_dict()
+    for name, value in model.network.state_dict().items():
+        torch.testing.assert_close(more[name], value, atol=2e-3, rtol=2e-3)
     recipe = AdapterRecipe(
         name="parotid", data="openkbp", structures=("LeftParotid",), serves=("Parotid",), rank=2, alpha=4, steps=2,
         draw=RECIPE.draw, half=False,
