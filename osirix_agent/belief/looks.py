@@ -51,7 +51,7 @@ def looks(
     spacing = np.asarray(spacing_kji, float)
     k = np.unravel_index(spread.band, shape)[0]
     mean = belief.mean_logit.ravel()[spread.band]
-    slope = _slope(belief.mean_logit, spacing).ravel()[spread.band]
+    slope = slope_per_mm(belief.mean_logit, spacing).ravel()[spread.band]
     sd = np.sqrt(spread.variance)
     crossing = np.exp(-0.5 * (mean / np.maximum(sd, 1e-3)) ** 2) / np.maximum(sd, 1e-3)  # density of logit 0
     weight = crossing / np.maximum(slope, 0.05)  # area of possible boundary, in mm^2 of variance per logit^2
@@ -101,7 +101,7 @@ def _reviewed(known: npt.NDArray[np.float64], part: npt.NDArray[np.float64]) -> 
     return found
 
 
-def _slope(logit: npt.NDArray[np.float32], spacing: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def slope_per_mm(logit: npt.NDArray[np.float32], spacing: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(k, j, i) length of the gradient, logits per mm."""
     squared = np.zeros(logit.shape)
     for axis, step in enumerate(spacing):

@@ -92,7 +92,7 @@ def box_prompt(truth: BoolArray, geometry: Geometry, random: np.random.RandomSta
     j0, j1 = max(0, j0 - round(loose[0])), min(rows - 1, j1 + round(loose[1]))
     i0, i1 = max(0, i0 - round(loose[2])), min(columns - 1, i1 + round(loose[3]))
     corners = geometry.to_lps([(k, j0, i0), (k, j0, i1), (k, j1, i1), (k, j1, i0)])
-    a, b, c, d = (_point(p) for p in corners)
+    a, b, c, d = (point_lps(p) for p in corners)
     return BoxPrompt(corners_lps=(a, b, c, d))
 
 
@@ -119,7 +119,7 @@ def contour(
                 continue
             marked.append(click)
             polarity = Polarity.INCLUDE if click.include else Polarity.EXCLUDE
-            prompts.append(PointPrompt(position_lps=_point(volume.geometry.to_lps(click.kji)), polarity=polarity))
+            prompts.append(PointPrompt(position_lps=point_lps(volume.geometry.to_lps(click.kji)), polarity=polarity))
         began = time.perf_counter()
         try:
             mask = segmenter.propose(SegmentationRequest(volume, asked, tuple(prompts))).mask()
@@ -143,7 +143,7 @@ def contour(
     )  # fmt: skip
 
 
-def _point(values: npt.ArrayLike) -> tuple[float, float, float]:
+def point_lps(values: npt.ArrayLike) -> tuple[float, float, float]:
     x, y, z = (float(v) for v in np.asarray(values))
     return x, y, z
 

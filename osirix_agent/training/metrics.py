@@ -55,7 +55,7 @@ def surface_distances(
     low, high = held.min(0), held.max(0) + 1
     part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     (a_points, a_centres, a_areas), (b_points, b_centres, b_areas) = (
-        _surface(mask[part], spacing_kji_mm) for mask in (first, second)
+        surface(mask[part], spacing_kji_mm) for mask in (first, second)
     )
     return SurfaceDistances(
         _nearest(a_centres, b_points, b_centres), a_areas,
@@ -85,7 +85,7 @@ def bootstrap(scores: FloatArray, seed: int = 0, rounds: int = 2000) -> tuple[fl
     return float(low), float(high)
 
 
-def _surface(mask: BoolArray, spacing: tuple[float, float, float]) -> tuple[FloatArray, FloatArray, FloatArray]:
+def surface(mask: BoolArray, spacing: tuple[float, float, float]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Vertices and triangle centroids (n, 3) mm, and triangle areas mm2."""
     from skimage.measure import marching_cubes
 

@@ -1,0 +1,294 @@
+"""Does the belief hold what it promises? Band coverage, calibration error, finding errors, and looks that pay.
+
+Definitions: docs/concepts/uncertainty.md. Rows are per patient and structure; intervals are over patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.special import expit
+
+from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
+from osirix_agent.belief.calibration import DEVIATION, REACH_MM, Sample, signed_distance
+from osirix_agent.belief.looks import looks, slope_per_mm
+from osirix_agent.belief.update import Evidence, condition
+from osirix_agent.imaging.structure import kind_of
+from osirix_agent.prompting.prompt import PointPrompt, Polarity, Prompt, TextPrompt
+from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
+from osirix_agent.training.cases import Case
+from osirix_agent.training.clicks import dice, next_click
+from osirix_agent.training.evaluate import UNNAMED, box_prompt, point_lps, volume_of
+from osirix_agent.training.metrics import surface
+from osirix_agent.training.phrases import TG263
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+COUNTS = (0, 1, 2, 5)  # clicks after the name or the box
+BAND_MM = 5.0
+BINS = 15
+FLAGGED = 0.1
+ERROR_MM = 5.0
+LOOKS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One structure of one patient after so many clicks, as the segmenter sees it.
+
+    Attributes
+    ----------
+    belief : without a spread
+    truth : (k, j, i) bool, the observer's
+    """
+
+    patient: str
+    structure: str
+    clicks: int
+    request: SegmentationRequest
+    belief: Belief
+    truth: BoolArray
+
+    @property
+    def kind(self) -> str:
+        return kind_of(TG263.get(self.structure, self.structure))
+
+    @property
+    def spacing(self) -> FloatArray:
+        return np.array(self.request.volume.geometry.spacing_kji_mm)
+
+
+def stages(
+    segmenter: Segmenter, case: Case, structure: str, start: str, counts: Sequence[int] = COUNTS
+) -> Iterator[Stage]:
+    """The benchmark's clicks on one structure, stopped at some of them."""
+    volume, truth = volume_of(case), case.mask(structure)
+    named = TG263.get(structure, structure)
+    prompts: list[Prompt] = (
+        [TextPrompt(phrase=named)]
+        if start == "both"
+        else [box_prompt(truth, volume.geometry, np.random.RandomState(42))]
+    )
+    mask = np.zeros(truth.shape, np.bool_)
+    for step in range(max(counts) + 1):
+        if step:
+            click = next_click(truth, mask)
+            if click is None:
+                return
+            polarity = Polarity.INCLUDE if click.include else Polarity.EXCLUDE
+            prompts.append(PointPrompt(position_lps=point_lps(volume.geometry.to_lps(click.kji)), polarity=polarity))
+        request = SegmentationRequest(volume, named if start == "both" else UNNAMED, tuple(prompts))
+        belief = segmenter.propose(request)
+        mask = belief.mask()
+        if step in counts:
+            yield Stage(case.name, structure, step, request, belief, truth)
+
+
+def sample_of(stage: Stage, told: Belief, random: np.random.Generator, most: int = 1500) -> Sample | None:
+    """What a stage says to the calibration; None where the segmenter found nothing.
+
+    Parameters
+    ----------
+    told : the stage's belief with a spread that has taken up the prompts; its mean is not read
+    most : voxels kept, drawn at random
+    """
+    logit = stage.belief.mean_logit
+    if not (logit >= 0).any() or told.spread is None:
+        return None
+    distance = signed_distance(logit, stage.spacing)
+    near = np.flatnonzero(np.abs(distance.ravel()) <= REACH_MM)
+    near = random.choice(near, most, replace=False) if len(near) > most else near
+    rows = told.spread.at(near)
+    variance = np.where(rows >= 0, told.spread.variance[rows], DEVIATION**2)
+    points, _ = surface_points(stage, random, 500)
+    field = [logit, distance, _dense(told)]
+    at = [_at(f, stage.belief, points, o) for f, o in zip(field, (OUTSIDE_LOGIT, -30.0, DEVIATION**2), strict=True)]
+    return Sample(
+        stage.patient, logit.ravel()[near].astype(float), distance.ravel()[near].astype(float), variance,
+        stage.truth[stage.belief.region].ravel()[near], np.stack(at, 1),
+    )  # fmt: skip
+
+
+def _dense(belief: Belief) -> npt.NDArray[np.float32]:
+    """(k, j, i) variance on the crop."""
+    found = np.zeros(belief.mean_logit.size, np.float32)
+    assert belief.spread is not None
+    found[belief.spread.band] = belief.spread.variance
+    return found.reshape(belief.mean_logit.shape)
+
+
+def surface_points(stage: Stage, random: np.random.Generator, count: int) -> tuple[FloatArray, float]:
+    """(count, 3) points of the observer's surface as volume index, drawn by area; and its area in mm2."""
+    low = np.argwhere(stage.truth).min(0)
+    part = tuple(slice(a, b + 1) for a, b in zip(low, np.argwhere(stage.truth).max(0), strict=True))
+    _, centres, areas = surface(stage.truth[part], tuple(stage.spacing))
+    chosen = random.choice(len(areas), count, p=areas / areas.sum())
+    return centres[chosen] / stage.spacing - 1 + low, float(areas.sum())  # the surface was padded by one
+
+
+def _at(field: npt.NDArray[np.float32], belief: Belief, points_kji: FloatArray, outside: float) -> FloatArray:
+    """A crop's field at volume indices, trilinear."""
+    local = (points_kji - np.array(belief.corner_kji)).T
+    return np.asarray(ndimage.map_coordinates(field, local, order=1, mode="constant", cval=outside), float)
+
+
+@dataclass(frozen=True)
+class BandRow:
+    """One structure of one patient under one method.
+
+    Attributes
+    ----------
+    cover90, cover50 : share of the observer's surface between the 5 and 95 %, the 25 and 75 % isolines
+    width90_mm : volume between the 5 and 95 % isolines over the area of the 50 % one
+    bins : per bin of probability: voxels within 5 mm of the observer's surface, their probabilities' and labels' sums
+    found : of the surface more than 5 mm off, the share in the flagged tenth, over the most a tenth could hold
+    """
+
+    patient: str
+    structure: str
+    clicks: int
+    method: str
+    cover90: float
+    cover50: float
+    width90_mm: float
+    bins: tuple[tuple[float, float, float], ...]
+    brier: float
+    found: float | None
+
+
+def band_row(stage: Stage, belief: Belief, method: str, seed: int = 42) -> BandRow:
+    """The figures of one belief about a stage."""
+    random = np.random.default_rng(seed)
+    p = expit(belief.crop_logit.astype(np.float64))
+    points, _ = surface_points(stage, random, 2000)
+    on_surface = _at(p.astype(np.float32), belief, points, 0.0)
+    voxel = float(np.prod(stage.spacing))
+    distance = signed_distance(np.where(stage.truth, 1, -1).astype(np.float32)[_around(stage)], stage.spacing)
+    whole = np.full(stage.truth.shape, expit(OUTSIDE_LOGIT), np.float32)
+    whole[belief.region] = p
+    near = np.abs(distance) <= BAND_MM
+    said, label = whole[_around(stage)][near], stage.truth[_around(stage)][near]
+    place = np.minimum((said * BINS).astype(int), BINS - 1)
+    bins = [(float((place == b).sum()), float(said[place == b].sum()), float(label[place == b].sum()))
+            for b in range(BINS)]  # fmt: skip
+    area, found = 0.0, None
+    if belief.crop_mask.any():
+        _, centres, areas = surface(belief.crop_mask, tuple(stage.spacing))
+        area = float(areas.sum())
+        at = centres / stage.spacing - 1
+        found = _found(stage, belief, at, areas)
+    return BandRow(
+        stage.patient, stage.structure, stage.clicks, method,
+        float(np.mean((on_surface >= 0.05) & (on_surface < 0.95))),
+        float(np.mean((on_surface >= 0.25) & (on_surface < 0.75))),
+        float(np.count_nonzero((p >= 0.05) & (p < 0.95))) * voxel / area if area else 0.0,
+        tuple(bins), float(np.mean((said - label) ** 2)), found,
+    )  # fmt: skip
+
+
+def _around(stage: Stage) -> tuple[slice, ...]:
+    """The truth with 6 mm about it, and never less than it was padded to."""
+    held = np.argwhere(stage.truth)
+    room = np.ceil((BAND_MM + 1) / stage.spacing).astype(int)
+    return tuple(slice(max(0, a - r), b + 1 + r) for a, b, r in zip(held.min(0), held.max(0), room, strict=True))
+
+
+def _found(stage: Stage, belief: Belief, at_kji: FloatArray, areas: FloatArray) -> float | None:
+    """How much of the wrong surface lies in the tenth of the proposed surface that the belief trusts least."""
+    volume_at = at_kji + np.array(belief.corner_kji)
+    distance = signed_distance(np.where(stage.truth, 1, -1).astype(np.float32), stage.spacing)
+    off = np.abs(ndimage.map_coordinates(distance, volume_at.T, order=1, mode="nearest")) > ERROR_MM
+    if not off.any():
+        return None
+    steep = slope_per_mm(belief.mean_logit, stage.spacing)
+    doubt = np.sqrt(_dense(belief)) if belief.spread is not None else np.ones(steep.shape, np.float32)
+    doubt = ndimage.map_coordinates(doubt / np.maximum(steep, 0.02), at_kji.T, order=1, mode="nearest")
+    order = np.argsort(-doubt, kind="stable")
+    flagged = order[np.cumsum(areas[order]) <= FLAGGED * areas.sum()]
+    most = min(float(areas[off].sum()), FLAGGED * float(areas.sum()))
+    return min(float(areas[flagged][off[flagged]].sum()) / most, 1.0)
+
+
+def ece(rows: Sequence[BandRow]) -> float:
+    """Expected calibration error in the band over all rows' voxels, each row weighing the same."""
+    total = np.zeros((BINS, 3))
+    for row in rows:
+        held = np.array(row.bins)
+        total += held / max(held[:, 0].sum(), 1)
+    count, said, label = total.T
+    return float(np.abs(said - label).sum() / count.sum())
+
+
+Order = Callable[[Belief, set[int]], int | None]
+
+
+def orders(stage: Stage, seed: int = 0) -> dict[str, Order]:
+    """Ways to choose the next slice to review."""
+    random = np.random.default_rng(seed)
+
+    def held(belief: Belief) -> list[int]:
+        return list(belief.slices(5))
+
+    def listed(belief: Belief, seen: set[int]) -> int | None:
+        found = looks(belief, stage.spacing, 1, seen)
+        return found[0].k if found else None
+
+    def chance(belief: Belief, seen: set[int]) -> int | None:
+        left = [k for k in held(belief) if k not in seen]
+        return int(random.choice(left)) if left else None
+
+    def even(belief: Belief, seen: set[int]) -> int | None:
+        left = [k for k in held(belief) if k not in seen]
+        if not left:
+            return None
+        ends = [min(left) - 1, max(left) + 1, *seen]
+        return max(left, key=lambda k: min(abs(k - e) for e in ends))
+
+    def entropy(belief: Belief, seen: set[int]) -> int | None:
+        p = expit(belief.crop_logit.astype(float)).clip(1e-6, 1 - 1e-6)
+        amount = -(p * np.log(p) + (1 - p) * np.log(1 - p)).sum((1, 2))
+        ranked = [int(n) + belief.corner_kji[0] for n in np.argsort(-amount, kind="stable")]
+        return next((k for k in ranked if k not in seen), None)
+
+    return {"list": listed, "uniform": even, "random": chance, "entropy": entropy}
+
+
+def gain_curve(stage: Stage, belief: Belief, choose: Order, budget: int = LOOKS) -> list[float]:
+    """Dice after each reviewed slice: it becomes the observer's, and the belief learns from it."""
+    told, seen = belief, set[int]()
+    mask = told.mask()
+    scores = [dice(mask, stage.truth)]
+    for _ in range(budget):
+        k = choose(told, seen)
+        if k is None:
+            scores.append(scores[-1])
+            continue
+        seen.add(k)
+        told = condition(told, [_slice_evidence(stage.truth, told, k)])
+        mask = told.mask()
+        for row in seen:
+            mask[row] = stage.truth[row]
+        scores.append(dice(mask, stage.truth))
+    return scores
+
+
+def _slice_evidence(truth: BoolArray, belief: Belief, k: int) -> Evidence:
+    """Every voxel of a slice that varies, as the observer has it."""
+    spread = belief.spread
+    held = np.zeros((0, 3), np.int64)
+    if spread is not None:
+        at = np.stack(np.unravel_index(spread.band, belief.mean_logit.shape), 1) + np.array(belief.corner_kji)
+        mean = np.abs(belief.mean_logit.ravel()[spread.band])
+        at, mean = at[at[:, 0] == k], mean[at[:, 0] == k]
+        held = at[np.argsort(mean, kind="stable")[:400]].astype(np.int64)
+    return Evidence(held, truth[tuple(held.T)], 0.3)
+
+
+def tempered(belief: Belief, temperature: float) -> Belief:
+    """The plain baseline: logits divided by one number."""
+    return replace(belief, mean_logit=(belief.mean_logit / temperature).astype(np.float32))
