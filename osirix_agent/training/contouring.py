@@ -1,4 +1,4 @@
-"""The interactive benchmark on real patients: words, a box, five clicks, and what came of each.
+"""One structure contoured by the interactive benchmark: words or a box, five clicks, and what came of each.
 
 The protocol is that of the CVPR 2025 interactive segmentation challenge (docs/concepts/benchmark.md): a box on the
 middle slice, then five clicks at the deepest point of the largest error. A second run starts from the structure's name.
@@ -7,7 +7,7 @@ middle slice, then five clicks at the deepest point of the largest error. A seco
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,31 +21,62 @@ from osirix_agent.prompting.prompt import BoxPrompt, PointPrompt, Polarity, Prom
 from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
 from osirix_agent.training.cases import Case
 from osirix_agent.training.clicks import Click, dice, middle_box, next_click
-from osirix_agent.training.metrics import bootstrap, surface_distances, trapezoid_auc
+from osirix_agent.training.metrics import surface_distances, trapezoid_auc
 from osirix_agent.training.phrases import TG263
+from osirix_agent.training.summary import Measure, summarise
 
 BoolArray = npt.NDArray[np.bool_]
 
 CLICKS = 5
+WANTED = 0.85  # the Dice to which clicks are counted
+FAR_MM = 30.0  # beyond it a voxel is far from a click
 UNNAMED = "Structure"  # a name that says nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Contoured:
+    """An image with its reference contours.
+
+    Attributes
+    ----------
+    name : the patient's pseudonym, then the modality where a patient has several images
+    truths : structure to (k, j, i) bool; what is not named is unknown
+    """
+
+    name: str
+    volume: Volume
+    truths: dict[str, BoolArray]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One structure of one patient, contoured once.
-
-    Attributes
-    ----------
-    start : "clicks" (a box without a name, then clicks) or "both" (the name, then clicks)
-    dice : after the box or the name, then after each click
-    broken : clicks whose voxel did not end on its own side
-    refused : clicks or words that the segmenter refused; the score stays
-    seconds : from request to belief, in the same order
-    """
+    """One structure of one patient, asked for in one way."""
 
     case: str
     structure: str
     segmenter: str
+
+    @property
+    def patient(self) -> str:
+        """The case without its modality."""
+        return self.case.split()[0]
+
+
+@dataclass(frozen=True)
+class ClickRow(Row):
+    """Contoured once by the protocol.
+
+    Attributes
+    ----------
+    start : "clicks" (a box without a name, then clicks), "both" (the name, then clicks) or "words" (the name alone)
+    dice : after the box or the name, then after each click
+    far : share of the voxels changed by clicks that lie farther than `FAR_MM` from the click; None: none changed
+    broken : clicks whose voxel did not end on its own side
+    refused : clicks or words that the segmenter refused; the score stays
+    seconds : from request to belief, in the same order
+    prompts : all that were given, oldest first
+    """
+
     start: str
     dice: tuple[float, ...]
     surface_dice_2mm: float
@@ -53,22 +84,25 @@ class Row:
     hd95_mm: float | None
     volume_cm3: float
     truth_cm3: float
+    far: float | None
     broken: int
     refused: int
     seconds: tuple[float, ...]
-
-    @property
-    def patient(self) -> str:
-        """The case without its modality."""
-        return self.case.split()[0]
+    prompts: tuple[Prompt, ...] = field(repr=False)
 
     @property
     def auc(self) -> float:
         """Of the clicks; at most 4."""
         return trapezoid_auc(list(self.dice[1:]))
 
+    @property
+    def clicks_needed(self) -> int | None:
+        """Clicks until Dice first reached `WANTED`; None: it never did."""
+        return next((n for n, score in enumerate(self.dice) if score >= WANTED), None)
+
     def as_json(self) -> dict[str, Any]:
-        held = {**self.__dict__, "auc": round(self.auc, 4)}
+        held = {"row": self.start, **self.__dict__, "auc": round(self.auc, 4), "clicks_needed": self.clicks_needed}
+        del held["prompts"]
         held["dice"] = [round(v, 4) for v in self.dice]
         held["seconds"] = [round(v, 3) for v in self.seconds]
         return held
@@ -84,6 +118,12 @@ def volume_of(case: Case) -> Volume:
     return Volume(np.ascontiguousarray(case.image.astype(np.float32)), geometry, case.modality)
 
 
+def contoured(case: Case, structures: Iterable[str]) -> Contoured:
+    """A case with those of the structures that are known of it and lie in the image."""
+    known = {s: case.mask(s) for s in structures if s in case.known}
+    return Contoured(case.name, volume_of(case), {s: mask for s, mask in known.items() if mask.any()})
+
+
 def box_prompt(truth: BoolArray, geometry: Geometry, random: np.random.RandomState) -> BoxPrompt:
     """The benchmark's box: on the middle slice, each side loosened by 0 to 5 pixels of a 256-pixel image."""
     k, j0, j1, i0, i1 = middle_box(truth)
@@ -92,26 +132,27 @@ def box_prompt(truth: BoolArray, geometry: Geometry, random: np.random.RandomSta
     j0, j1 = max(0, j0 - round(loose[0])), min(rows - 1, j1 + round(loose[1]))
     i0, i1 = max(0, i0 - round(loose[2])), min(columns - 1, i1 + round(loose[3]))
     corners = geometry.to_lps([(k, j0, i0), (k, j0, i1), (k, j1, i1), (k, j1, i0)])
-    a, b, c, d = (_point(p) for p in corners)
+    a, b, c, d = (point(p) for p in corners)
     return BoxPrompt(corners_lps=(a, b, c, d))
 
 
-def contour(
-    segmenter: Segmenter, volume: Volume, case: str, structure: str, truth: BoolArray, start: str, clicks: int = CLICKS
-) -> Row:
+def spelt(structure: str) -> str:
+    """The name by which a structure is asked for: TG-263 where the data set has another."""
+    return TG263.get(structure, structure)
+
+
+def contour(segmenter: Segmenter, volume: Volume, case: str, structure: str, truth: BoolArray, start: str) -> ClickRow:
     """Contour one structure by the protocol."""
-    named = TG263.get(structure, structure)
+    named = start != "clicks"
+    asked = spelt(structure) if named else UNNAMED
     prompts: list[Prompt] = (
-        [TextPrompt(phrase=named)]
-        if start == "both"
-        else [box_prompt(truth, volume.geometry, np.random.RandomState(42))]
+        [TextPrompt(phrase=asked)] if named else [box_prompt(truth, volume.geometry, np.random.RandomState(42))]
     )
-    asked = named if start == "both" else UNNAMED
     scores: list[float] = []
     seconds: list[float] = []
     marked: list[Click] = []
-    mask, refused = np.zeros(truth.shape, np.bool_), 0
-    for step in range(clicks + 1):
+    mask, refused, changed, far = np.zeros(truth.shape, np.bool_), 0, 0, 0
+    for step in range(1 if start == "words" else CLICKS + 1):
         if step:
             click = next_click(truth, mask)
             if click is None:
@@ -119,12 +160,16 @@ def contour(
                 continue
             marked.append(click)
             polarity = Polarity.INCLUDE if click.include else Polarity.EXCLUDE
-            prompts.append(PointPrompt(position_lps=_point(volume.geometry.to_lps(click.kji)), polarity=polarity))
+            prompts.append(PointPrompt(position_lps=point(volume.geometry.to_lps(click.kji)), polarity=polarity))
         began = time.perf_counter()
         try:
-            mask = segmenter.propose(SegmentationRequest(volume, asked, tuple(prompts))).mask()
+            answer = segmenter.propose(SegmentationRequest(volume, asked, tuple(prompts))).mask()
+            if step:
+                counts = changed_voxels(mask, answer, volume.geometry, marked[-1].kji)
+                changed, far = changed + counts[0], far + counts[1]
+            mask = answer
         except PromptError:  # words it cannot act on, or a click it refuses (a truth drawn beyond the skin)
-            if not step and start != "both":
+            if not step and not named:
                 raise
             prompts.pop()
             refused += 1
@@ -134,90 +179,70 @@ def contour(
         scores.append(dice(mask, truth))
     distances = surface_distances(mask, truth, volume.geometry.spacing_kji_mm)
     scale = volume.geometry.voxel_volume_mm3 / 1000
-    return Row(
+    return ClickRow(
         case, structure, segmenter.name, start, tuple(scores),
         distances.surface_dice(2) if distances else 0.0, distances.surface_dice(4) if distances else 0.0,
         distances.hausdorff_mm() if distances else None,
-        float(mask.sum()) * scale, float(truth.sum()) * scale,
-        sum(bool(mask[c.kji]) != c.include for c in marked), refused, tuple(seconds),
+        float(mask.sum()) * scale, float(truth.sum()) * scale, far / changed if changed else None,
+        sum(bool(mask[c.kji]) != c.include for c in marked), refused, tuple(seconds), tuple(prompts),
     )  # fmt: skip
 
 
-def _point(values: npt.ArrayLike) -> tuple[float, float, float]:
+def changed_voxels(
+    before: BoolArray, after: BoolArray, geometry: Geometry, click_kji: tuple[int, int, int]
+) -> tuple[int, int]:
+    """How many voxels a click changed, and how many of them lie farther than `FAR_MM` from it."""
+    changed = np.argwhere(before != after)
+    away_mm = np.linalg.norm((changed - np.array(click_kji)) @ geometry.matrix.T, axis=1)
+    return len(changed), int((away_mm > FAR_MM).sum())
+
+
+def point(values: npt.ArrayLike) -> tuple[float, float, float]:
     x, y, z = (float(v) for v in np.asarray(values))
     return x, y, z
 
 
-@dataclass(eq=False)
-class Evaluation:
-    """Rows of several patients, with what they say together."""
-
-    rows: list[Row] = field(default_factory=list)
-
-    def summary(self) -> list[dict[str, Any]]:
-        """Per start and structure, and "all": the mean of the structures' means, with intervals over patients."""
-        found = []
-        for start in sorted({row.start for row in self.rows}):
-            rows = [row for row in self.rows if row.start == start]
-            names = sorted({row.structure for row in rows})
-            tables = [_means(start, n, [r for r in rows if r.structure == n]) for n in names]
-            found += tables
-            if len(names) > 1:
-                found.append(_macro(start, tables, rows))
-        return found
-
-
-_MEASURES: dict[str, Callable[[Row], float]] = {
+_WORDS: dict[str, Measure[ClickRow]] = {
     "first": lambda r: r.dice[0],
-    "final": lambda r: r.dice[-1],
-    "auc": lambda r: r.auc,
     "surface_dice_2mm": lambda r: r.surface_dice_2mm,
     "surface_dice_4mm": lambda r: r.surface_dice_4mm,
+    "hd95_mm": lambda r: r.hd95_mm,
+}
+_CLICKS: dict[str, Measure[ClickRow]] = _WORDS | {
+    "final": lambda r: r.dice[-1],
+    "auc": lambda r: r.auc,
+    "clicks_to_085": lambda r: CLICKS if r.clicks_needed is None else r.clicks_needed,
+    "reached_085": lambda r: r.clicks_needed is not None,
+    "changed_far": lambda r: r.far,
 }
 
 
-def _means(start: str, structure: str, rows: list[Row]) -> dict[str, Any]:
-    table: dict[str, Any] = {"start": start, "structure": structure, "patients": len({r.patient for r in rows})}
-    for name, measure in _MEASURES.items():
-        table[name] = round(float(np.mean([measure(r) for r in rows])), 4)
-    table["dice"] = [round(float(v), 4) for v in np.mean([r.dice for r in rows], axis=0)]
-    known = [r.hd95_mm for r in rows if r.hd95_mm is not None]
-    table["hd95_mm"] = round(float(np.mean(known)), 2) if known else None
-    table["broken_clicks"], table["refused_clicks"] = sum(r.broken for r in rows), sum(r.refused for r in rows)
-    return table
-
-
-def _macro(start: str, tables: list[dict[str, Any]], rows: list[Row]) -> dict[str, Any]:
-    patients = sorted({r.patient for r in rows})
-    names = [table["structure"] for table in tables]
-    macro: dict[str, Any] = {"start": start, "structure": "all", "patients": len(patients)}
-    for name, measure in _MEASURES.items():
-        macro[name] = round(float(np.mean([t[name] for t in tables])), 4)
-        held = np.full((len(patients), len(tables)), np.nan)
-        for row in rows:
-            place = patients.index(row.patient), names.index(row.structure)
-            held[place] = measure(row)
-        macro[f"{name}_interval"] = [round(v, 4) for v in bootstrap(held)]
-    macro["dice"] = [round(float(v), 4) for v in np.mean([t["dice"] for t in tables], axis=0)]
-    seconds = [s for r in rows for s in r.seconds[1:]]
-    macro["seconds_p50"], macro["seconds_p95"] = (round(float(v), 3) for v in np.percentile(seconds, [50, 95]))
-    macro["broken_clicks"], macro["refused_clicks"] = sum(r.broken for r in rows), sum(r.refused for r in rows)
-    macro["worst_fall"] = round(max(float(-min(np.diff(macro["dice"][1:]), default=0.0)), 0.0), 4)
-    return macro
-
-
-def evaluate(
-    segmenter: Segmenter, cases: Iterable[Case], structures: tuple[str, ...], starts: tuple[str, ...],
-    tell: Callable[[str], object] = lambda _: None,
-) -> Evaluation:  # fmt: skip
-    """Contour every contoured structure of every case."""
-    done = Evaluation()
-    for case in cases:
-        volume = volume_of(case)
-        for structure in structures:
-            if structure not in case.known or not (truth := case.mask(structure)).any():
-                continue
-            for start in starts:
-                tell(f"{case.name} {structure} {start}")
-                done.rows.append(contour(segmenter, volume, case.name, structure, truth, start))
-    return done
+def summarise_clicks(start: str, rows: Sequence[ClickRow]) -> list[dict[str, Any]]:
+    """Per structure and over all: the scores, and whether clicks only ever help (a fall is a positive number)."""
+    tables = summarise(rows, _WORDS if start == "words" else _CLICKS)
+    each = {
+        t["structure"]: np.mean([r.dice for r in rows if r.structure == t["structure"]], axis=0)
+        for t in tables
+        if t["structure"] != "all"
+    }
+    for table in tables:
+        name = table["structure"]
+        held = [r for r in rows if name in ("all", r.structure)]
+        course = np.mean(list(each.values()), axis=0) if name == "all" else each[name]
+        table |= {
+            "row": start, "start": start, "dice": [round(float(v), 4) for v in course],
+            "refused_clicks": sum(r.refused for r in held),
+        }  # fmt: skip
+        if start != "words":
+            falls = [float(-np.diff(r.dice).min()) for r in held]
+            table |= {
+                "change": [round(float(v), 4) for v in np.diff(course)],
+                "worst_fall": round(max(0.0, float(-np.diff(course).min())), 4),
+                "worst_fall_of_one": round(max(0.0, *falls), 4),
+                "broken_clicks": sum(r.broken for r in held),
+                "clicks_hold": not any(r.broken for r in held),
+            }  # fmt: skip
+        seconds = [s for r in held for s in (r.seconds[1:] or r.seconds)]
+        if seconds:
+            table["seconds_p50"], table["seconds_p95"] = (round(float(v), 3) for v in np.percentile(seconds, [50, 95]))
+    return tables
