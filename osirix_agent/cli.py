@@ -127,7 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     adapter = kinds.add_parser("adapter", help="an adapter on a base")
     adapter.add_argument("name", choices=["target-hn", "gtv-sarcoma"])
     adapter.add_argument("--base", type=Path, required=True, help="model folder of the base")
-    for kind in (base, adapter):
+    peer = kinds.add_parser("peer", help="a plain 3D U-Net without words and clicks, to evaluate beside the base")
+    for kind in (base, adapter, peer):
         kind.add_argument("--out", type=Path, required=True, help="model folder to write")
         kind.add_argument("--work", type=Path, required=True, help="folder for checkpoints and TensorBoard logs")
         kind.add_argument("--steps", type=int, help="instead of the recipe's")
@@ -305,6 +306,10 @@ def _train(arguments: argparse.Namespace) -> None:
         from osirix_agent.training.base import BaseRecipe, train_base
 
         train_base(BaseRecipe(**changes), arguments.encoder, arguments.work, arguments.out, __version__)
+    elif arguments.what == "peer":
+        from osirix_agent.training.peer import PeerRecipe, train_peer
+
+        train_peer(PeerRecipe(**changes), arguments.work, arguments.out, __version__)
     else:
         from osirix_agent.training.adapter import RECIPES, train_adapter
 

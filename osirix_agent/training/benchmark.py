@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,14 @@ SETS: dict[str, tuple[str, ...]] = {
 DICOM = "dicom"  # the set of a folder that holds DICOM series with RTSTRUCT or SEG
 GIVEN_AWAY = ("sarcoma",)  # images cropped round the structure: its place is no news, so words are not measured
 DEFAULT_ROWS = tuple(row for row in ROWS if row != "words")  # words alone are the first score of "both"
+
+
+def sets_in(folder: Path) -> list[str]:
+    """Those of `SETS` whose patients the folder's splits.json names; without one, `DICOM`."""
+    if not (folder / "splits.json").is_file():
+        return [DICOM]
+    held = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
+    return [name for name in SETS if ("sarcoma" if name.startswith("sarcoma") else "openkbp") in held]
 
 
 def images_of(folder: Path, name: str, part: str, limit: int | None) -> Iterable[Contoured]:
@@ -85,13 +94,13 @@ def benchmark(
     Parameters
     ----------
     sets : None for all that the folder holds
+    part : of the patients in splits.json; without one, all are taken
     rows : from `ROWS`
     """
     if unknown := [row for row in rows if row not in ROWS]:
         raise SettingsError(f"There is no row '{unknown[0]}'.", f"Choose from: {', '.join(ROWS)}.")
     found: dict[str, Any] = {"part": part, "cases": limit, "seed": 42, "summary": [], "rows": [], "seconds": []}
-    of_ours = (folder / "splits.json").is_file()
-    for name in sets or (list(SETS) if of_ours else [DICOM]):
+    for name in sets or sets_in(folder):
         for chosen in segmenters:
             segmenter = chosen_segmenter(chosen, settings)
             asked = rows
@@ -118,7 +127,7 @@ def print_benchmark(found: dict[str, Any]) -> None:
     order = {(t["set"], t["row"], t["structure"]): n for n, t in reversed(list(enumerate(found["summary"])))}
     tables = sorted(found["summary"], key=lambda t: order[t["set"], t["row"], t["structure"]])
     console = Console(width=160)
-    clicks = Table(title=f"Dice after the box or the name, then after each of five clicks ({found['part']} patients)")
+    clicks = Table(title="Dice after the box or the name, then after each of five clicks")
     probes = Table(title="Off by a little, the named side, and what is not there")
     heads = (
         "set", "start", "structure", "segmenter", "n", "first", *map(str, range(1, CLICKS + 1)), "AUC", "NSD 2",

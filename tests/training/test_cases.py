@@ -12,7 +12,7 @@ from osirix_agent.cli import main
 from osirix_agent.errors import DicomError, SettingsError
 from osirix_agent.imaging.dicom import read_contoured_series
 from osirix_agent.settings import Settings
-from osirix_agent.training.benchmark import benchmark, images_of
+from osirix_agent.training.benchmark import SETS, benchmark, images_of, sets_in
 from osirix_agent.training.cases import data_folder, read_openkbp, read_sarcoma, split
 from osirix_agent.virtual_osirix.phantom import PhantomRecipe, write_phantom
 
@@ -93,6 +93,13 @@ def test_the_benchmark_runs_over_the_layout(layout, tiny_models):
     assert all(row["broken"] == 0 for row in found["rows"] if row["segmenter"].startswith("tiny") and "start" in row)
     again = benchmark(folder, ["classical"], ["organs"], "validation", None, settings, ("clicks",))
     assert {row["row"] for row in again["rows"]} == {"clicks"}
+
+
+def test_only_the_sets_that_are_there_are_run(layout):
+    folder = layout[0]
+    assert sets_in(folder) == list(SETS)
+    (folder / "splits.json").write_text(json.dumps({"openkbp": {"validation": ["pt_2"]}}))
+    assert sets_in(folder) == ["organs", "targets"]
 
 
 def test_evaluate_prints_a_table_or_json(layout, capsys):
