@@ -101,12 +101,17 @@ def _parser() -> argparse.ArgumentParser:
     bench.set_defaults(act=_bench)
 
     evaluate = commands.add_parser("evaluate", help="the interactive benchmark on real patients")
-    evaluate.add_argument("data", type=Path, help="folder with splits.json, openkbp and sarcoma")
+    evaluate.add_argument("data", type=Path, help="folder with splits.json, openkbp and sarcoma; or any folder of "
+                                                  "DICOM series with RTSTRUCT or SEG")  # fmt: skip
     evaluate.add_argument("--segmenter", dest="segmenters", action="append", metavar="NAME",
-                          help="model or classical; may be given again to compare (default: both)")  # fmt: skip
+                          help="model, classical or unet:FOLDER; may be given again to compare "
+                               "(default: model and classical)")  # fmt: skip
     evaluate.add_argument("--set", dest="sets", action="append", metavar="NAME",
                           help="organs, targets, sarcoma-CT, sarcoma-MR_T1 or sarcoma-PET (default: all)")  # fmt: skip
-    evaluate.add_argument("--part", choices=["validation", "calibration", "train"], default="validation")
+    evaluate.add_argument("--rows", metavar="NAME,...",
+                          help="clicks, both, words, jitter, side, absent (default: all but words, which are the "
+                               "first score of both)")  # fmt: skip
+    evaluate.add_argument("--part", default="validation", help="of the patients in splits.json (%(default)s)")
     evaluate.add_argument("--cases", type=int, metavar="N", help="only the first N patients of each set")
     evaluate.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
     evaluate.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
@@ -122,7 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     adapter = kinds.add_parser("adapter", help="an adapter on a base")
     adapter.add_argument("name", choices=["target-hn", "gtv-sarcoma"])
     adapter.add_argument("--base", type=Path, required=True, help="model folder of the base")
-    for kind in (base, adapter):
+    peer = kinds.add_parser("peer", help="a plain 3D U-Net without words and clicks, to evaluate beside the base")
+    for kind in (base, adapter, peer):
         kind.add_argument("--out", type=Path, required=True, help="model folder to write")
         kind.add_argument("--work", type=Path, required=True, help="folder for checkpoints and TensorBoard logs")
         kind.add_argument("--steps", type=int, help="instead of the recipe's")
@@ -279,13 +285,13 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from osirix_agent.settings import load_settings
-    from osirix_agent.training.benchmark import SETS, benchmark, print_benchmark
+    from osirix_agent.training.benchmark import DEFAULT_ROWS, benchmark, print_benchmark
 
     settings = load_settings(model_dir=arguments.model_dir, device=arguments.device)
     with _busy("reading patients") as tell:
         found = benchmark(
-            arguments.data, arguments.segmenters or ["model", "classical"], arguments.sets or list(SETS),
-            arguments.part, arguments.cases, settings, tell,
+            arguments.data, arguments.segmenters or ["model", "classical"], arguments.sets, arguments.part,
+            arguments.cases, settings, tuple(arguments.rows.split(",")) if arguments.rows else DEFAULT_ROWS, tell,
         )  # fmt: skip
     if arguments.json:
         print(json.dumps(found))
@@ -301,6 +307,10 @@ def _train(arguments: argparse.Namespace) -> None:
 
         begin = arguments.encoder or arguments.further
         train_base(BaseRecipe(**changes), begin, arguments.work, arguments.out, __version__)
+    elif arguments.what == "peer":
+        from osirix_agent.training.peer import PeerRecipe, train_peer
+
+        train_peer(PeerRecipe(**changes), arguments.work, arguments.out, __version__)
     else:
         from osirix_agent.training.adapter import RECIPES, train_adapter
 

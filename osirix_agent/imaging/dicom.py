@@ -12,10 +12,16 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from osirix_agent.errors import DicomError
+from osirix_agent.errors import DicomError, UnsupportedSeriesError
 from osirix_agent.imaging.contour import fill
 from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.imaging.volume import Volume
 
+STRUCTURES = ("RTSTRUCT", "SEG")
+HEAD_TAGS = [
+    "Modality", "PatientID", "SeriesInstanceUID", "FrameOfReferenceUID", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
+]  # fmt: skip
 PLANE_TOLERANCE = 0.45  # of the slice step: a contour plane further from every slice is another series'
 
 
@@ -40,6 +46,23 @@ class Truth:
 
     name: str
     mask: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class ContouredSeries:
+    """An image series with what one RTSTRUCT or SEG file draws on it.
+
+    Attributes
+    ----------
+    patient : str
+        Patient ID as stored: for telling patients apart, not for showing.
+    truths : tuple of Truth
+        Those with voxels.
+    """
+
+    patient: str
+    volume: Volume
+    truths: tuple[Truth, ...]
 
 
 def read_image_header(path: Path) -> ImageHeader:
@@ -68,24 +91,91 @@ def find_truths(folder: Path, geometry: Geometry, frame_of_reference_uid: str | 
 
     A file counts when it names the series, or shares its frame of reference and lies on its slices.
     """
-    truths: list[Truth] = []
-    for ds in _structure_files(folder):
-        if ds.Modality == "RTSTRUCT":
-            if _names_series(ds, series_uid):
-                truths += _rtstruct_truths(ds, geometry, frame_of_reference_uid)
-        elif str(ds.get("FrameOfReferenceUID", "")) == (frame_of_reference_uid or ""):
-            truths += _seg_truths(ds, geometry)
-    return [truth for truth in truths if truth.mask.any()]
+    return [
+        truth for head in _heads(folder) if head.get("Modality") in STRUCTURES
+        for truth in _truths(pydicom.dcmread(str(head.filename)), geometry, frame_of_reference_uid, series_uid)
+    ]  # fmt: skip
 
 
-def _structure_files(folder: Path) -> Iterator[Dataset]:
+def read_contoured_series(folder: Path) -> Iterator[ContouredSeries]:
+    """Every pair of an image series and an RTSTRUCT or SEG file drawn on it, below a folder, in the order of files.
+
+    Raises
+    ------
+    DicomError
+        There is no such pair.
+    UnsupportedSeriesError
+        There is none, for the only series that are named cannot be used.
+    """
+    images: dict[str, list[Dataset]] = {}
+    drawn: list[Dataset] = []
+    for head in _heads(folder):
+        if head.get("Modality") in STRUCTURES:
+            drawn.append(pydicom.dcmread(str(head.filename)))
+        elif "Rows" in head and "ImagePositionPatient" in head and int(head.get("NumberOfFrames") or 1) == 1:
+            images.setdefault(str(head.get("SeriesInstanceUID", "")), []).append(head)
+    any_found, why = False, None
+    for uid, heads in images.items():
+        frame = str(heads[0].get("FrameOfReferenceUID", "")) or None
+        if not any(_drawn_on(ds, frame, uid) for ds in drawn):
+            continue
+        try:
+            volume = _read_volume(heads)
+        except UnsupportedSeriesError as error:  # a scout among the rest
+            why = error
+            continue
+        for ds in drawn:
+            if truths := _truths(ds, volume.geometry, frame, uid):
+                any_found = True
+                yield ContouredSeries(str(heads[0].get("PatientID", "")), volume, tuple(truths))
+    if not any_found:
+        raise why or DicomError(
+            "No DICOM series with contours was found in the folder.",
+            "Give a folder that holds image series and an RTSTRUCT or SEG drawn on them.",
+        )
+
+
+def _heads(folder: Path) -> Iterator[Dataset]:
+    """Headers of the DICOM files below a folder, in the order of their paths."""
     for path in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
         try:
-            head = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"])
+            yield pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEAD_TAGS)
         except (InvalidDicomError, OSError, EOFError):
             continue
-        if head.get("Modality") in {"RTSTRUCT", "SEG"}:
-            yield pydicom.dcmread(path)
+
+
+def _read_volume(heads: list[Dataset]) -> Volume:
+    """A stack of single slices, sorted along their normal; values rescaled slice by slice, as PET needs."""
+    import SimpleITK as sitk
+
+    orientation = np.array(heads[0].ImageOrientationPatient, float)
+    normal = np.cross(orientation[:3], orientation[3:])
+    heads = sorted(heads, key=lambda head: float(np.array(head.ImagePositionPatient, float) @ normal))
+    geometry = Geometry.from_slices(
+        [head.ImagePositionPatient for head in heads], orientation[:3], orientation[3:],
+        *(float(v) for v in heads[0].get("PixelSpacing") or (0, 0)), heads[0].Rows, heads[0].Columns,
+    )  # fmt: skip
+    slices = [sitk.GetArrayFromImage(sitk.ReadImage(str(head.filename))) for head in heads]  # GDCM rescales
+    if {s.size for s in slices} != {geometry.shape_kji[1] * geometry.shape_kji[2]}:
+        raise UnsupportedSeriesError(
+            "The series has colours, or slices of several sizes.", "Leave it out, or export it again in grey values."
+        )
+    array = np.stack([s.reshape(geometry.shape_kji[1:]) for s in slices]).astype(np.float32)
+    return Volume(array, geometry, str(heads[0].get("Modality", "OT")))
+
+
+def _drawn_on(ds: Dataset, frame_uid: str | None, series_uid: str) -> bool:
+    if ds.Modality == "RTSTRUCT":
+        return _names_series(ds, series_uid)
+    return str(ds.get("FrameOfReferenceUID", "")) == (frame_uid or "")
+
+
+def _truths(ds: Dataset, geometry: Geometry, frame_uid: str | None, series_uid: str) -> list[Truth]:
+    """What a file draws on a series; only structures with voxels there."""
+    if not _drawn_on(ds, frame_uid, series_uid):
+        return []
+    found = _rtstruct_truths(ds, geometry, frame_uid) if ds.Modality == "RTSTRUCT" else _seg_truths(ds, geometry)
+    return [truth for truth in found if truth.mask.any()]
 
 
 def _names_series(ds: Dataset, series_uid: str) -> bool:

@@ -85,7 +85,7 @@ class Model:
 
 def save_model(folder: Path, network: PromptableNetwork, description: ModelDescription, recipe: dict[str, Any]) -> str:
     """Write weights (half precision), description, recipe and sums; returns the weights' digest."""
-    return _save(folder, network.state_dict(), "model.json", description, recipe)
+    return write_folder(folder, network.state_dict(), "model.json", description, recipe)
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
@@ -96,10 +96,10 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     ModelError
         Missing, cut short, altered, or newer than this program.
     """
-    description = _read(folder, "model.json", ModelDescription)
+    description = read_description(folder, "model.json", ModelDescription)
     digest = check_sums(folder)[WEIGHTS]
     network = PromptableNetwork(NetworkConfig.from_json(description.network), list(description.vocabulary))
-    state = _tensors(folder / WEIGHTS)
+    state = read_tensors(folder / WEIGHTS)
     try:
         network.load_state_dict({name: value.float() for name, value in state.items()})
     except RuntimeError:
@@ -112,7 +112,7 @@ def save_adapter(
     folder: Path, tensors: dict[str, Tensor], description: AdapterDescription, recipe: dict[str, Any]
 ) -> None:
     """Write an adapter's factors, as `save_model` writes a base."""
-    _save(folder, tensors, "adapter.json", description, recipe)
+    write_folder(folder, tensors, "adapter.json", description, recipe)
 
 
 def load_adapter(folder: Path, base_digest: str) -> tuple[AdapterDescription, dict[str, Tensor]]:
@@ -123,7 +123,7 @@ def load_adapter(folder: Path, base_digest: str) -> tuple[AdapterDescription, di
     ModelError
         As `load_model`; or it was made for another base.
     """
-    description = _read(folder, "adapter.json", AdapterDescription)
+    description = read_description(folder, "adapter.json", AdapterDescription)
     check_sums(folder)
     if description.base != base_digest:
         raise ModelError(
@@ -131,7 +131,7 @@ def load_adapter(folder: Path, base_digest: str) -> tuple[AdapterDescription, di
             f"{description.base[:12]}, these with {base_digest[:12]}).",
             "Use the base it was made for, or train the adapter again on this one.",
         )
-    return description, {name: value.float() for name, value in _tensors(folder / WEIGHTS).items()}
+    return description, {name: value.float() for name, value in read_tensors(folder / WEIGHTS).items()}
 
 
 def write_sums(folder: Path) -> None:
@@ -165,7 +165,10 @@ def check_sums(folder: Path) -> dict[str, str]:
     return sums
 
 
-def _save(folder: Path, tensors: dict[str, Tensor], name: str, description: BaseModel, recipe: dict[str, Any]) -> str:
+def write_folder(
+    folder: Path, tensors: dict[str, Tensor], name: str, description: BaseModel, recipe: dict[str, Any]
+) -> str:
+    """Write half-precision tensors, a description under its name, recipe and sums; returns the weights' digest."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +180,14 @@ def _save(folder: Path, tensors: dict[str, Tensor], name: str, description: Base
     return _sha256(folder / WEIGHTS)
 
 
-def _read(folder: Path, name: str, kind: type[_Description]) -> _Description:
+def read_description(folder: Path, name: str, kind: type[_Description]) -> _Description:
+    """What a folder says of itself.
+
+    Raises
+    ------
+    ModelError
+        It is missing, incomplete, or newer than this program.
+    """
     path = folder / name
     if not path.is_file():
         raise ModelError(f"There is no model in {folder}: {name} is missing.", "Give the folder that holds it.")
@@ -198,7 +208,7 @@ def _read(folder: Path, name: str, kind: type[_Description]) -> _Description:
         raise ModelError(f"{name} in {folder} is incomplete at '{where}'.", _GET_IT_AGAIN) from None
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

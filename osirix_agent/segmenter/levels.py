@@ -7,10 +7,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from osirix_agent.belief.belief import OUTSIDE_LOGIT
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.network.image import STRIDE, ImageFeatures
 from osirix_agent.network.model import Encoded
-from osirix_agent.network.preprocess import Grid
+from osirix_agent.network.preprocess import Grid, resample
 from osirix_agent.segmenter.certain import Box, box_around
 from osirix_agent.segmenter.seeds import Marks, on_slice
 
@@ -115,3 +116,20 @@ def box_of(logits: Tensor, grid: Grid, volume: Volume, marks: Marks, fixed: dict
     points += [on_slice(k, np.argwhere(mask)) for k, mask in fixed.items()]
     everything = np.concatenate(points)
     return box_around(everything.min(0), everything.max(0), geometry.shape_kji)
+
+
+def index_to_lps(volume: Volume) -> npt.NDArray[np.float64]:
+    """(4, 4): volume index (k, j, i, 1) to LPS mm."""
+    m = np.eye(4)
+    m[:3, :3], m[:3, 3] = volume.geometry.matrix, volume.geometry.origin_lps
+    return m
+
+
+def on_volume(logits: Tensor, grid: Grid, to_lps: npt.NDArray[np.float64], box: Box) -> npt.NDArray[np.float32]:
+    """(k, j, i) float32 logits at the volume's voxels in a box; `to_lps` as `index_to_lps` gives it."""
+    corner = np.eye(4)
+    corner[:3, 3] = [b[0] for b in box]
+    step = np.linalg.inv(grid.matrix) @ to_lps @ corner
+    shape = tuple(b - a for a, b in box)
+    values = resample(logits[None].clamp(-10, 10), step, (shape[0], shape[1], shape[2]), OUTSIDE_LOGIT)
+    return np.ascontiguousarray(values[0].numpy(), np.float32)

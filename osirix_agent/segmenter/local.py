@@ -36,8 +36,8 @@ from osirix_agent.network.preprocess import (
 )
 from osirix_agent.network.text import Phrase
 from osirix_agent.prompting.prompt import MaskPrompt, Polarity, Prompt, TextPrompt
-from osirix_agent.segmenter.certain import Box, fixed_masks, hold, trimmed
-from osirix_agent.segmenter.levels import box_of, coarse_grid, cut, cut_grid, fine_grid, window
+from osirix_agent.segmenter.certain import fixed_masks, hold, trimmed
+from osirix_agent.segmenter.levels import box_of, coarse_grid, cut, cut_grid, fine_grid, index_to_lps, on_volume, window
 from osirix_agent.segmenter.marking import marks_on
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
 from osirix_agent.segmenter.seeds import Marks, Region, read_marks
@@ -144,7 +144,7 @@ class VisionLanguageSegmenter:
         for unwanted in (p for p in request.prompts if isinstance(p, TextPrompt) and p.polarity is Polarity.EXCLUDE):
             answer = self._without(sight, network, answer, Phrase.read(unwanted.phrase))
         box = box_of(answer.logits, answer.grid, volume, marks, fixed)
-        logit = _on_volume(answer, sight, box)
+        logit = on_volume(answer.logits, answer.grid, sight.to_lps, box)
         spacing = np.array(volume.geometry.spacing_kji_mm)
         hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
         return trimmed(logit, box, volume.geometry.shape_kji, self.name)
@@ -178,13 +178,10 @@ class VisionLanguageSegmenter:
                 f"{LARGEST_VOXELS / 1e6:.0f} million.",
                 "Crop or resample the series in OsiriX and open that.",
             )
-        geometry = volume.geometry
-        to_lps = np.eye(4)
-        to_lps[:3, :3], to_lps[:3, 3] = geometry.matrix, geometry.origin_lps
         values = np.nan_to_num(volume.array, nan=AIR if volume.modality == "CT" else 0.0, posinf=3e4, neginf=-3e4)
         filling = AIR if volume.modality == "CT" else float(values.min())
         array = torch.from_numpy(np.ascontiguousarray(values))
-        sight = _Sight(volume, array, to_lps, value_spread(values), filling, coarse_grid(volume))
+        sight = _Sight(volume, array, index_to_lps(volume), value_spread(values), filling, coarse_grid(volume))
         self._sights[volume.digest] = sight
         if len(self._sights) > 2:
             self._sights.popitem(last=False)
@@ -308,13 +305,3 @@ def _moved(answer: _Answer, grid: Grid) -> Tensor:
         return answer.logits.sigmoid()
     step = np.linalg.inv(answer.grid.matrix) @ grid.matrix
     return resample(answer.logits[None], step, grid.shape_kji, OUTSIDE_LOGIT)[0].sigmoid()
-
-
-def _on_volume(answer: _Answer, sight: _Sight, box: Box) -> npt.NDArray[np.float32]:
-    """(k, j, i) float32 logits at the volume's voxels in a box."""
-    corner = np.eye(4)
-    corner[:3, 3] = [b[0] for b in box]
-    step = np.linalg.inv(answer.grid.matrix) @ sight.to_lps @ corner
-    shape = tuple(b - a for a, b in box)
-    values = resample(answer.logits[None].clamp(-10, 10), step, (shape[0], shape[1], shape[2]), OUTSIDE_LOGIT)
-    return np.ascontiguousarray(values[0].numpy(), np.float32)

@@ -69,6 +69,7 @@ class Capabilities:
     """What a segmenter can take."""
 
     text: bool = False
+    clicks: bool = True
 
 
 class Segmenter(Protocol):

@@ -26,7 +26,12 @@ from osirix_agent.training.cases import Case
 from osirix_agent.training.uncertainty import Stage, sample_of, stages
 
 LENGTH_MM = 12.0
-ROUGH = {"slope": 0.0, "per_mm": 0.6, "shift": 0.0, "patients": FEWEST}  # before any fit: some 6 mm of standard deviation
+ROUGH = {
+    "slope": 0.0,
+    "per_mm": 0.6,
+    "shift": 0.0,
+    "patients": FEWEST,
+}  # before any fit: some 6 mm of standard deviation
 Key = tuple[str, str, int]  # kind, modality, clicks
 
 

@@ -65,9 +65,11 @@ def data_folder() -> Path:
 
 
 def split(folder: Path, data_set: str, part: str) -> list[str]:
-    """Pseudonyms of one part (train, calibration, validation) of a data set, sorted."""
-    names = json.loads((folder / "splits.json").read_text(encoding="utf-8"))[data_set][part]
-    return sorted(names)
+    """Pseudonyms of one part (train, calibration, validation, ...) of a data set, sorted."""
+    parts = json.loads((folder / "splits.json").read_text(encoding="utf-8")).get(data_set, {})
+    if part not in parts:
+        raise SettingsError(f"splits.json has no part '{part}' of {data_set}.", f"Choose from: {', '.join(parts)}.")
+    return sorted(parts[part])
 
 
 def read_openkbp(folder: Path, names: Iterable[str], whole: bool = False) -> list[Case]:
@@ -77,9 +79,9 @@ def read_openkbp(folder: Path, names: Iterable[str], whole: bool = False) -> lis
 
 
 def _find(root: Path, name: str) -> Path:
-    for part in ("train", "validation"):
-        if (root / part / name).is_dir():
-            return root / part / name
+    for folder in sorted(root.glob(f"*/{name}")):
+        if folder.is_dir():
+            return folder
     raise SettingsError(f"Case {name} is not in {root}.", "Complete the data folder, or correct splits.json.")
 
 

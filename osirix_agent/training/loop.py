@@ -1,10 +1,10 @@
-"""The training loop that bases and adapters share: resumes, logs, averages the weights."""
+"""The training loop that bases, adapters and the peer share: resumes, logs, averages the weights."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from osirix_agent.network.model import PromptableNetwork, cpu_has_bf16
+from osirix_agent.network.model import cpu_has_bf16
 from osirix_agent.training.cases import Case
 from osirix_agent.training.examples import Example, draw
 from osirix_agent.training.step import Recipe, losses_of, rounds_of
+
+# network, example, recipe, rounds and generator to the losses by name
+Losses = Callable[[Any, Example, Any, int | None, np.random.Generator], dict[str, torch.Tensor]]
 
 
 def rate(step: int, recipe: Recipe) -> float:
@@ -25,8 +28,8 @@ def rate(step: int, recipe: Recipe) -> float:
 
 
 def run(
-    recipe: Recipe, network: PromptableNetwork, trained: list[torch.nn.Parameter], cases: list[Case],
-    structures: tuple[str, ...], folder: Path,
+    recipe: Recipe, network: torch.nn.Module, trained: list[torch.nn.Parameter], cases: list[Case],
+    structures: tuple[str, ...], folder: Path, losses_of: Losses = losses_of,
 ) -> dict[str, torch.Tensor]:  # fmt: skip
     """Train, or go on where `folder` says training stopped; returns the averaged state of the network.
 

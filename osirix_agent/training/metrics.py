@@ -80,7 +80,8 @@ def bootstrap(scores: FloatArray, seed: int = 0, rounds: int = 2000) -> tuple[fl
     known = ~np.isnan(drawn)
     each = np.where(known, drawn, 0).sum(1) / np.maximum(known.sum(1), 1)
     there = known.any(1)
-    means = np.where(there, each, 0).sum(1) / there.sum(1)
+    some = there.any(1)  # a draw may hold no patient of whom anything is known
+    means = np.where(there, each, 0)[some].sum(1) / there[some].sum(1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 

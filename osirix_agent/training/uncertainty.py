@@ -18,13 +18,11 @@ from osirix_agent.belief.calibration import DEVIATION, REACH_MM, Sample, signed_
 from osirix_agent.belief.looks import looks, slope_per_mm
 from osirix_agent.belief.update import Evidence, condition
 from osirix_agent.imaging.structure import kind_of
-from osirix_agent.prompting.prompt import PointPrompt, Polarity, Prompt, TextPrompt
 from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
 from osirix_agent.training.cases import Case
-from osirix_agent.training.clicks import dice, next_click
-from osirix_agent.training.evaluate import UNNAMED, box_prompt, point_lps, volume_of
+from osirix_agent.training.clicks import dice
+from osirix_agent.training.contouring import UNNAMED, contour, spelt, volume_of
 from osirix_agent.training.metrics import surface
-from osirix_agent.training.phrases import TG263
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -56,7 +54,7 @@ class Stage:
 
     @property
     def kind(self) -> str:
-        return kind_of(TG263.get(self.structure, self.structure))
+        return kind_of(spelt(self.structure))
 
     @property
     def spacing(self) -> FloatArray:
@@ -68,25 +66,12 @@ def stages(
 ) -> Iterator[Stage]:
     """The benchmark's clicks on one structure, stopped at some of them."""
     volume, truth = volume_of(case), case.mask(structure)
-    named = TG263.get(structure, structure)
-    prompts: list[Prompt] = (
-        [TextPrompt(phrase=named)]
-        if start == "both"
-        else [box_prompt(truth, volume.geometry, np.random.RandomState(42))]
-    )
-    mask = np.zeros(truth.shape, np.bool_)
-    for step in range(max(counts) + 1):
-        if step:
-            click = next_click(truth, mask)
-            if click is None:
-                return
-            polarity = Polarity.INCLUDE if click.include else Polarity.EXCLUDE
-            prompts.append(PointPrompt(position_lps=point_lps(volume.geometry.to_lps(click.kji)), polarity=polarity))
-        request = SegmentationRequest(volume, named if start == "both" else UNNAMED, tuple(prompts))
-        belief = segmenter.propose(request)
-        mask = belief.mask()
-        if step in counts:
-            yield Stage(case.name, structure, step, request, belief, truth)
+    prompts = contour(segmenter, volume, case.name, structure, truth, start).prompts
+    asked = spelt(structure) if start == "both" else UNNAMED
+    for count in counts:
+        if count < len(prompts):
+            request = SegmentationRequest(volume, asked, prompts[: count + 1])
+            yield Stage(case.name, structure, count, request, segmenter.propose(request), truth)
 
 
 def sample_of(stage: Stage, told: Belief, random: np.random.Generator, most: int = 1500) -> Sample | None:

@@ -8,7 +8,8 @@ from osirix_agent.errors import PromptError
 from osirix_agent.prompting.prompt import BoxPrompt, PointPrompt, Polarity, TextPrompt
 from osirix_agent.segmenter.protocol import Capabilities
 from osirix_agent.training.cases import Case
-from osirix_agent.training.evaluate import contour, evaluate, volume_of
+from osirix_agent.training.contouring import contour, contoured, volume_of
+from osirix_agent.training.evaluate import evaluate
 
 SHAPE = (12, 40, 44)
 TRUTH = np.zeros(SHAPE, bool)
@@ -93,11 +94,69 @@ def test_a_refused_click_leaves_the_score_as_it_was():
 
 
 def test_the_summary_is_a_mean_over_structures_with_an_interval_over_patients():
-    done = evaluate(Oracle(), [CASE], ("LeftParotid", "Larynx", "Mandible"), ("both",))
-    assert {r.structure for r in done.rows} == {"LeftParotid", "Larynx"}
+    image = contoured(CASE, ("LeftParotid", "Larynx", "Mandible"))
+    done = evaluate(Oracle(), [image], ("both",))
+    assert {r.structure for r in done.rows["both"]} == {"LeftParotid", "Larynx"}
     everything = next(t for t in done.summary() if t["structure"] == "all")
     each = [t for t in done.summary() if t["structure"] != "all"]
     assert everything["final"] == pytest.approx(np.mean([t["final"] for t in each]), abs=1e-3)
     assert everything["patients"] == 1
     assert everything["final_interval"][0] <= everything["final"] <= everything["final_interval"][1] + 1e-9
     assert all(t["dice"][0] == t["first"] for t in each)
+
+
+def test_clicks_are_counted_up_to_the_wanted_dice():
+    def grows(truth, prompts):  # the box gives one of six slices, each click one more
+        held = truth.copy()
+        held[3 + len(prompts) :] = False
+        return held
+
+    row = run(Oracle(grows), "clicks")
+    assert row.dice == pytest.approx([2 * n / (6 + n) for n in (1, 2, 3, 4, 5, 6)])
+    assert row.clicks_needed == 4  # 10 / 11; 0.8 after three
+    assert run(Oracle(), "both").clicks_needed == 0
+    assert run(Oracle(lambda truth, prompts: truth & False), "both").clicks_needed is None
+
+
+def test_what_a_click_changes_far_from_it_is_told():
+    def flickers(truth, prompts):  # a voxel 30 mm from the click, and one farther, once there is a click
+        held = truth.copy()
+        held[5, 15, 20] = False  # wrong, so clicked
+        if isinstance(prompts[-1], PointPrompt):
+            held[5, 15, 35] = held[5, 15, 36] = True  # 30 and 32 mm
+        return held
+
+    row = run(Oracle(flickers), "clicks")
+    clicks = [p for p in row.prompts if isinstance(p, PointPrompt)]
+    assert clicks[0].position_lps == (40.0, 30.0, 15.0)
+    assert row.far == 0.5
+    assert run(Oracle(), "clicks").far is None  # nothing was changed
+
+
+def test_a_fall_and_a_click_on_the_wrong_side_are_seen_in_the_summary():
+    def falls(truth, prompts):
+        held = truth.copy()
+        held[3 + (3 if len(prompts) == 3 else 4) :] = False
+        return held
+
+    image = contoured(CASE, ("LeftParotid",))
+    (table,) = evaluate(Oracle(falls), [image], ("clicks",)).summary()
+    good, bad = 8 / 10, 6 / 9
+    assert table["dice"] == pytest.approx([good, good, bad, good, good, good], abs=1e-4)
+    assert table["change"] == pytest.approx([0, bad - good, good - bad, 0, 0], abs=1e-3)
+    assert table["worst_fall"] == table["worst_fall_of_one"] == pytest.approx(good - bad, abs=1e-3)
+    assert table["clicks_hold"] is False
+    assert (table["clicks_to_085"], table["reached_085"]) == (5, 0)  # counted as five where it was not reached
+    assert table["final_interval"] == [table["final"]] * 2
+
+
+def test_a_segmenter_without_clicks_is_asked_for_words_alone():
+    oracle = Oracle()
+    oracle.capabilities = Capabilities(text=True, clicks=False)
+    done = evaluate(oracle, [contoured(CASE, ("LeftParotid",))], ("clicks", "both", "words", "jitter"))
+    (row,) = done.rows["words"]
+    assert row.dice == (1.0,)
+    assert set(done.rows) == {"words"}
+    (table,) = done.summary()
+    assert table["first"] == 1
+    assert "auc" not in table
