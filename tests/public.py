@@ -191,7 +191,7 @@ def _tiny_sam2() -> Any:
     return Sam2Model(Sam2Config(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=masks))
 
 
-def write_lora(folder: Path, base: Path, strength: float = 0.5) -> Path:
+def write_lora(folder: Path, base: Path, strength: float = 0.5, layers: str = "(q_proj|v_proj)") -> Path:
     """A LoRA adapter as peft saves it, with random factors."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForMaskGeneration
@@ -199,7 +199,7 @@ def write_lora(folder: Path, base: Path, strength: float = 0.5) -> Path:
     network = AutoModelForMaskGeneration.from_pretrained(base, local_files_only=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # between transformers and peft
-        made = get_peft_model(network, LoraConfig(r=2, target_modules=r".*mask_decoder.*(q_proj|v_proj)"))
+        made = get_peft_model(network, LoraConfig(r=2, target_modules=rf".*mask_decoder.*{layers}"))
     torch.manual_seed(4)
     for name, weight in made.named_parameters():
         if "lora_B" in name:

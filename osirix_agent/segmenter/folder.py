@@ -25,6 +25,7 @@ KINDS = {
     "voxtell": ("voxtell.inference.predictor", "voxtell", "plans.json"),
     "sam": ("transformers", "model", "config.json"),
 }
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 SAFE_PARTS = ("torch.nn.", "dynamic_network_architectures.")  # what plans may have built
 FIRST_NNINTERACTIVE = "Dataset225_nnInteractiveV2"  # published without a LICENSE in its folder; its licence is known
 _DOWNLOAD = "Download the model's folder again, whole, from where it is published."
@@ -253,12 +254,12 @@ def _sam(given: Path, folder: Path) -> PublicModel:
         names = ", ".join(a.name for a in adapters)
         raise ModelError(f"{given} holds {len(adapters)} adapters ({names}).", "Keep one of them in it.")
     if adapters:
-        if not (adapters[0] / "adapter_model.safetensors").is_file():
+        if not (adapters[0] / ADAPTER_WEIGHTS).is_file():
             raise ModelError(
-                f"The adapter {adapters[0]} lacks the file 'adapter_model.safetensors'.",
+                f"The adapter {adapters[0]} lacks the file '{ADAPTER_WEIGHTS}'.",
                 "Save it anew from peft with save_pretrained, which writes safetensors.",
             )
-        weights.append(adapters[0] / "adapter_model.safetensors")
+        weights.append(adapters[0] / ADAPTER_WEIGHTS)
     return PublicModel(
         "sam", given, folder, tuple(weights), read_licence(folder, *adapters), adapters[0] if adapters else None
     )

@@ -10,6 +10,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,24 +119,24 @@ class NnInteractiveSegmenter:
     def _steps(self, prompts: tuple[Prompt, ...], each: list[Marks], fixed: dict[int, BoolArray]) -> list[_Step]:
         told = list(zip(prompts, each, strict=True))
         started = [(p, m) for p, m in told if isinstance(p, MaskPrompt)][-1:]  # the session forgets what came before
-        steps = [_Step(p, lambda _, m=m: self._start(m), True) for p, m in started]
+        steps = [_Step(p, partial(self._start, m), True) for p, m in started]
         if fixed:
             key = hashlib.sha256(b"".join(k.to_bytes(4) + mask.tobytes() for k, mask in sorted(fixed.items()))).digest()
             held = {k: mask for k, mask in fixed.items() if mask.any()}
-            steps.append(_Step(key, lambda run: self._hers(held, run), bool(held)))
+            steps.append(_Step(key, partial(self._hers, held), bool(held)))
         for prompt, marks in told:
             if not isinstance(prompt, MaskPrompt):
                 where = len(marks.positive_points_kji) > 0
-                steps.append(_Step(prompt, lambda run, p=prompt, m=marks: self._prompt(p, m, run), where))
+                steps.append(_Step(prompt, partial(self._prompt, prompt, marks), where))
         return steps
 
-    def _start(self, marks: Marks) -> None:
+    def _start(self, marks: Marks, run: bool) -> None:
         mask = np.zeros(self._logits.full.shape, np.uint8)
         for region in marks.regions:
-            mask[region.k][fill(region.rings_ji, mask.shape[1:])] = 1
+            mask[region.k][fill(region.rings_ji, (mask.shape[1], mask.shape[2]))] = 1
         self._takes("initial_label")
         self._logits.full[:] = np.where(mask, np.float32(STARTED_LOGIT), np.float32(OUTSIDE_LOGIT))
-        refine = bool(self._session.supports_zero_shot_label_refinement)
+        refine = run and bool(self._session.supports_zero_shot_label_refinement)
         self._session.add_initial_seg_interaction(mask, run_prediction=refine)
 
     def _hers(self, fixed: dict[int, BoolArray], run: bool) -> None:

@@ -23,7 +23,7 @@ from osirix_agent.errors import ModelError, PromptError
 from osirix_agent.imaging.contour import fill
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.segmenter.certain import CERTAIN_LOGIT, BoolArray, Float32Array, fixed_masks, settled
-from osirix_agent.segmenter.folder import PublicModel
+from osirix_agent.segmenter.folder import ADAPTER_WEIGHTS, PublicModel
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
 from osirix_agent.segmenter.seeds import Marks, read_marks
 
@@ -105,7 +105,7 @@ class SamSegmenter:
         for k in sorted(placed - set(fixed)):
             logit[k] = self._ask(volume, k, said[k])
         for k, mask in fixed.items():
-            logit[k] = np.where(mask, CERTAIN_LOGIT, OUTSIDE_LOGIT)
+            logit[k] = np.where(mask, CERTAIN_LOGIT, -CERTAIN_LOGIT)
         known = sorted(placed | set(fixed))
         for k in known:
             for step in (-1, 1):
@@ -211,7 +211,7 @@ class SamSegmenter:
         return pad(image, (0, self._side - image.shape[3], 0, self._side - image.shape[2]), value=filling)
 
 
-def _by_slice(marks: Marks, shape_ji: tuple[int, ...]) -> tuple[dict[int, _Said], set[int]]:
+def _by_slice(marks: Marks, shape_ji: tuple[int, int]) -> tuple[dict[int, _Said], set[int]]:
     """Marks slice by slice, and the slices on which one says where the structure is."""
     points: dict[int, list[tuple[FloatArray, int]]] = {}
     boxes: dict[int, FloatArray] = {}
@@ -233,7 +233,7 @@ def _by_slice(marks: Marks, shape_ji: tuple[int, ...]) -> tuple[dict[int, _Said]
         boxes[region.k] = np.clip(np.round([ring.min(0), ring.max(0)]), 0, np.array(shape_ji) - 1)
         if not region.loose:
             inside = fill(region.rings_ji, shape_ji)
-            masks[region.k] = np.where(inside, CERTAIN_LOGIT, OUTSIDE_LOGIT).astype(np.float32)
+            masks[region.k] = np.where(inside, CERTAIN_LOGIT, -CERTAIN_LOGIT).astype(np.float32)
     said = {}
     for k in {*points, *boxes}:
         held = points.get(k, [])
@@ -288,15 +288,19 @@ def _open(model: PublicModel) -> Any:
 
 
 def _adapted(network: Any, model: PublicModel) -> Any:
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import safe_open
 
     assert model.adapter is not None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # between transformers and peft; not for her
-            warnings.filterwarnings("error", message="Found missing adapter keys")
-            return PeftModel.from_pretrained(network, str(model.adapter)).merge_and_unload()
-    except (Warning, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+            warnings.simplefilter("ignore")  # between transformers and peft; what does not fit is found below
+            adapted = PeftModel.from_pretrained(network, str(model.adapter))
+        with safe_open(model.adapter / ADAPTER_WEIGHTS, "pt") as file:
+            if set(file.keys()) != set(get_peft_model_state_dict(adapted)):
+                raise ValueError("parts of it belong to layers that the model does not have")
+        return adapted.merge_and_unload()
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError(
             f"The adapter '{model.adapter.name}' does not fit the model ({type(error).__name__}).",
             "Use the base that it was trained on, or train it again on this one.",
