@@ -156,7 +156,7 @@ def _settings(parser: argparse.ArgumentParser, *, server: bool = True) -> None:
         parser.add_argument("--server", metavar="HOST:PORT", help="osirixgrpc server (else the plugin's, else 50051)")
         parser.add_argument("--state-dir", type=Path, help="folder for journal, ledger and site key")
     parser.add_argument("--structure", help="structure addressed when an ROI names none")
-    parser.add_argument("--segmenter", help="auto, model or classical")
+    parser.add_argument("--segmenter", help="auto, model, classical; or nninteractive, voxtell, sam from --model-dir")
     parser.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
     parser.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
     parser.add_argument("--levels", dest="isoline_levels", metavar="5,50,95", help="isolines, from 5,25,50,75,95")

@@ -21,6 +21,7 @@ from osirix_agent.agent.log import versions
 from osirix_agent.errors import OsirixAgentError, SettingsError, ViewerError
 from osirix_agent.half_pixel import HalfPixel
 from osirix_agent.record.pseudonym import Pseudonyms
+from osirix_agent.segmenter.choice import describe_public
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.client import OsirixViewer
 from osirix_agent.viewer.connection import START_CURE, OsirixConnection, candidate_addresses, plugin_config_file
@@ -51,6 +52,7 @@ def examine(settings: Settings) -> list[Finding]:
         *(Finding(*line) for line in plugin.findings()),
         *_server(settings, osirix),
         _gpu(),
+        *_public_model(settings),
         *_state_folder(settings),
         _disk(settings),
         _half_pixel(settings, osirix),
@@ -199,6 +201,14 @@ def _gpu() -> Finding:
             "Install torch again, or remove it: the classical segmenter does without.",
         )  # fmt: skip
     return Finding("gpu", True, f"torch {torch.__version__}: {what}")
+
+
+def _public_model(settings: Settings) -> list[Finding]:
+    try:
+        described = describe_public(settings)
+    except OsirixAgentError as error:
+        return [Finding("public model", False, error.what, error.cure)]
+    return [Finding("public model", True, described)] if described else []
 
 
 def _state_folder(settings: Settings) -> list[Finding]:

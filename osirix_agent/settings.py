@@ -47,7 +47,11 @@ class Settings(BaseSettings):
         ge=0, le=1, description="OsiriX ROI coordinate of the centre of pixel (0, 0)",
     )  # fmt: skip
     structure: str = Field("GTV", description="structure addressed when a ROI names none")
-    segmenter: str = Field("auto", description="auto (the shipped model for what it was made for), model or classical")
+    segmenter: str = Field(
+        "auto",
+        description="auto (the shipped model for what it was made for), model or classical; a public model in "
+        "model_dir: nninteractive, voxtell or sam",
+    )
     model_dir: Path | None = Field(None, description="folder of the model and its adapters; none: the shipped one")
     device: str = Field("auto", description="where the model runs: auto, cpu, cuda or mps")
     isoline_levels: Annotated[tuple[int, ...], NoDecode] = (5, 50, 95)

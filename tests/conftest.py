@@ -185,6 +185,53 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) ->
 
 
 @pytest.fixture(scope="session")
+def sam_segmenter(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    from osirix_agent.segmenter.folder import find_model
+    from osirix_agent.segmenter.sam import SamSegmenter
+    from tests.public import write_sam
+
+    return SamSegmenter(find_model("sam", write_sam(tmp_path_factory.mktemp("public") / "sam2")))
+
+
+@pytest.fixture(scope="session")
+def nninteractive_segmenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """On a tiny checkpoint by the package itself where it is installed, else by a stand-in for its session."""
+    from osirix_agent.segmenter.folder import KINDS, find_model, is_installed
+    from osirix_agent.segmenter.nninteractive import NnInteractiveSegmenter
+    from tests.public import write_nninteractive, write_plain
+    from tests.stand_ins import stand_in_nninteractive
+
+    folder = tmp_path_factory.mktemp("public") / "nninteractive"
+    with pytest.MonkeyPatch.context() as patch:
+        if is_installed(KINDS["nninteractive"][0]):
+            write_nninteractive(folder)
+        else:
+            write_plain(folder)
+            stand_in_nninteractive(patch)
+        yield NnInteractiveSegmenter(find_model("nninteractive", folder))
+
+
+@pytest.fixture(scope="session")
+def voxtell_segmenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """On a tiny checkpoint by the package itself where it is installed, else by a stand-in for its predictor."""
+    from osirix_agent.segmenter.folder import KINDS, find_model, is_installed
+    from osirix_agent.segmenter.voxtell import VoxTellSegmenter
+    from tests.public import small_voxtell, write_bank, write_plain, write_voxtell
+    from tests.stand_ins import stand_in_voxtell
+
+    folder = tmp_path_factory.mktemp("public") / "voxtell"
+    with pytest.MonkeyPatch.context() as patch:
+        if is_installed(KINDS["voxtell"][0]):
+            write_voxtell(folder)
+            patch.setattr("voxtell.inference.predictor.VoxTellModel", small_voxtell())
+        else:
+            write_plain(folder)
+            write_bank(folder / "text_embeddings.npz")
+            stand_in_voxtell(patch)
+        yield VoxTellSegmenter(find_model("voxtell", folder))
+
+
+@pytest.fixture(scope="session")
 def tiny_segmenter(tiny_models: Path) -> Any:
     from osirix_agent.segmenter.local import VisionLanguageSegmenter
 

@@ -11,7 +11,7 @@ from osirix_agent.errors import JournalError, OsirixAgentError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.events import SessionStarted
 from osirix_agent.record.journal import read_journal
-from osirix_agent.segmenter.choice import make_segmenter
+from osirix_agent.segmenter.choice import NAMES, make_segmenter
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.client import OsirixViewer, displayed_viewers
 from osirix_agent.viewer.connection import OsirixConnection
@@ -65,7 +65,7 @@ def replay_journal(path: Path, dicom: Path | None, settings: Settings) -> Replay
             "Give the folder of the series that was contoured (--dicom).",
         )
     identical = check_image(events, volume)
-    kind = next((k for k in ("classical", "auto") if started.segmenter.startswith(k)), "model")
+    kind = next((k for k in NAMES if started.segmenter.startswith(k)), "model")
     segmenter = make_segmenter(settings.model_copy(update={"segmenter": kind}))
     return ReplayOutcome(identical, replay(events, volume, segmenter))
 

@@ -13,12 +13,11 @@ from osirix_agent.belief.calibration import Calibration, Fit, calibrated
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import TextPrompt
-from osirix_agent.segmenter.certain import Box, fixed_masks, hold
+from osirix_agent.segmenter.certain import CLICK_RADIUS_MM, Box, fixed_masks, hold
 from osirix_agent.segmenter.evidence import evidence_of
 from osirix_agent.segmenter.protocol import LooksAhead, SegmentationRequest, Segmenter
 from osirix_agent.segmenter.seeds import read_marks
 
-CLICK_RADIUS_MM = 1.5
 CERTAIN_LOGIT = 12.0  # four deviations: outside every isoline, whatever the spread
 
 

@@ -9,11 +9,15 @@ from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.imaging.contour import fill
 from osirix_agent.segmenter.grid import ball, stamp
 from osirix_agent.segmenter.protocol import SegmentationRequest
-from osirix_agent.segmenter.seeds import Marks
+from osirix_agent.segmenter.seeds import Marks, on_slice
 
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+CLICK_RADIUS_MM = 1.5
+CERTAIN_LOGIT = 6.0
+LIKELY_LOGIT = -5.3  # a probability of half a percent
 
 
 def fixed_masks(request: SegmentationRequest) -> dict[int, BoolArray]:
@@ -77,7 +81,7 @@ def hold(
 
 def trimmed(logit: Float32Array, box: Box, shape: tuple[int, int, int], source: str) -> Belief:
     """The crop cut down to where the probability is above 0.5 %, with one voxel of border."""
-    held = np.argwhere(logit > -5.3)
+    held = np.argwhere(logit > LIKELY_LOGIT)
     if len(held) == 0:
         held = np.zeros((1, 3), int)
     low = np.maximum(held.min(0) - 1, 0)
@@ -85,3 +89,29 @@ def trimmed(logit: Float32Array, box: Box, shape: tuple[int, int, int], source: 
     cut = np.ascontiguousarray(logit[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
     k, j, i = (int(b[0] + a) for b, a in zip(box, low, strict=True))
     return Belief(cut, (k, j, i), shape, source)
+
+
+def settled(
+    logit: Float32Array, request: SegmentationRequest, marks: Marks, fixed: dict[int, BoolArray], source: str
+) -> Belief:
+    """The belief of a segmenter that answers on the whole volume: its logits, and what holds whatever it thinks.
+
+    Parameters
+    ----------
+    logit : (k, j, i) float32 on the whole volume; left as it is
+    """
+    geometry = request.volume.geometry
+    likely = logit > LIKELY_LOGIT
+    points = [on_slice(k, np.argwhere(mask)) for k, mask in fixed.items()]
+    points += [s.points_kji for s in marks.strokes] + [region.points_kji for region in marks.regions]
+    if likely.any():
+        sides = [np.flatnonzero(likely.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+        points.append(np.array([[s[0] for s in sides], [s[-1] for s in sides]], float))
+    everything = np.concatenate([np.zeros((0, 3)), *points])
+    if not len(everything):
+        everything = np.zeros((1, 3))
+    box = box_around(everything.min(0), everything.max(0), geometry.shape_kji)
+    crop = np.ascontiguousarray(logit[tuple(slice(a, b) for a, b in box)].clip(OUTSIDE_LOGIT, -OUTSIDE_LOGIT))
+    spacing = np.array(geometry.spacing_kji_mm)
+    hold(crop, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
+    return trimmed(crop, box, geometry.shape_kji, source)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,13 +13,14 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import ModelError, SettingsError, UnsupportedSeriesError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import TextPrompt
+from osirix_agent.segmenter.folder import KINDS, find_model
 from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
 from osirix_agent.settings import Settings
 
 if TYPE_CHECKING:
     from osirix_agent.segmenter.local import VisionLanguageSegmenter
 
-NAMES = ("auto", "model", "classical")
+NAMES = ("auto", "model", "classical", *KINDS)
 _NEEDED = ("torch", "transformers", "peft", "safetensors")
 _INSTALL = "Install it with: pip install 'osirix-agent[model]'"
 
@@ -46,8 +49,16 @@ class ByStructure:
         return chosen.propose(request)
 
 
-def make_segmenter(settings: Settings) -> Segmenter:
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def make_segmenter(settings: Settings, tell: Callable[[str], object] = _to_stderr) -> Segmenter:
     """The segmenter that the settings name.
+
+    Parameters
+    ----------
+    tell : is given what a public model's folder says about its use
 
     Raises
     ------
@@ -59,6 +70,8 @@ def make_segmenter(settings: Settings) -> Segmenter:
     name = settings.segmenter
     if name not in NAMES:
         raise SettingsError(f"There is no segmenter '{name}'.", f"Choose one of: {', '.join(NAMES)}.")
+    if name in KINDS:
+        return _public(settings, tell)
     folder = settings.model_dir or shipped_models()
     from osirix_agent.segmenter.classical import ClassicalSegmenter
 
@@ -104,10 +117,48 @@ def model_folders(folder: Path) -> tuple[Path, tuple[Path, ...]]:
     return bases[0], tuple(sorted(p.parent for p in folder.glob("*/adapter.json")))
 
 
-def _load(folder: Path, device: str) -> VisionLanguageSegmenter:
-    import torch
+def describe_public(settings: Settings) -> str | None:
+    """The public model that the settings name and its licence, without loading it; None: they name none.
 
+    Raises
+    ------
+    ModelError
+        It could not be loaded: a file or the package is missing.
+    """
+    if settings.segmenter not in KINDS:
+        return None
+    model = find_model(settings.segmenter, settings.model_dir)
+    return f"{settings.segmenter} in {model.folder}. {model.licence.remark}"
+
+
+def _public(settings: Settings, tell: Callable[[str], object]) -> Segmenter:
+    model = find_model(settings.segmenter, settings.model_dir)
+    device = _device(settings.device)
+    tell(f"Loading {model.kind} from {model.folder}. {model.licence.remark}")
+    if model.kind == "nninteractive":
+        from osirix_agent.segmenter.nninteractive import NnInteractiveSegmenter
+
+        return NnInteractiveSegmenter(model, device)
+    if model.kind == "voxtell":
+        from osirix_agent.segmenter.voxtell import VoxTellSegmenter
+
+        return VoxTellSegmenter(model, device)
+    from osirix_agent.segmenter.sam import SamSegmenter
+
+    return SamSegmenter(model, device)
+
+
+def _load(folder: Path, device: str) -> VisionLanguageSegmenter:
     from osirix_agent.segmenter.local import VisionLanguageSegmenter
+
+    device = _device(device)
+    base, adapters = model_folders(folder)
+    return VisionLanguageSegmenter(base, adapters, device)
+
+
+def _device(device: str) -> str:
+    """The device that a setting means, on this machine."""
+    import torch
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"  # mps is not measured yet: only when asked for
@@ -117,5 +168,4 @@ def _load(folder: Path, device: str) -> VisionLanguageSegmenter:
         device == "mps" and not torch.backends.mps.is_available()
     ):
         raise SettingsError(f"This machine has no '{device}'.", "Choose --device auto or cpu.")
-    base, adapters = model_folders(folder)
-    return VisionLanguageSegmenter(base, adapters, device)
+    return device

@@ -36,7 +36,7 @@ from osirix_agent.network.preprocess import (
 )
 from osirix_agent.network.text import Phrase
 from osirix_agent.prompting.prompt import MaskPrompt, Polarity, Prompt, TextPrompt
-from osirix_agent.segmenter.certain import fixed_masks, hold, trimmed
+from osirix_agent.segmenter.certain import CERTAIN_LOGIT, CLICK_RADIUS_MM, fixed_masks, hold, trimmed
 from osirix_agent.segmenter.levels import box_of, coarse_grid, cut, cut_grid, fine_grid, index_to_lps, on_volume, window
 from osirix_agent.segmenter.marking import marks_on
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
@@ -45,8 +45,6 @@ from osirix_agent.segmenter.seeds import Marks, Region, read_marks
 FloatArray = npt.NDArray[np.float64]
 
 STEPS = 8  # prompts come in blocks of so many; those of the last block are answered one after the other
-CLICK_RADIUS_MM = 1.5
-CERTAIN_LOGIT = 6.0
 LARGEST_VOXELS = 600_000_000
 
 

@@ -31,7 +31,7 @@ ROUGH = {
     "per_mm": 0.6,
     "shift": 0.0,
     "patients": FEWEST,
-}  # before any fit: some 6 mm of standard deviation
+}  # before any fit
 Key = tuple[str, str, int]  # kind, modality, clicks
 
 

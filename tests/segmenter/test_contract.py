@@ -66,10 +66,10 @@ def scribble(polarity="include"):
     return ScribblePrompt(points_lps=(lps(VOLUME, (k, j - 3, i)), lps(VOLUME, (k, j + 3, i))), polarity=polarity)
 
 
-@pytest.fixture(params=[ClassicalSegmenter, BallSegmenter, "model"])
+@pytest.fixture(params=[ClassicalSegmenter, BallSegmenter, "tiny", "sam", "nninteractive", "voxtell"])
 def segmenter(request):
-    if request.param == "model":
-        return request.getfixturevalue("tiny_segmenter")
+    if isinstance(request.param, str):
+        return request.getfixturevalue(f"{request.param}_segmenter")
     return request.param()
 
 
