@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from osirix_agent.bench import faults, idle, path, reading, soak, starting, writing
+from osirix_agent.bench import click, faults, idle, path, reading, soak, starting, writing
 from osirix_agent.figures import Figure, failed
 
 Row = tuple[tuple[str, ...], str, str, Callable[[Path, int], list[Figure]]]
@@ -27,7 +27,7 @@ def measure(
 
     Parameters
     ----------
-    what : 'all', 'soak' or 'faults'
+    what : 'all', 'click', 'soak' or 'faults'
     sequences : int
         Of the soak.
     runs, kills : int
@@ -40,6 +40,9 @@ def measure(
 
     figures: list[Figure] = []
     with Progress(transient=True, disable=quiet) as bar, tempfile.TemporaryDirectory() as folder:
+        if what == "click":
+            bar.add_task("click", total=None)
+            return click.measure(Path(folder), seed)
         if what == "soak":
             task = bar.add_task("soak", total=sequences)
             return soak.measure(Path(folder), seed, sequences, lambda n: bar.advance(task, n))

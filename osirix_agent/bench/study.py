@@ -9,12 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from osirix_agent.virtual_osirix.phantom import Phantom, PhantomRecipe, make_phantom, write_study
 
+BIG_SPACING_KJI_MM = (2.5, 0.8, 0.8)
 
-def big_study(folder: Path, slices: int) -> Phantom:
-    """512 x 512 x `slices` CT: the phantom at a quarter of the size, each voxel repeated, with noise of its own."""
+
+def big_image(slices: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
+    """512 x 512 x `slices` CT and its tumour: the phantom at a quarter of the size, each voxel repeated, with noise
+    of its own."""
     small = PhantomRecipe(shape_kji=(slices, 128, 128), spacing_kji_mm=(2.5, 3.2, 3.2), noise_hu=0.0)
     image, truth = make_phantom(small)
     image = image.repeat(4, axis=1).repeat(4, axis=2)
@@ -22,10 +26,15 @@ def big_study(folder: Path, slices: int) -> Phantom:
     noise = np.random.default_rng(3).normal(0, 12, (512, 512)).astype(np.int16)
     for k in range(slices):
         image[k] += np.roll(noise, 37 * k, axis=(0, 1))
+    return image, truth
+
+
+def big_study(folder: Path, slices: int) -> Phantom:
+    """`big_image` as a DICOM study."""
     recipe = PhantomRecipe(
-        shape_kji=(slices, 512, 512), spacing_kji_mm=(2.5, 0.8, 0.8), origin_lps=(-205.0, -205.0, 0.0)
+        shape_kji=(slices, 512, 512), spacing_kji_mm=BIG_SPACING_KJI_MM, origin_lps=(-205.0, -205.0, 0.0)
     )
-    return write_study(folder, image, truth, recipe)
+    return write_study(folder, *big_image(slices), recipe)
 
 
 @contextmanager

@@ -151,9 +151,10 @@ def _read_volume(heads: list[Dataset]) -> Volume:
     orientation = np.array(heads[0].ImageOrientationPatient, float)
     normal = np.cross(orientation[:3], orientation[3:])
     heads = sorted(heads, key=lambda head: float(np.array(head.ImagePositionPatient, float) @ normal))
+    rows_mm, columns_mm = (float(v) for v in heads[0].get("PixelSpacing") or (0, 0))
     geometry = Geometry.from_slices(
-        [head.ImagePositionPatient for head in heads], orientation[:3], orientation[3:],
-        *(float(v) for v in heads[0].get("PixelSpacing") or (0, 0)), heads[0].Rows, heads[0].Columns,
+        [head.ImagePositionPatient for head in heads], orientation[:3], orientation[3:], rows_mm, columns_mm,
+        heads[0].Rows, heads[0].Columns,
     )  # fmt: skip
     slices = [sitk.GetArrayFromImage(sitk.ReadImage(str(head.filename))) for head in heads]  # GDCM rescales
     if {s.size for s in slices} != {geometry.shape_kji[1] * geometry.shape_kji[2]}:

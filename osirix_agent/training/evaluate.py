@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ class Evaluation:
 
     images: int = 0
     rows: dict[str, list[Any]] = field(default_factory=dict)
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, kind: str, row: Row) -> None:
         self.rows.setdefault(kind, []).append(row)
@@ -52,7 +51,7 @@ def evaluate(
         tell(f"{about} {kind}")
         began = time.perf_counter()
         yield
-        done.seconds[kind] += time.perf_counter() - began
+        done.seconds[kind] = done.seconds.get(kind, 0.0) + time.perf_counter() - began
 
     for image in images:
         done.images += 1

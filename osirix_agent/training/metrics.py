@@ -79,8 +79,8 @@ def bootstrap(scores: FloatArray, seed: int = 0, rounds: int = 2000) -> tuple[fl
     drawn = scores[random.integers(len(scores), size=(rounds, len(scores)))]
     known = ~np.isnan(drawn)
     each = np.where(known, drawn, 0).sum(1) / np.maximum(known.sum(1), 1)
-    there = known.any(1)
-    some = there.any(1)  # a draw may hold no patient of whom anything is known
+    there = known.sum(1) > 0
+    some = there.sum(1) > 0  # a draw may hold no patient of whom anything is known
     means = np.where(there, each, 0)[some].sum(1) / there[some].sum(1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
