@@ -11,7 +11,7 @@ from osirix_agent.network.checkpoint import FORMAT, AdapterDescription, load_mod
 from osirix_agent.network.lora import add_lora, lora_tensors
 from osirix_agent.training.cases import Case, data_folder, read_openkbp, read_sarcoma, split
 from osirix_agent.training.examples import DrawRecipe
-from osirix_agent.training.loop import run
+from osirix_agent.training.loop import first_process, run
 from osirix_agent.training.step import Recipe
 
 
@@ -63,6 +63,8 @@ def train_adapter(
         read = read_openkbp if recipe.data == "openkbp" else read_sarcoma
         cases = read(root, split(root, recipe.data, "train"))
     averaged = run(recipe, network, trained, cases, recipe.structures, work)
+    if not first_process():
+        return
     network.load_state_dict(averaged)
     description = AdapterDescription(
         format=FORMAT, name=recipe.name, version=version, licence="Apache-2.0", base=model.digest, rank=recipe.rank,

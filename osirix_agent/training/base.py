@@ -11,7 +11,7 @@ from osirix_agent.network.lora import fold
 from osirix_agent.network.model import NetworkConfig, PromptableNetwork
 from osirix_agent.network.text import prune
 from osirix_agent.training.cases import Case, data_folder, read_openkbp, split
-from osirix_agent.training.loop import run
+from osirix_agent.training.loop import first_process, run
 from osirix_agent.training.phrases import ORGANS, TG263, every_word
 from osirix_agent.training.step import Recipe
 
@@ -53,8 +53,8 @@ def add_text_lora(network: PromptableNetwork, rank: int) -> None:
 
 def train_base(
     recipe: BaseRecipe, begin: Path, work: Path, out: Path, version: str, cases: list[Case] | None = None
-) -> str:
-    """Train, or go on where `work` says training stopped, and write the model folder `out`; its weights' digest.
+) -> None:
+    """Train, or go on where `work` says training stopped, and write the model folder `out`.
 
     Parameters
     ----------
@@ -71,10 +71,12 @@ def train_base(
         cases = read_openkbp(root, split(root, "openkbp", "train"))
     trained = [p for p in network.parameters() if p.requires_grad]
     averaged = run(recipe, network, trained, cases, recipe.structures, work)
+    if not first_process():
+        return
     network.load_state_dict(averaged)
     fold(network)
     description = ModelDescription(
         format=FORMAT, name="rt-base", version=version, licence="Apache-2.0", network=network.config.as_json(),
         vocabulary=tuple(network.text.vocabulary), structures=tuple(TG263.get(s, s) for s in recipe.structures),
     )  # fmt: skip
-    return save_model(out, network, description, recipe.model_dump())
+    save_model(out, network, description, recipe.model_dump())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -98,6 +99,11 @@ def run(
             (folder / "average.tmp").replace(folder / "average.safetensors")
             (folder / "state.tmp").replace(folder / "state.pt")
     return average
+
+
+def first_process() -> bool:
+    """Is it this process that writes what was made? Under `torchrun` all hold the same."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _steps(first: int, recipe: Recipe, process: int) -> Iterator[tuple[int, int | None, np.random.Generator]]:

@@ -39,7 +39,7 @@ from osirix_agent.segmenter.seeds import Marks
 from osirix_agent.training.cases import Case, data_folder, read_openkbp, split
 from osirix_agent.training.contouring import spelt
 from osirix_agent.training.examples import DrawRecipe, Example
-from osirix_agent.training.loop import run
+from osirix_agent.training.loop import first_process, run
 from osirix_agent.training.losses import segmentation_loss
 from osirix_agent.training.phrases import ORGANS
 from osirix_agent.training.step import Recipe
@@ -111,19 +111,21 @@ def plain_losses(
     return {"words": segmentation_loss(chosen, torch.stack([example.truths[s] for s in known]).to(chosen.device))}
 
 
-def train_peer(recipe: PeerRecipe, work: Path, out: Path, version: str, cases: list[Case] | None = None) -> str:
-    """Train, or go on where `work` says training stopped, and write the folder `out`; its weights' digest."""
+def train_peer(recipe: PeerRecipe, work: Path, out: Path, version: str, cases: list[Case] | None = None) -> None:
+    """Train, or go on where `work` says training stopped, and write the folder `out`."""
     torch.manual_seed(recipe.seed)
     network = PlainUnet(recipe.widths, len(recipe.structures))
     if cases is None:
         root = data_folder()
         cases = read_openkbp(root, split(root, "openkbp", "train"))
     averaged = run(recipe, network, list(network.parameters()), cases, recipe.structures, work, plain_losses)
+    if not first_process():
+        return
     description = PeerDescription(
         format=FORMAT, name="unet", version=version, licence="Apache-2.0", widths=recipe.widths,
         structures=tuple(spelt(s) for s in recipe.structures),
     )  # fmt: skip
-    return write_folder(out, _once(averaged), "unet.json", description, recipe.model_dump())
+    write_folder(out, _once(averaged), "unet.json", description, recipe.model_dump())
 
 
 def _once(state: dict[str, Tensor]) -> dict[str, Tensor]:
