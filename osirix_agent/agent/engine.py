@@ -49,7 +49,7 @@ from osirix_agent.errors import (
 )
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.grammar import Command
-from osirix_agent.record.events import Event
+from osirix_agent.record.events import Event, Proposed
 from osirix_agent.segmenter.protocol import FixedSlice, Segmenter
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.paint import NoLedger, RoiKey
@@ -163,6 +163,10 @@ class Engine:
             ).replay(events)  # fmt: skip
             self._commands.stopped = False
             beliefs()
+        recorded = {event.request_digest for event in events if isinstance(event, Proposed)}
+        for answer in self._proposals.current:  # it was being worked out when the agent was killed
+            if answer.request.digest not in recorded:
+                self._log_answer(answer)
         self._log.resumed("agent")
         self.rebind(main.viewer, hers)
         self._feedback.notice("The session that was cut short goes on.")

@@ -422,6 +422,54 @@ def test_a_kill_while_a_proposal_is_worked_out_loses_no_prompt(ward):
     assert ward.prompts() == prompts
 
 
+def test_what_was_being_worked_out_at_a_kill_is_in_the_journal_of_the_session_that_goes_on(ward):
+    ward.start()
+    ward.click()
+    path = ward.opened.journal_path
+    ward.kill_agent()
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if json.loads(line)["event"] != "proposed") + "\n")
+    ward.start()
+    ward.do("accept")
+    scene = ward.scene()
+    assert [event.event for event in read_journal(path)].count("proposed") == 1
+    ward.kill_agent()
+    ward.start()
+    ward.settle()
+    assert ward.opened.journal_path == path
+    assert ward.scene() == scene
+
+
+@pytest.mark.parametrize("painted", [False, True])
+def test_a_slice_she_pulled_further_while_the_agent_was_dead_is_known_by_its_outline(ward, painted):
+    ward.start()
+    ward.click()
+    ward.click((12.5, 30.5))
+    if painted:
+        ward.click(name="-")  # a hole: the contour is a brush
+    *_, last = [roi for roi in ward.clinician.rois(6) if "~draft" in roi.name]
+
+    def pull(n):  # the second island, larger than the first one now
+        if painted:
+            ward.clinician.paint_more(last, slice(0, 8), slice(18, None))  # the hole is closed
+            ward.clinician.paint_more(last, slice(12, None), slice(0, 14 + n))
+        else:
+            away = last.points[0] - last.points.mean(0)
+            ward.clinician.move_vertex(last, 0, tuple(last.points[0] + (1 + n) * away))
+
+    pull(0)
+    ward.settle()
+    ward.do("accept")
+    prompts = ward.prompts()
+    ward.kill_agent()
+    pull(4)
+    ward.start()
+    ward.settle()
+    assert "The session that was cut short goes on." in ward.feedback.texts
+    assert ward.prompts() == prompts
+    assert ward.engine.session.state.structure("GTV").accepted
+
+
 def test_a_session_made_with_another_segmenter_is_not_continued(ward):
     ward.start()
     ward.click()
