@@ -209,6 +209,43 @@ def test_an_older_state_that_a_crash_brings_back_is_brought_up_to_date(ward):
     assert ward.scene() == accepted
 
 
+def test_an_older_edit_that_only_osirix_had_counts_when_a_crash_brings_it_back(ward):
+    ward.start()
+    ward.click()
+    (draft,) = [roi for roi in ward.clinician.rois(6) if "~draft" in roi.name]
+    ward.clinician.move_vertex(draft, 0, (2.0, 2.0))
+    ward.app.quit()  # before the agent looked: only OsiriX has the edit
+    ward.away(2)
+    ward.reopen()
+    (draft,) = [roi for roi in ward.clinician.rois(6) if "~draft" in roi.name]
+    ward.clinician.move_vertex(draft, 0, (4.0, 4.0))
+    ward.settle()
+    ward.app.crash()
+    ward.away(2)
+    ward.reopen()
+    ward.settle()
+    (edited,) = ward.clinician.find("GTV", 6)  # as if she had just redone what the crash took: the same is seen then
+    assert np.array_equal(edited.points[0], [2.0, 2.0])
+    ward.do("undo")
+    (edited,) = ward.clinician.find("GTV", 6)
+    assert np.abs(edited.points - [4.0, 4.0]).max(1).min() < 0.01
+
+
+def test_a_dialog_that_outlasts_the_reopening_is_waited_out(ward):
+    ward.start()
+    ward.click()
+    ward.clinician.close()
+    ward.away(2)
+    ward.faults.plan(Fault(FaultKind.DIALOG, "OsirixVersion", 1, 60.0))
+    ward.away(10)
+    closes = ward.faults.dialog_until
+    ward.reopen()
+    ward.away(30)
+    ward.settle(80)
+    assert ward.clock.now - closes < 15
+    assert ward.drafts()
+
+
 def test_commands_given_while_osirix_is_away_are_carried_out_later(ward):
     ward.start()
     ward.click()
