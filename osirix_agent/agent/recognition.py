@@ -37,6 +37,14 @@ class Hers:
     promoted: Mapping[int, RoiState] = field(default_factory=dict)
     refused: Sequence[RoiState] = ()
 
+    def joined(self, other: Hers) -> Hers:
+        """With those of a second viewer of the series, which may hold the same ones."""
+        more = [state for state in other.baseline if not any(_same(state.spec, one.spec) for one in self.baseline)]
+        return Hers(
+            [*self.baseline, *more], [*self.past, *other.past], {**self.promoted, **other.promoted},
+            [*self.refused, *other.refused],
+        )  # fmt: skip
+
 
 @dataclass(eq=False)
 class Recognised:

@@ -118,6 +118,8 @@ class Resumption:
         for structure in self._session.state.structures.values():
             if not structure.is_closed:
                 self._check(structure.name, at_end=True)
+        # a prompt of a second viewer that is found in the bound one: it has taken that one's place
+        self._session.bring_home(lambda record: record.viewer != 0 and record.roi is not None)
         return Hers(self._hers_before(), promoted=self._promoted)
 
     def _step(self, event: Event) -> None:

@@ -331,6 +331,52 @@ def test_a_companion_that_is_opened_again_keeps_its_prompts(ward, tmp_path):
     assert Clinician(ward.app, again).rois() == []
 
 
+def test_a_second_viewer_of_the_series_takes_the_place_of_the_first(ward):
+    old = ward.clinician.point((3, 3), k=2, name="old")
+    first, second = ward.window, ward.app.open_series(ward.window.series)
+    Clinician(ward.app, second).point((3, 3), k=2, name="old")
+    ward.app.viewers.reverse()
+    ward.start()
+    ward.click(name="GTVp")
+    ward.show(second)
+    drawn = ward.click((12.5, 30.5), name="GTVn")  # in the companion
+    assert len(ward.engine._windows) == 2
+    prompts = ward.prompts()
+    ward.app.close_viewer(first)
+    ward.clock.sleep(1)
+    ward.engine.turn()
+    ward.settle()
+    assert len(ward.engine._windows) == 1
+    assert ward.prompts() == prompts
+    assert any(roi is drawn for roi in ward.clinician.rois())
+    ward.click((33.5, 24.5), name="+GTVp")
+    assert len(ward.prompts()) == 3
+    ward.kill_agent()
+    ward.start()
+    ward.settle()
+    assert len(ward.prompts()) == 3
+    for _ in range(3):
+        ward.do("undo")
+    assert [(roi.name, roi.points.tolist()) for roi in ward.clinician.rois()] == [("old", old.points.tolist())]
+
+
+def test_two_viewers_of_the_series_come_back_as_one(ward):
+    first, second = ward.window, ward.app.open_series(ward.window.series)
+    ward.app.viewers.reverse()
+    ward.start()
+    ward.click(name="GTVp")
+    ward.show(second)
+    ward.click((12.5, 30.5), name="GTVn")
+    prompts = ward.prompts()
+    assert ward.app.viewers == [first, second]  # the second is closed last: the series is saved as it was there
+    ward.app.quit()
+    ward.away(2)
+    ward.reopen()
+    ward.settle()
+    assert ward.prompts() == prompts
+    assert len(ward.engine._windows) == 1
+
+
 # -- the start -----------------------------------------------------------------------------------------------
 def test_the_start_waits_for_osirix_and_for_a_viewer(ward):
     ward.clinician.close()
