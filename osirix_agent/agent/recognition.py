@@ -118,6 +118,8 @@ def recognise(
         """The same ROI, moved or renamed while nobody looked, or brought back as it was before."""
 
         def alike(state: RoiState) -> bool:
+            if parse_agent_name(state.spec.name) and drew(state.spec):
+                return False  # a draft as it was before she made it hers: out of date
             same_name = (state.spec.name, state.spec.itype, state.spec.k) == (spec.name, spec.itype, spec.k)
             return same_name or state.spec.same_shape(spec)
 

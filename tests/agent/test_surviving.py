@@ -231,6 +231,31 @@ def test_an_older_edit_that_only_osirix_had_counts_when_a_crash_brings_it_back(w
     assert np.abs(edited.points - [4.0, 4.0]).max(1).min() < 0.01
 
 
+def test_a_draft_that_she_made_hers_is_no_reason_to_keep_the_old_one(ward):
+    ward.start()
+    prompt = ward.click()
+    ward.clinician.close()
+    ward.away(2)
+    ward.reopen()
+    ward.settle()
+    (prompt,) = ward.clinician.find(prompt.name)
+    ward.clinician.delete(prompt)
+    ward.settle()
+    ward.app.crash()  # OsiriX has the drafts as they were at the closing
+    ward.away(2)
+    ward.reopen()
+    (draft,) = [roi for roi in ward.clinician.rois(6) if "~draft" in roi.name]
+    ward.clinician.move_vertex(draft, 0, (2.0, 2.0))
+    ward.settle()
+    assert [roi for roi in ward.clinician.rois() if "~" in roi.name] == [draft]  # of no structure any more: hers
+    ward.app.crash()
+    ward.away(2)
+    ward.reopen()
+    assert ward.drafts()
+    ward.settle()
+    assert not ward.drafts()
+
+
 def test_a_dialog_that_outlasts_the_reopening_is_waited_out(ward):
     ward.start()
     ward.click()
