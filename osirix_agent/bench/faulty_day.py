@@ -100,7 +100,7 @@ class FaultRun(Sequence):
         self.edit: tuple[int, Any] | None = None
         self.unread: list[tuple[int, Any]] = []  # edits she replaced by others before it was seen that they are read
         self.given_back: list[tuple[int, Any]] = []  # those of them that a crash has brought back
-        self.edit_known = self.commanded = False
+        self.edit_known = self.commanded = self.asked = False
         self.expected: dict[int, str] = {}
         self.restored: set[str] = set()
         self.away_until: float | None = None
@@ -170,7 +170,7 @@ class FaultRun(Sequence):
         if len(self.edited) > edited:
             self._edited(self.edited[-1])
         if name in REMOVING:
-            self.expected = {}
+            self.expected, self.asked = {}, True
 
     def _edited(self, roi: Roi | None) -> None:
         """Her newest edit is this one; or there is none any more that must stand."""
@@ -238,6 +238,8 @@ class FaultRun(Sequence):
             self._act(name)
             for roi in self.edited[edited:]:
                 self._tag(roi, "edited")  # if the session no longer wants that contour, it is hers for good
+        if self.asked and self.opened is not None and (self.engine._arrived or not self.engine._inbox.empty()):
+            self._edited(None)  # an undo that waits is carried out after what she did meanwhile: it may undo just that
 
     # -- the agent -------------------------------------------------------------------------------------------
     @property
@@ -348,6 +350,7 @@ class FaultRun(Sequence):
         self._check_scene(after, rois)
         if self.commanded:
             self.edit, self.commanded = None, False
+        self.asked = False
         if self.edit is not None:
             if not self._edit_stands():
                 self._violate(f"after {after}: the slice {self.edit[0]} that she edited is not as she left it")

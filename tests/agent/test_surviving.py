@@ -282,6 +282,23 @@ def test_commands_given_while_osirix_is_away_are_carried_out_later(ward):
     assert {roi.name for roi in ward.clinician.rois()} == {"GTV"}
 
 
+def test_an_undo_given_while_osirix_is_away_takes_back_the_newest_step(ward):
+    ward.start()
+    ward.click()
+    scene = ward.scene()
+    ward.clinician.close()
+    ward.away(2)
+    ward.engine.command(Command("undo"))
+    ward.reopen()
+    (edited,) = [roi for roi in ward.clinician.rois(6) if "~draft" in roi.name]
+    ward.clinician.move_vertex(edited, 0, (2.0, 2.0))
+    ward.settle()
+    assert ward.scene() == scene
+    ward.do("redo")
+    (edited,) = ward.clinician.find("GTV", 6)
+    assert np.abs(edited.points - [2.0, 2.0]).max(1).min() < 0.01
+
+
 def test_quit_counts_while_osirix_is_away(ward):
     ward.start()
     ward.app.crash()
