@@ -49,7 +49,7 @@ from osirix_agent.errors import (
 )
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.grammar import Command
-from osirix_agent.record.events import Event
+from osirix_agent.record.events import Event, Proposed
 from osirix_agent.segmenter.protocol import FixedSlice, Segmenter
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.paint import NoLedger, RoiKey
@@ -163,6 +163,10 @@ class Engine:
             ).replay(events)  # fmt: skip
             self._commands.stopped = False
             beliefs()
+        recorded = {event.request_digest for event in events if isinstance(event, Proposed)}
+        for answer in self._proposals.current:  # it was being worked out when the agent was killed
+            if answer.request.digest not in recorded:
+                self._log_answer(answer)
         self._log.resumed("agent")
         self.rebind(main.viewer, hers)
         self._feedback.notice("The session that was cut short goes on.")
@@ -281,16 +285,33 @@ class Engine:
 
     def rebind(self, viewer: Viewer, hers: Hers | None = None) -> None:
         """Go on with the session where the same series has been opened again: the same slices under other uids."""
-        shown = self._proposals.shown
+        main, shown, twins = self._windows[0], self._proposals.shown, self._twins_in(viewer)
+        numbers = {twin.number for twin in twins}
+        self.session.bring_home(lambda record: record.viewer in numbers)
         wanted = wanted_rois(self.session.state, shown, viewer.pixels, self.run, self._look())
-        self._rebind(self._windows[0], viewer, wanted, hers)
+        self._rebind(main, viewer, wanted, hers, twins)
+        self._windows = [one for one in self._windows if one not in twins]
+        self._gone = [one for one in self._gone if one not in twins]
 
-    def _rebind(self, window: Window, viewer: Viewer, wanted: dict[RoiKey, RoiSpec], hers: Hers | None = None) -> None:
+    def _twins_in(self, viewer: Viewer) -> list[Window]:
+        """Companions that showed the same series, in the viewer to be bound now or in one that is closed: what was
+        drawn in them is there, or was saved with the series."""
+        twins = [one for one in [*self._windows[1:], *self._gone] if _same_series(one.viewer, viewer)]
+        return [one for one in twins if one.viewer.uid == viewer.uid or not _is_open(one.viewer)]
+
+    def _rebind(
+        self, window: Window, viewer: Viewer, wanted: dict[RoiKey, RoiSpec], hers: Hers | None = None,
+        twins: Sequence[Window] = (),
+    ) -> None:  # fmt: skip
         snapshot = viewer.snapshot(full=True)
         states = self.session.history.states
+        hers = hers or window.hers_now()
+        known = window.known()
+        for twin in twins:
+            hers, known = hers.joined(twin.hers_now()), [*known, *twin.known()]
         found = recognise(
-            snapshot.rois, [*window.known(), *wanted.items(), *known_from(states, window.number)], wanted,
-            hers or window.hers_now(), self._ledger.drew, self.run, {name for one in states for name in one.structures},
+            snapshot.rois, [*known, *wanted.items(), *known_from(states, window.number)], wanted,
+            hers, self._ledger.drew, self.run, {name for one in states for name in one.structures},
             self.session.state.structures,
         )  # fmt: skip
         window.rebind(viewer, snapshot.rois, found)
@@ -446,6 +467,14 @@ class Engine:
         if text != self._said:
             self._said = text
             self._feedback.notice(text)
+
+
+def _is_open(viewer: Viewer) -> bool:
+    try:
+        viewer.snapshot()
+    except (ViewerClosedError, SeriesChangedError):
+        return False
+    return True
 
 
 def _same_series(one: Viewer, other: Viewer) -> bool:

@@ -13,7 +13,7 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import OsirixAgentError, PromptError
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest, Segmenter
 
-CACHED_BELIEFS = 48
+CACHE_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,17 @@ class Answer:
     belief: Belief | None
     error: PromptError | None
     segment_ms: float
+
+    @property
+    def found(self) -> Belief | PromptError:
+        found = self.belief if self.belief is not None else self.error
+        assert found is not None
+        return found
+
+    @property
+    def nbytes(self) -> int:
+        """What it costs to keep: the logits and the mask made of them."""
+        return 0 if self.belief is None else self.belief.mean_logit.nbytes + self.belief.mean_logit.size
 
 
 class Proposals:
@@ -50,7 +61,7 @@ class Proposals:
         self.version = 0  # grows whenever `shown` changes
         self._segmenter, self._executor, self._deliver = segmenter, executor, deliver
         self._on_answer, self._on_error = on_answer, on_error
-        self._known: OrderedDict[str, Belief | PromptError] = OrderedDict()
+        self._known: OrderedDict[str, Answer] = OrderedDict()
         self._settled: dict[str, str] = {}
         self._seen: tuple[object, int] | None = None
 
@@ -85,6 +96,11 @@ class Proposals:
         self._keep(answer)
         self._seen = None
 
+    @property
+    def current(self) -> list[Answer]:
+        """The answers that are shown, or say why nothing is."""
+        return [self._known[digest] for digest in self._settled.values() if digest in self._known]
+
     def _answer(self, request: SegmentationRequest, wait: bool) -> bool:
         if request.digest not in self._known:
             if self._executor is None or wait:
@@ -96,7 +112,7 @@ class Proposals:
             else:
                 return False
         self._known.move_to_end(request.digest)
-        self._show(request.structure, request.digest, self._known[request.digest])
+        self._show(request.structure, request.digest, self._known[request.digest].found)
         return True
 
     def _done(self, future: Future[Answer]) -> None:
@@ -104,11 +120,13 @@ class Proposals:
             self._deliver(future.result())
 
     def _keep(self, answer: Answer) -> None:
-        found = answer.belief if answer.belief is not None else answer.error
-        assert found is not None
-        self._known[answer.request.digest] = found
-        while len(self._known) > CACHED_BELIEFS:
-            self._known.popitem(last=False)
+        needed = {answer.request.digest, *self._settled.values()}  # what is shown would be asked for again at once
+        self._known[answer.request.digest] = answer
+        held = sum(one.nbytes for one in self._known.values())
+        for digest in [digest for digest in self._known if digest not in needed]:
+            if held <= CACHE_BYTES:
+                break
+            held -= self._known.pop(digest).nbytes
         self._on_answer(answer)
 
     def _show(self, name: str, digest: str, found: Belief | PromptError | None) -> None:

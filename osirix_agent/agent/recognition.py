@@ -37,6 +37,14 @@ class Hers:
     promoted: Mapping[int, RoiState] = field(default_factory=dict)
     refused: Sequence[RoiState] = ()
 
+    def joined(self, other: Hers) -> Hers:
+        """With those of a second viewer of the series, which may hold the same ones."""
+        more = [state for state in other.baseline if not any(_same(state.spec, one.spec) for one in self.baseline)]
+        return Hers(
+            [*self.baseline, *more], [*self.past, *other.past], {**self.promoted, **other.promoted},
+            [*self.refused, *other.refused],
+        )  # fmt: skip
+
 
 @dataclass(eq=False)
 class Recognised:
@@ -110,6 +118,8 @@ def recognise(
         """The same ROI, moved or renamed while nobody looked, or brought back as it was before."""
 
         def alike(state: RoiState) -> bool:
+            if parse_agent_name(state.spec.name) and drew(state.spec):
+                return False  # a draft as it was before she made it hers: out of date
             same_name = (state.spec.name, state.spec.itype, state.spec.k) == (spec.name, spec.itype, spec.k)
             return same_name or state.spec.same_shape(spec)
 

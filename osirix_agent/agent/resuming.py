@@ -36,7 +36,7 @@ from osirix_agent.record.events import (
 from osirix_agent.record.journal import read_journal
 from osirix_agent.segmenter.protocol import SegmentationRequest
 from osirix_agent.viewer.pixel import PixelMap
-from osirix_agent.viewer.roi import RoiSpec, RoiState, parse_agent_name
+from osirix_agent.viewer.roi import RoiSpec, RoiState, RoiType, parse_agent_name
 
 _DISPLAY = {"isolines", "all", "help", "quit"}
 
@@ -118,6 +118,8 @@ class Resumption:
         for structure in self._session.state.structures.values():
             if not structure.is_closed:
                 self._check(structure.name, at_end=True)
+        # a prompt of a second viewer that is found in the bound one: it has taken that one's place
+        self._session.bring_home(lambda record: record.viewer != 0 and record.roi is not None)
         return Hers(self._hers_before(), promoted=self._promoted)
 
     def _step(self, event: Event) -> None:
@@ -163,10 +165,7 @@ class Resumption:
         session, name, k = self._session, self._name(event.structure), event.fixed.k
         found = [(n, self._find(mark)) for n, mark in event.rois]
         if any(state is None for _, state in found):
-            geometry = session.volume.geometry
-            rings = tuple(geometry.to_kji(ring)[:, 1:] for ring in event.fixed.rings_lps)
-            style = contour_style(session.state.structure(name).hue)
-            rois = tuple(enumerate(contour_rois(rings, k, name, style, self._pixels)))
+            rois = self._redrawn(event, name)
         else:
             rois = tuple((n, state.spec) for n, state in found if state is not None)
         if event.joined:  # several slices at once are one step
@@ -175,6 +174,18 @@ class Resumption:
         else:
             outline = self._outlines.get(event.structure) if session.state.structure(name).locked else None
             session.edit_slices(name, {k: rois}, outline)
+
+    def _redrawn(self, event: SliceEdited, name: str) -> tuple[tuple[int, RoiSpec], ...]:
+        """Her ROIs from their outlines, of the kinds and in the order they had: else another request would follow."""
+        session, k, kinds = self._session, event.fixed.k, {mark.itype for _, mark in event.rois}
+        rings = tuple(session.volume.geometry.to_kji(ring)[:, 1:] for ring in event.fixed.rings_lps)
+        style = contour_style(session.state.structure(name).hue)
+        if kinds == {RoiType.CLOSED_POLYGON} and len(rings) == len(event.rois):
+            return tuple(
+                (n, RoiSpec(k, RoiType.CLOSED_POLYGON, name, style, self._pixels.to_xy(ring)))
+                for (n, _), ring in zip(event.rois, rings, strict=True)
+            )
+        return tuple(enumerate(contour_rois(rings, k, name, style, self._pixels, painted=kinds == {RoiType.BRUSH})))
 
     def _command(self, verb: str, name: str) -> None:
         session = self._session

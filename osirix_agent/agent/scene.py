@@ -142,10 +142,12 @@ def _isolines(
     return wanted
 
 
-def contour_rois(rings: tuple[FloatArray, ...], k: int, name: str, style: Style, pixels: PixelMap) -> list[RoiSpec]:
-    """One polygon an island; a cropped brush where there is a hole, which polygons cannot hold."""
+def contour_rois(
+    rings: tuple[FloatArray, ...], k: int, name: str, style: Style, pixels: PixelMap, *, painted: bool = False
+) -> list[RoiSpec]:
+    """One polygon an island; a cropped brush where there is a hole, which polygons cannot hold, or if `painted`."""
     rings = tuple(_large_first(rings))
-    if has_hole(rings):
+    if painted or has_hole(rings):
         brush = Brush.from_full(fill(rings, pixels.geometry.shape_kji[1:]))
         if brush is None:
             return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from osirix_agent.agent.state import History, PromptRecord, SessionState, StructureState
@@ -85,6 +85,18 @@ class ContouringSession:
             return state.with_structure(replace(found[0], prompts=prompts))
 
         self.history.rewrite(change)
+
+    def bring_home(self, which: Callable[[PromptRecord], bool]) -> None:
+        """These prompts count as drawn in the bound viewer, whatever is undone. No step of its own."""
+
+        def change(held: StructureState) -> StructureState:
+            prompts = tuple(replace(r, viewer=0) if which(r) else r for r in held.prompts)
+            return replace(held, prompts=prompts, kept=None if held.kept is None else change(held.kept))
+
+        if any(which(r) for one in self.history.states for s in one.structures.values() for r in s.prompts):
+            self.history.rewrite(
+                lambda state: replace(state, structures={n: change(s) for n, s in state.structures.items()})
+            )
 
     def _without_prompt(self, held: StructureState, number: int) -> SessionState:
         rest = replace(held, prompts=tuple(r for r in held.prompts if r.number != number))

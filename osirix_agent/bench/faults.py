@@ -7,8 +7,8 @@ All of it in virtual time, decided by the seed. Once the session is at rest:
 - her own ROIs are byte for byte as she left them (after a crash: as OsiriX had saved them);
 - every prompt of the session is still in it, and every prompt ROI in the viewer has been read;
 - the viewer holds the wanted scene and her ROIs: nothing is missing, nothing twice, nothing left over;
-- a slice she edited is as she left it;
-- no turn and no recovery took longer than stated;
+- a slice she edited is as she left it (or as a crash gave it back, if that is an edit that only OsiriX ever had);
+- no turn took longer than stated, nor a recovery, counted from when OsiriX answers again;
 - every error says what happened and what to do, and quotes nothing of hers.
 """
 

@@ -98,7 +98,9 @@ class FaultRun(Sequence):
         self.saved: dict[str, Any] = {}
         self.tags = 0
         self.edit: tuple[int, Any] | None = None
-        self.edit_known = self.commanded = False
+        self.unread: list[tuple[int, Any]] = []  # edits she replaced by others before it was seen that they are read
+        self.given_back: list[tuple[int, Any]] = []  # those of them that a crash has brought back
+        self.edit_known = self.commanded = self.asked = False
         self.expected: dict[int, str] = {}
         self.restored: set[str] = set()
         self.away_until: float | None = None
@@ -157,7 +159,7 @@ class FaultRun(Sequence):
         if self.app.crashed or not self.app.viewers:
             return
         if name in UNEDITING:
-            self.edit = None
+            self._edited(None)
         drawn = len(self.drawn)
         edited = len(self.edited)
         getattr(self, name)()
@@ -166,10 +168,16 @@ class FaultRun(Sequence):
             if roi.name.startswith("!"):
                 self.commanded = True
         if len(self.edited) > edited:
-            roi = self.edited[-1]
-            self.edit, self.edit_known = (self._slice(roi), _shape(roi)), False
+            self._edited(self.edited[-1])
         if name in REMOVING:
-            self.expected = {}
+            self.expected, self.asked = {}, True
+
+    def _edited(self, roi: Roi | None) -> None:
+        """Her newest edit is this one; or there is none any more that must stand."""
+        if self.edit is not None and not self.edit_known:
+            self.unread.append(self.edit)
+        self.edit = None if roi is None else (self._slice(roi), _shape(roi))
+        self.edit_known, self.given_back = False, []
 
     def _keep(self, roi: Roi) -> None:
         self._tag(roi, "hers")
@@ -219,7 +227,10 @@ class FaultRun(Sequence):
         self.restored = {roi.comment for roi in self.drawn}
         if self.edit is not None and not self.edit_known and not self._edit_stands():
             self.edit = None  # OsiriX lost it before anybody saw it
-        self.back_at, self.met_before = self.clock.now, len(self.faults.met)
+        # an edit that only OsiriX ever had looks like one made just now: it may count as the newest
+        self.given_back = [one for one in self.unread if self.edit and one[0] == self.edit[0] and self._stands(one)]
+        self.back_at = max(self.clock.now, self.faults.dialog_until)  # while a dialog is open OsiriX is not back
+        self.met_before = len(self.faults.met)
         for _ in range(int(self.rng.integers(0, 3))):
             name = str(self.rng.choice(GAP_ACTS))
             self.trace.append(f"({name})")
@@ -227,6 +238,8 @@ class FaultRun(Sequence):
             self._act(name)
             for roi in self.edited[edited:]:
                 self._tag(roi, "edited")  # if the session no longer wants that contour, it is hers for good
+        if self.asked and self.opened is not None and (self.engine._arrived or not self.engine._inbox.empty()):
+            self._edited(None)  # an undo that waits is carried out after what she did meanwhile: it may undo just that
 
     # -- the agent -------------------------------------------------------------------------------------------
     @property
@@ -337,6 +350,7 @@ class FaultRun(Sequence):
         self._check_scene(after, rois)
         if self.commanded:
             self.edit, self.commanded = None, False
+        self.asked = False
         if self.edit is not None:
             if not self._edit_stands():
                 self._violate(f"after {after}: the slice {self.edit[0]} that she edited is not as she left it")
@@ -362,14 +376,17 @@ class FaultRun(Sequence):
 
     def _edit_stands(self) -> bool:
         assert self.edit is not None
-        k, shape = self.edit
+        return any(self._stands(one) for one in (self.edit, *self.given_back))
+
+    def _stands(self, edit: tuple[int, Any]) -> bool:
+        k, shape = edit
         return any(_shape(roi) == shape for roi in self.clinician.rois(k))
 
     def _slice(self, roi: Roi) -> int:
         return next(k for _, k, one in self.window.all_rois() if one is roi)
 
     def end_exit(self) -> None:
-        if self.opened is None:
+        if self.opened is None or self.engine.lost:  # said already: it did not come to rest, or not in time
             return
         self.engine.finish()
         if any(parse_agent_name(roi.name) and not roi.comment for roi in self.clinician.rois()):
@@ -396,7 +413,7 @@ class _Drag:
         else:
             x, y = roi.points[0]
             run.clinician.move_vertex(roi, 0, (x + 0.25, y - 0.125))
-            run.edit, run.edit_known = (run._slice(roi), _shape(roi)), False
+            run._edited(roi)
         if self._calls <= 0:
             roi.drawing = False
             run.faults.each_call = None

@@ -19,9 +19,17 @@ from osirix_agent.viewer.connection import OsirixConnection
 
 @dataclass(frozen=True)
 class ReplayOutcome:
-    """How a replay came out."""
+    """How a replay came out.
+
+    Attributes
+    ----------
+    segmenter, recorded_segmenter : str
+        Names with the version, and the model's digest, now and in the journal.
+    """
 
     image_is_identical: bool
+    segmenter: str
+    recorded_segmenter: str
     requests: list[ReplayedRequest]
 
     @property
@@ -29,7 +37,8 @@ class ReplayOutcome:
         return all(request.same for request in self.requests)
 
     def as_json(self) -> dict[str, Any]:
-        return {"image_is_identical": self.image_is_identical, "same": self.same,
+        return {"image_is_identical": self.image_is_identical, "segmenter": self.segmenter,
+                "recorded_segmenter": self.recorded_segmenter, "same": self.same,
                 "requests": [asdict(request) for request in self.requests]}  # fmt: skip
 
     def print(self) -> None:
@@ -37,6 +46,9 @@ class ReplayOutcome:
         print(f"{good} of {len(self.requests)} masks are identical.")
         if not self.image_is_identical:
             print("The image differs from the one in the journal in its values, so masks may differ.")
+        if self.segmenter != self.recorded_segmenter:
+            made = f"({self.recorded_segmenter}; this is {self.segmenter})"
+            print(f"The journal was made with another segmenter {made}, so masks may differ.")
         for request in self.requests:
             if not request.same:
                 print(f"  request {request.number} ({request.structure}): {request.recorded} -> {request.replayed}")
@@ -67,7 +79,7 @@ def replay_journal(path: Path, dicom: Path | None, settings: Settings) -> Replay
     identical = check_image(events, volume)
     kind = next((k for k in NAMES if started.segmenter.startswith(k)), "model")
     segmenter = make_segmenter(settings.model_copy(update={"segmenter": kind}))
-    return ReplayOutcome(identical, replay(events, volume, segmenter))
+    return ReplayOutcome(identical, segmenter.name, started.segmenter, replay(events, volume, segmenter))
 
 
 def _read_folder(dicom: Path, settings: Settings) -> list[Volume]:

@@ -53,7 +53,15 @@ class ViewerSnapshot:
 
 
 class Viewer(Protocol):
-    """One viewer window bound by identity."""
+    """One viewer window bound by identity.
+
+    Attributes
+    ----------
+    uid : str
+        The window's, for as long as it is open.
+    """
+
+    uid: str
 
     @property
     def identity(self) -> SeriesIdentity: ...

@@ -70,9 +70,16 @@ class Fault:
 
 
 class Faults:
-    """Planned faults of one application; each happens once."""
+    """Planned faults of one application; each happens once.
+
+    Attributes
+    ----------
+    dialog_until : float
+        In virtual time: until then a dialog holds the main thread, whoever calls.
+    """
 
     def __init__(self) -> None:
+        self.dialog_until = 0.0
         self._planned: list[list[Any]] = []  # [fault, matching calls still to come]
         self.met: list[Fault] = []
         self.each_call: Callable[[str], None] | None = None  # what she does between two calls, a drag say
@@ -193,7 +200,6 @@ class FaultyChannel(DirectChannel):
     def __init__(self, app: VirtualOsirix, faults: Faults, clock: VirtualClock) -> None:
         super().__init__(app)
         self._app, self._faults, self._clock = app, faults, clock
-        self._dialog_until = 0.0
 
     def unary_unary(self, method: str, request_serializer: Any, response_deserializer: Any, **options: Any) -> Any:
         call = super().unary_unary(method, request_serializer, response_deserializer, **options)
@@ -212,9 +218,11 @@ class FaultyChannel(DirectChannel):
                 if fault.kind in (FaultKind.LATENCY, FaultKind.LATE):
                     delay = fault.seconds
                 elif fault.kind == FaultKind.DIALOG:
-                    self._dialog_until = began + fault.seconds
+                    self._faults.dialog_until = began + fault.seconds
+                elif fault.kind in (FaultKind.QUIT, FaultKind.CRASH):
+                    self._faults.dialog_until = 0.0  # it goes with the application
                 strike(self._app, fault)
-            starts = max(began + delay, self._dialog_until)
+            starts = max(began + delay, self._faults.dialog_until)
             if starts - began > timeout_s:  # the handler waits for the main thread; the client does not
                 clock.at(starts, lambda: self._late(act, launch))
                 clock.sleep(timeout_s)

@@ -209,6 +209,68 @@ def test_an_older_state_that_a_crash_brings_back_is_brought_up_to_date(ward):
     assert ward.scene() == accepted
 
 
+def test_an_older_edit_that_only_osirix_had_counts_when_a_crash_brings_it_back(ward):
+    ward.start()
+    ward.click()
+    (draft,) = [roi for roi in ward.clinician.rois(6) if "~draft" in roi.name]
+    ward.clinician.move_vertex(draft, 0, (2.0, 2.0))
+    ward.app.quit()  # before the agent looked: only OsiriX has the edit
+    ward.away(2)
+    ward.reopen()
+    (draft,) = [roi for roi in ward.clinician.rois(6) if "~draft" in roi.name]
+    ward.clinician.move_vertex(draft, 0, (4.0, 4.0))
+    ward.settle()
+    ward.app.crash()
+    ward.away(2)
+    ward.reopen()
+    ward.settle()
+    (edited,) = ward.clinician.find("GTV", 6)  # as if she had just redone what the crash took: the same is seen then
+    assert np.array_equal(edited.points[0], [2.0, 2.0])
+    ward.do("undo")
+    (edited,) = ward.clinician.find("GTV", 6)
+    assert np.abs(edited.points - [4.0, 4.0]).max(1).min() < 0.01
+
+
+def test_a_draft_that_she_made_hers_is_no_reason_to_keep_the_old_one(ward):
+    ward.start()
+    prompt = ward.click()
+    ward.clinician.close()
+    ward.away(2)
+    ward.reopen()
+    ward.settle()
+    (prompt,) = ward.clinician.find(prompt.name)
+    ward.clinician.delete(prompt)
+    ward.settle()
+    ward.app.crash()  # OsiriX has the drafts as they were at the closing
+    ward.away(2)
+    ward.reopen()
+    (draft,) = [roi for roi in ward.clinician.rois(6) if "~draft" in roi.name]
+    ward.clinician.move_vertex(draft, 0, (2.0, 2.0))
+    ward.settle()
+    assert [roi for roi in ward.clinician.rois() if "~" in roi.name] == [draft]  # of no structure any more: hers
+    ward.app.crash()
+    ward.away(2)
+    ward.reopen()
+    assert ward.drafts()
+    ward.settle()
+    assert not ward.drafts()
+
+
+def test_a_dialog_that_outlasts_the_reopening_is_waited_out(ward):
+    ward.start()
+    ward.click()
+    ward.clinician.close()
+    ward.away(2)
+    ward.faults.plan(Fault(FaultKind.DIALOG, "OsirixVersion", 1, 60.0))
+    ward.away(10)
+    closes = ward.faults.dialog_until
+    ward.reopen()
+    ward.away(30)
+    ward.settle(80)
+    assert ward.clock.now - closes < 15
+    assert ward.drafts()
+
+
 def test_commands_given_while_osirix_is_away_are_carried_out_later(ward):
     ward.start()
     ward.click()
@@ -218,6 +280,23 @@ def test_commands_given_while_osirix_is_away_are_carried_out_later(ward):
     ward.reopen()
     ward.settle()
     assert {roi.name for roi in ward.clinician.rois()} == {"GTV"}
+
+
+def test_an_undo_given_while_osirix_is_away_takes_back_the_newest_step(ward):
+    ward.start()
+    ward.click()
+    scene = ward.scene()
+    ward.clinician.close()
+    ward.away(2)
+    ward.engine.command(Command("undo"))
+    ward.reopen()
+    (edited,) = [roi for roi in ward.clinician.rois(6) if "~draft" in roi.name]
+    ward.clinician.move_vertex(edited, 0, (2.0, 2.0))
+    ward.settle()
+    assert ward.scene() == scene
+    ward.do("redo")
+    (edited,) = ward.clinician.find("GTV", 6)
+    assert np.abs(edited.points - [2.0, 2.0]).max(1).min() < 0.01
 
 
 def test_quit_counts_while_osirix_is_away(ward):
@@ -292,6 +371,52 @@ def test_a_companion_that_is_opened_again_keeps_its_prompts(ward, tmp_path):
     assert len(ward.prompts()) == 1
     ward.do("undo")
     assert Clinician(ward.app, again).rois() == []
+
+
+def test_a_second_viewer_of_the_series_takes_the_place_of_the_first(ward):
+    old = ward.clinician.point((3, 3), k=2, name="old")
+    first, second = ward.window, ward.app.open_series(ward.window.series)
+    Clinician(ward.app, second).point((3, 3), k=2, name="old")
+    ward.app.viewers.reverse()
+    ward.start()
+    ward.click(name="GTVp")
+    ward.show(second)
+    drawn = ward.click((12.5, 30.5), name="GTVn")  # in the companion
+    assert len(ward.engine._windows) == 2
+    prompts = ward.prompts()
+    ward.app.close_viewer(first)
+    ward.clock.sleep(1)
+    ward.engine.turn()
+    ward.settle()
+    assert len(ward.engine._windows) == 1
+    assert ward.prompts() == prompts
+    assert any(roi is drawn for roi in ward.clinician.rois())
+    ward.click((33.5, 24.5), name="+GTVp")
+    assert len(ward.prompts()) == 3
+    ward.kill_agent()
+    ward.start()
+    ward.settle()
+    assert len(ward.prompts()) == 3
+    for _ in range(3):
+        ward.do("undo")
+    assert [(roi.name, roi.points.tolist()) for roi in ward.clinician.rois()] == [("old", old.points.tolist())]
+
+
+def test_two_viewers_of_the_series_come_back_as_one(ward):
+    first, second = ward.window, ward.app.open_series(ward.window.series)
+    ward.app.viewers.reverse()
+    ward.start()
+    ward.click(name="GTVp")
+    ward.show(second)
+    ward.click((12.5, 30.5), name="GTVn")
+    prompts = ward.prompts()
+    assert ward.app.viewers == [first, second]  # the second is closed last: the series is saved as it was there
+    ward.app.quit()
+    ward.away(2)
+    ward.reopen()
+    ward.settle()
+    assert ward.prompts() == prompts
+    assert len(ward.engine._windows) == 1
 
 
 # -- the start -----------------------------------------------------------------------------------------------
@@ -420,6 +545,54 @@ def test_a_kill_while_a_proposal_is_worked_out_loses_no_prompt(ward):
     ward.settle()
     assert "The session that was cut short goes on." in ward.feedback.texts
     assert ward.prompts() == prompts
+
+
+def test_what_was_being_worked_out_at_a_kill_is_in_the_journal_of_the_session_that_goes_on(ward):
+    ward.start()
+    ward.click()
+    path = ward.opened.journal_path
+    ward.kill_agent()
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if json.loads(line)["event"] != "proposed") + "\n")
+    ward.start()
+    ward.do("accept")
+    scene = ward.scene()
+    assert [event.event for event in read_journal(path)].count("proposed") == 1
+    ward.kill_agent()
+    ward.start()
+    ward.settle()
+    assert ward.opened.journal_path == path
+    assert ward.scene() == scene
+
+
+@pytest.mark.parametrize("painted", [False, True])
+def test_a_slice_she_pulled_further_while_the_agent_was_dead_is_known_by_its_outline(ward, painted):
+    ward.start()
+    ward.click()
+    ward.click((12.5, 30.5))
+    if painted:
+        ward.click(name="-")  # a hole: the contour is a brush
+    *_, last = [roi for roi in ward.clinician.rois(6) if "~draft" in roi.name]
+
+    def pull(n):  # the second island, larger than the first one now
+        if painted:
+            ward.clinician.paint_more(last, slice(0, 8), slice(18, None))  # the hole is closed
+            ward.clinician.paint_more(last, slice(12, None), slice(0, 14 + n))
+        else:
+            away = last.points[0] - last.points.mean(0)
+            ward.clinician.move_vertex(last, 0, tuple(last.points[0] + (1 + n) * away))
+
+    pull(0)
+    ward.settle()
+    ward.do("accept")
+    prompts = ward.prompts()
+    ward.kill_agent()
+    pull(4)
+    ward.start()
+    ward.settle()
+    assert "The session that was cut short goes on." in ward.feedback.texts
+    assert ward.prompts() == prompts
+    assert ward.engine.session.state.structure("GTV").accepted
 
 
 def test_a_session_made_with_another_segmenter_is_not_continued(ward):

@@ -24,6 +24,11 @@ def test_a_few_runs(tmp_path):
     assert met["NoServerError"]
 
 
+@pytest.mark.parametrize("seed", [5322, 5671, 5904])
+def test_days_that_once_broke_a_promise(seed, tmp_path):
+    assert fault_runs(tmp_path, range(seed, seed + 1))[0] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(4))
 def test_a_hundred_runs(chunk, tmp_path):

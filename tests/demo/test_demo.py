@@ -65,6 +65,23 @@ def test_a_replay_that_differs_is_found(small_demo, monkeypatch):
     assert not all(request.same for request in other)
 
 
+def test_a_replay_with_another_segmenter_says_so(small_demo, capsys):
+    out, _ = small_demo
+    lines = (out / "journal.jsonl").read_text().splitlines()
+    first = json.loads(lines[0])
+    now, then = first["segmenter"], f"{first['segmenter']}, once"
+    other = out / "other.jsonl"
+    other.write_text("\n".join([json.dumps({**first, "segmenter": then}), *lines[1:]]) + "\n")
+    said = f"The journal was made with another segmenter ({then}; this is {now}), so masks may differ."
+    main(["replay", str(other)])
+    assert said in capsys.readouterr().out
+    main(["replay", str(other), "--json"])
+    outcome = json.loads(capsys.readouterr().out)
+    assert (outcome["recorded_segmenter"], outcome["segmenter"]) == (then, now)
+    main(["replay", str(out / "journal.jsonl")])
+    assert "another segmenter" not in capsys.readouterr().out
+
+
 def test_a_replay_without_its_image_says_what_to_give(small_demo, tmp_path, capsys):
     out, _ = small_demo
     write_phantom(tmp_path / "other", PhantomRecipe(shape_kji=(5, 30, 30)))
