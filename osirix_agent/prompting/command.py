@@ -13,7 +13,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from osirix_agent.prompting import lexicon
-from osirix_agent.prompting.intent import Command, Intent
+from osirix_agent.prompting.intent import Command, Intent, Reply
 from osirix_agent.prompting.items import SEPARATORS, STARTS, Item, corrected, items_of
 from osirix_agent.prompting.rules import Asked, Clause, rules_for, with_side
 from osirix_agent.prompting.words import words_of
@@ -85,6 +85,7 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
     intents, questions = _parted(items, known)
     asked = ASKED if any(item.is_a("question") for item in items) else 1.0
     intents = [replace(one, confidence=round(min(one.confidence, asked) * heard, 4)) for one in intents]
+    intents = [one for n, one in enumerate(intents) if not (isinstance(one, Reply) and n and intents[n - 1] == one)]
     strange = any(item.is_a("unknown") for item in items)
     if questions and strange and {w.text for w in words_of(sentence)} & lexicon.FOREIGN:
         questions = [Question("Only English is understood so far. Say it in English, or draw.", whole)]
@@ -216,9 +217,9 @@ def _check_pauses(inner: list[Item]) -> None:
     verb = next((item.value("verb") for item in inner if item.is_a("verb")), None)
     for a, pause, c in zip(inner, inner[1:], inner[2:], strict=False):
         if pause.is_a(*SEPARATORS) and c.is_a("structure"):
-            if not a.is_a("structure"):
+            if not a.is_a("structure") and verb != "new":
                 raise Asked(_WHAT)
-            if pause.text == "," and verb != "contour":
+            if pause.text == "," and verb not in ("contour", "new"):
                 raise Asked(_WHICH)
 
 

@@ -139,11 +139,9 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         after = next((n for n, one in enumerate(following) if one.senses != (("filler", True),)), None)
         if after is not None and following[after].is_a("structure"):
             return after + 2, _merged(items[at : at + after + 2], "of", following[after].value("structure"))
-        if (
-            item.is_a("to")
-            and before
-            and any(one.is_a("verb") and one.value("verb") == "rename" for one in before[-3:])
-        ):
+        if item.text.lower() == "in" and any(("verb", "bring") in one.senses for one in before):
+            return 1, replace(item, senses=(("off", "in"),))  # "pull it in"
+        if item.is_a("to") and any(("verb", "rename") in one.senses for one in before[-3:]):
             return _free_name(items, at, sentence)
         return 1, None
     return 1, item

@@ -14,19 +14,18 @@ PHRASES: dict[str, dict[object, str]] = {
     "verb": {
         "grow": (
             "grow/growing (it) (out)|expand/expanding|extend/extending|enlarge|dilate|widen|thicken|increase|"
-            "inflate|bigger|larger|wider|fatter|thicker|grow out|blow up|extra"
+            "inflate|bigger|larger|wider|fatter|thicker|grow out|push out|blow up|extra"
         ),
         "shrink": (
             "shrink/shrinking|reduce/reducing|contract|erode|tighten|smaller|tighter|thinner|narrower|"
-            "pull (it) in|pull (it) back|bring (it) in|cut back|shave/shaving (off)|trim (off/back)|deflate|"
-            "decrease|draw in"
+            "cut back|shave/shaving (off)|trim (off/back)|deflate|decrease"
         ),
         "shift": "shift/shifting|move/moving|translate|nudge|push|slide|displace|drag",
         "smooth": "smooth/smoothen/smoothing (out/off)|smoother|round off|even out|soften",
         "add": "add|plus|join|merge (in)|combine with|take in the|unite with",
         "include": (
             "include/including|is in|is part of (it)|belongs (to (it))|is tumour/tumor|"
-            "is part of the tumour/tumor|should be in|counts|put in"
+            "is part of the tumour/tumor|should be in|counts|put in|belongs to the tumour/tumor"
         ),
         "exclude": (
             "exclude/excluding|subtract/subtracting|minus|without|carve out|leave out|avoid|spare|keep off|"
@@ -35,7 +34,9 @@ PHRASES: dict[str, dict[object, str]] = {
             "is not tumour/tumor|never|except (for)|should not be in|shouldn't be in|nothing of|but not|omit|"
             "ignore"
         ),
-        "remove": "remove/removing|take/takes|cut|drop/dropping the part|erase/erasing|strip|clip off|chop",
+        "remove": (
+            "remove/removing|take/takes|cut|drop/dropping the part|erase/erasing|strip|clip off|chop|carve|scoop|dig"
+        ),
         "delete": "delete/deleting|get rid of|wipe (out)|clear",
         "keep": "keep (only)|only keep|leave only|retain (only)",
         "crop": (
@@ -46,14 +47,16 @@ PHRASES: dict[str, dict[object, str]] = {
             "fill/filling (in) (the) between (the) (slices/contours)|"
             "fill/filling (in) (the) (missing) slices|interpolate/interpolating|fill (in) (the) gaps|fill in|"
             "fill in between|fill the slices in between|interpolate between (the) slices/contours|"
-            "fill (in) (the) missing slices|interpolate the (missing) slices|interpolate the gaps"
+            "fill (in) (the) missing slices|interpolate the (missing) slices|interpolate the gaps|"
+            "fill (in) (the) slices between|fill (in) (the) gaps between (the) slices/contours|"
+            "fill (in) (the) missing ones|fill (in) between the two"
         ),
         "copy": "copy/copying|propagate|duplicate|paste|repeat|carry over|carry",
-        "go": ("go to|jump to|scroll to|take me to|show me|bring up|go|jump|scroll|take us to|back to|go back to|open"),
+        "go": "go to|jump to|scroll to|take me to|show me|bring up|go|jump|scroll|take us to|back to|go back to",
         "contour": (
-            "contour/contouring|segment|outline|draw|delineate|find|mark|mark up|trace|let's do|do|i want|"
-            "i need|get me|start with|next is|now for|auto contour|autocontour|auto segment|propose|"
-            "next structure is|next up"
+            "contour/contouring|segment|outline|delineate|find|mark|mark up|trace|let's do|do|i want|i need|"
+            "get me|start with|next is|now for|auto contour|autocontour|auto segment|propose|"
+            "next structure is|next up|draw"
         ),
         "use": (
             "use|select|switch to|work on|activate|make active|go back to working on|change to|"
@@ -62,12 +65,17 @@ PHRASES: dict[str, dict[object, str]] = {
         "new": (
             "new structure|create/make/start/add/open/begin (a) new structure|new target|"
             "create/make/start/add (a) new target|create (a) structure|make (a) structure|"
-            "start (a) structure|create|new organ|add (a) structure|new"
+            "start (a) structure|create|new organ|add (a) structure|new|i want a new structure|"
+            "i need a new structure|we need a new structure|i would like a new structure"
         ),
         "rename": "rename/renaming|call|change the name (of)|relabel|change its name",
         "show": "show|turn/switch on|display|let me see|bring back|on|let's see|i want to see|put on",
-        "hide": "hide|turn/switch off|off|no more|don't show|do not show|lose",
+        "hide": (
+            "hide|turn/switch off|off|no more|don't show|do not show|lose|i don't want to see|"
+            "i do not want to see|stop showing"
+        ),
         "toggle": "toggle",
+        "bring": "bring|pull",
     },
     # commands that need nothing more
     "command": {
@@ -78,12 +86,13 @@ PHRASES: dict[str, dict[object, str]] = {
         "redo": "redo|do (that/it) again|redo that/it/this|undo the undo",
         "accept": (
             "accept|accepted|approve|finalise/finalize|sign off|sign it off|make (it) final|"
-            "accept as (it) is|i accept|save it as final"
+            "accept as (it) is|i accept|save it as final|sign it/this/that off|accept as final|"
+            "finalised/finalized"
         ),
         "reject": (
             "reject|discard|throw (that/it/this) away|bin it/that/this|scrap it/that/this|get rid of it|"
             "drop it|throw away|throw it out|reject it|discard it|remove the proposal|delete the proposal|"
-            "drop the proposal"
+            "drop the proposal|throw this/that one away|throw this/that one out|throw it out"
         ),
         "reopen": "reopen|re open|open (it) again|unaccept|open up again|open (it) (up) again",
         "lock": "lock|protect|freeze|lock down|fix in place",
@@ -104,9 +113,11 @@ PHRASES: dict[str, dict[object, str]] = {
         "quit": "quit|exit|end the session|close the agent|stop the agent|end session|finish the session",
         "start": "start|start the agent",
         "all": (
-            "all|show/display all (the) isolines|(show/display) (the) isolines on every slice/all slices|"
-            "(show/display) (the) isolines everywhere|uncertainty on every slice/all slices|"
-            "show (the) uncertainty everywhere|show (the) uncertainty on every slice/all slices"
+            "all|show all (the) isolines|display all (the) isolines|show (the) isolines on every slice|"
+            "show (the) isolines on all slices|show (the) isolines everywhere|isolines on every slice|"
+            "isolines on all slices|isolines everywhere|uncertainty on every slice|uncertainty on all slices|"
+            "show (the) uncertainty everywhere|show (the) uncertainty on every slice|"
+            "show (the) uncertainty on all slices"
         ),
         "next": (
             "next|next look|where (should/do/shall) i look (next/now/first)|where to look (next/now)|"
@@ -118,7 +129,10 @@ PHRASES: dict[str, dict[object, str]] = {
             "where is it (most) uncertain|what needs checking|what should i look at (next)|"
             "where would you look|where do you need me|where do you want me to look|show me the worst slice|"
             "next uncertain slice|which slice should i check (next)|which slice should i look at (next)|"
-            "show me where to look|where is the outline least sure|next uncertain place"
+            "show me where to look|where is the outline least sure|next uncertain place|"
+            "which slice are you least sure of/about|show me the (most/least) uncertain/certain slice|"
+            "show me the slice you are least sure of/about|what are you least sure of/about|"
+            "where are you least confident|where is the uncertainty (highest/greatest)"
         ),
     },
     # understood, but said of many things: asked back before it is done
@@ -133,41 +147,39 @@ PHRASES: dict[str, dict[object, str]] = {
     "direction": {
         "superior": (
             "superior|superiorly|cranial|cranially|cephalad|craniad|up|upward|upwards|"
-            "(to/towards/toward) the head|at the top|off the top|on top|superior direction|headwards|"
-            "the superior end/side/edge/border/margin|the top"
+            "(to/towards/toward) the head|at the top|off the top|on top|superior direction|headwards|the top"
         ),
         "inferior": (
             "inferior|inferiorly|caudal|caudally|caudad|down|downward|downwards|(to/towards/toward) the feet|"
-            "at the bottom|off the bottom|inferior direction|footwards|"
-            "the inferior end/side/edge/border/margin|the bottom"
+            "at the bottom|off the bottom|inferior direction|footwards|the bottom"
         ),
         "left": (
             "left|leftward|leftwards|to the left|to the patient's left|to patient left|towards the left|"
-            "on the left|left side|left lateral|on the left side|(to/on/at) the left side|left hand side"
+            "on the left|left lateral|on the left side|(to/on/at) the left side|towards the patient's left|"
+            "towards patient left|to the left side|to the left hand side"
         ),
         "right": (
             "right|rightward|rightwards|to the right|to the patient's right|to patient right|"
-            "towards the right|on the right|right side|on the right side|(to/on/at) the right side|"
-            "right lateral|right hand side"
+            "towards the right|on the right|on the right side|(to/on/at) the right side|right lateral|"
+            "towards the patient's right|towards patient right|to the right side|to the right hand side"
         ),
         "anterior": (
             "anterior|anteriorly|ventral|ventrally|forward|forwards|to the front|towards the front|in front|"
-            "at the front|anterior direction|the anterior end/side/edge/border/margin|the front"
+            "at the front|anterior direction|the front"
         ),
         "posterior": (
             "posterior|posteriorly|dorsal|dorsally|backward|backwards|to the back|towards the back|"
-            "at the back|behind|posterior direction|the posterior end/side/edge/border/margin|the back"
+            "at the back|behind|posterior direction|the back"
         ),
-        "medial": (
-            "medial|medially|(to/towards/toward) the midline|medial direction|the medial side/edge/border/margin"
-        ),
-        "lateral": "lateral|laterally|away from the midline|lateral direction|the lateral side/edge/border/margin",
+        "medial": "medial|medially|(to/towards/toward) the midline|medial direction",
+        "lateral": "lateral|laterally|away from the midline|lateral direction",
     },
     "all_round": {
         True: (
             "all round|all around|all over|in all directions|in every direction|isotropic|isotropically|"
             "uniform|uniformly|evenly|on all sides|on every side|everywhere|in 3 d|in three d|"
-            "in three dimensions|in each direction|all directions|every direction|all sides"
+            "in three dimensions|in each direction|all directions|every direction|all sides|"
+            "all the way round|all the way around|on each side|globally|in all dimensions"
         ),
     },
     "unit": {
@@ -229,7 +241,10 @@ PHRASES: dict[str, dict[object, str]] = {
         ),
     },
     "nothing": {
-        True: "nothing|nothing should be|there is nothing|there's nothing|no contour/contours|no tumour/tumor",
+        True: (
+            "nothing|nothing should be|there is nothing|there's nothing|no contour/contours|no tumour/tumor|"
+            "there should be nothing|there should not be anything|there must be nothing"
+        ),
     },
     "here": {
         True: (
@@ -250,7 +265,7 @@ PHRASES: dict[str, dict[object, str]] = {
             "it|the contour/outline/structure/proposal/volume/segmentation/target/mask/draft/border/edge|"
             "the whole thing|this/that contour/outline/structure/proposal/volume/one/segmentation|"
             "the active structure|the current structure/contour|contour|outline|structure|proposal|the lot|"
-            "the current one|them|these"
+            "the current one|them|these|the edges|the corners|edges|the surface|the volume"
         ),
     },
     "isolines": {
@@ -258,7 +273,7 @@ PHRASES: dict[str, dict[object, str]] = {
             "(the/your/my) uncertainty|(the) isolines|(the) iso lines|(the) isocontours|"
             "(the) uncertainty lines/bands/band/map|(the) confidence lines/bands|(the) probability lines|"
             "(the) thin lines|(your) confidence|how sure you are|how certain you are|(the) iso contours|"
-            "(the) uncertainties"
+            "(the) uncertainties|all (the) isolines|all (of) the uncertainty"
         ),
     },
     "my_slices": {
@@ -271,7 +286,7 @@ PHRASES: dict[str, dict[object, str]] = {
         True: "from",
     },
     "to": {
-        True: "to|into|onto",
+        True: "to|into|onto|with",
     },
     "inside": {
         True: "inside|within|in",
@@ -280,7 +295,9 @@ PHRASES: dict[str, dict[object, str]] = {
         True: "called|named|as|by the name (of)|labelled|labeled|with the name",
     },
     "off": {
-        True: "off|out|away|back",
+        "out": "out|off|away",
+        "back": "back",
+        "in": "inwards",
     },
     # replies
     "yes": {
@@ -314,14 +331,14 @@ PHRASES: dict[str, dict[object, str]] = {
     },
     "filler": {
         True: (
-            "um|uh|er|erm|ah|hmm|mm hm|mhm|hm|please|the|a|an|of|by|with|for|on|at|ok|okay|now|just|"
-            "could you|can you|would you|will you|i'd like (you) to|i would like (you) to|i want you to|"
-            "let's|let us|go ahead and|well|so|right then|kindly|thanks|thank you|like|you know|let me|"
-            "i think|alright|all right then|hey|basically|then please|in the|make|made|give it|give|put|"
-            "about|approximately|exactly|around it|let|me|want to|i want to|we need to|we should|"
-            "please can you|please could you|cheers|also please|if you would|quickly|for me|do|'|\"|:|again|"
-            "number|along|round|my|your|its|entire|whole|only|another|around|side|direction|directions|is|"
-            "are|should be|go"
+            "um|uh|er|erm|ah|hmm|mm hm|mhm|hm|please|the|a|an|of|by|for|on|at|ok|okay|now|just|could you|"
+            "can you|will you|i'd like (you) to|i would like (you) to|i want you to|let's|let us|"
+            "go ahead and|well|so|right then|kindly|thanks|thank you|like|you know|let me|i think|alright|"
+            "all right then|hey|basically|then please|in the|make|made|give it|give|put|about|approximately|"
+            "exactly|around it|let|me|want to|i want to|we need to|we should|please can you|please could you|"
+            "cheers|also please|if you would|quickly|for me|do|'|\"|:|again|number|along|round|my|your|its|"
+            "entire|whole|only|another|around|side|is|are|should be|go|i'd like|as well|instead|say|size|"
+            "the size|too|but|apply|would you please|this time|of the contour|a total of"
         ),
     },
     "question": {
@@ -329,6 +346,71 @@ PHRASES: dict[str, dict[object, str]] = {
     },
     "vague_question": {
         True: "should we|should i|shall i|shall we|do you think|what if|if",
+    },
+    "edge": {
+        "superior": (
+            "the superior end/side/edge/border/margin/aspect/surface|"
+            "superior end/side/edge/border/margin/aspect/surface|"
+            "the upper end/side/edge/border/margin/aspect/surface|"
+            "upper end/side/edge/border/margin/aspect/surface|"
+            "the top end/side/edge/border/margin/aspect/surface|"
+            "top end/side/edge/border/margin/aspect/surface|"
+            "the cranial end/side/edge/border/margin/aspect/surface|"
+            "cranial end/side/edge/border/margin/aspect/surface"
+        ),
+        "inferior": (
+            "the inferior end/side/edge/border/margin/aspect/surface|"
+            "inferior end/side/edge/border/margin/aspect/surface|"
+            "the lower end/side/edge/border/margin/aspect/surface|"
+            "lower end/side/edge/border/margin/aspect/surface|"
+            "the bottom end/side/edge/border/margin/aspect/surface|"
+            "bottom end/side/edge/border/margin/aspect/surface|"
+            "the caudal end/side/edge/border/margin/aspect/surface|"
+            "caudal end/side/edge/border/margin/aspect/surface"
+        ),
+        "anterior": (
+            "the anterior end/side/edge/border/margin/aspect/surface|"
+            "anterior end/side/edge/border/margin/aspect/surface|"
+            "the front end/side/edge/border/margin/aspect/surface|"
+            "front end/side/edge/border/margin/aspect/surface|"
+            "the ventral end/side/edge/border/margin/aspect/surface|"
+            "ventral end/side/edge/border/margin/aspect/surface"
+        ),
+        "posterior": (
+            "the posterior end/side/edge/border/margin/aspect/surface|"
+            "posterior end/side/edge/border/margin/aspect/surface|"
+            "the back end/side/edge/border/margin/aspect/surface|"
+            "back end/side/edge/border/margin/aspect/surface|"
+            "the dorsal end/side/edge/border/margin/aspect/surface|"
+            "dorsal end/side/edge/border/margin/aspect/surface"
+        ),
+        "medial": (
+            "the medial end/side/edge/border/margin/aspect/surface|"
+            "medial end/side/edge/border/margin/aspect/surface|"
+            "the inner end/side/edge/border/margin/aspect/surface|"
+            "inner end/side/edge/border/margin/aspect/surface"
+        ),
+        "lateral": (
+            "the lateral end/side/edge/border/margin/aspect/surface|"
+            "lateral end/side/edge/border/margin/aspect/surface|"
+            "the outer end/side/edge/border/margin/aspect/surface|"
+            "outer end/side/edge/border/margin/aspect/surface"
+        ),
+        "left": (
+            "the left end/side/edge/border/margin/aspect/surface|"
+            "left end/side/edge/border/margin/aspect/surface|"
+            "the left hand end/side/edge/border/margin/aspect/surface|"
+            "left hand end/side/edge/border/margin/aspect/surface"
+        ),
+        "right": (
+            "the right end/side/edge/border/margin/aspect/surface|"
+            "right end/side/edge/border/margin/aspect/surface|"
+            "the right hand end/side/edge/border/margin/aspect/surface|"
+            "right hand end/side/edge/border/margin/aspect/surface"
+        ),
+    },
+    "switch": {
+        True: "switch|turn",
     },
 }
 

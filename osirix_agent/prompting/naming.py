@@ -14,7 +14,7 @@ _BEFORE = {"left": "L", "right": "R", "lt": "L", "rt": "R", "both": "B", "bilate
 _AFTER = {
     **{(word,): side for word, side in (("l", "L"), ("r", "R"), ("lt", "L"), ("rt", "R"))},
     **{tuple(f"{start} {word}{end}".split()): side
-       for word, side in SIDES.items() for start in ("on the", "at the", "on") for end in ("", " side", " hand side")},
+       for word, side in SIDES.items() for start in ("on the", "at the", "on") for end in (" hand side", " side", "")},
 }  # fmt: skip
 _BASES = {
     "gtv": "GTV", "ctv": "CTV", "itv": "ITV", "ptv": "PTV", "igtv": "iGTV", "gross tumour volume": "GTV",
@@ -28,7 +28,19 @@ _TYPES = {
     "intermediate dose": "_Mid", "intermediate risk": "_Mid", "low dose": "_Low", "low risk": "_Low", "boost": "_Boost",
     "elective": "_Low",
 }  # fmt: skip
-_LEVEL_BEFORE = ("neck level", "nodal level", "lymph node level", "node level", "neck node level", "level")
+_LEVEL_BEFORE = (
+    "lymph nodes at level",
+    "nodes at level",
+    "lymph node at level",
+    "node at level",
+    "nodes in level",
+    "neck level",
+    "nodal level",
+    "lymph node level",
+    "node level",
+    "neck node level",
+    "level",
+)
 _LEVEL_AFTER = ("lymph nodes", "lymph node", "nodes", "node", "neck", "neck node", "neck nodes", "nodal group")
 _ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
 

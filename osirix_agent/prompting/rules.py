@@ -82,7 +82,7 @@ class Clause:
 
     @property
     def directions(self) -> tuple[Any, ...]:
-        return tuple(dict.fromkeys(self.slots.get("direction", [])))
+        return tuple(dict.fromkeys([*self.slots.get("direction", []), *self.slots.get("edge", [])]))
 
 
 _SPOKEN = {"amount": "amount", "number": "number", "slice": "slice", "beside": "slice"}
@@ -91,8 +91,10 @@ _SPOKEN = {"amount": "amount", "number": "number", "slice": "slice", "beside": "
 # -- what each kind of clause becomes --------------------------------------------------------------------------
 def _edit(how: Any) -> Callable[[Clause], list[Intent]]:
     def build(clause: Clause) -> list[Intent]:
-        if "vague" in clause.slots or "amount" not in clause.slots:
+        if "amount" not in clause.slots:
             raise Asked("By how many millimetres?")
+        if how == "shift" and "edge" in clause.slots:
+            raise Asked("Shift all of it, or grow or shrink it on that side?")
         pairs = clause.pairs
         if pairs and how != "smooth":
             each = [Clause({**clause.slots, "amount": [mm], "direction": [way]}, clause.known) for mm, way in pairs]
@@ -106,6 +108,21 @@ def _edit(how: Any) -> Callable[[Clause], list[Intent]]:
         return [Edit(how, clause.mm(how), clause.directions, clause.structure())]
 
     return build
+
+
+def _bring(clause: Clause) -> list[Intent]:
+    """`bring it out by 2 mm`, `pull it in`: which way tells whether it grows."""
+    way = clause.one("off")
+    if way is None:
+        raise Asked("Out or in?")
+    return _edit("grow" if way == "out" else "shrink")(clause)
+
+
+def _back(clause: Clause) -> list[Intent]:
+    """`two steps back`."""
+    if clause.slots.get("off", ["back"]) != ["back"]:
+        raise Asked("Undo?")
+    return [Command("undo", None, int(clause.one("times")))]
 
 
 def _bare_amount(clause: Clause) -> list[Intent]:
@@ -222,7 +239,7 @@ def _rule(verb: str | None, needs: str, may: str, build: Callable[[Clause], list
     return Rule(verb, frozenset(needs.split()), frozenset(may.split()), build)
 
 
-_AMOUNT = "amount vague direction all_round structure it this margin"
+_AMOUNT = "amount vague direction all_round structure it this margin edge everything"
 _IN, _OUT = Polarity.INCLUDE, Polarity.EXCLUDE
 _SLICES = ("slice", "this_slice", "here", "this")
 _SLABS = (("exclude", "exclude"), ("remove", "exclude"), ("delete", "exclude"), ("keep", "keep"), ("include", "include"),
@@ -231,12 +248,16 @@ RULES = (
     _rule("grow", "", _AMOUNT, _edit("grow")),
     _rule("shrink", "", _AMOUNT + " off", _edit("shrink")),
     _rule("shift", "", _AMOUNT, _edit("shift")),
+    _rule("bring", "", _AMOUNT + " off", _bring),
+    _rule("go", "times", "off", _back),
+    _rule(None, "times off", "", _back),
     _rule("add", "amount", _AMOUNT, _edit("grow")),
     _rule("remove", "amount", _AMOUNT + " off from", _edit("shrink")),
     _rule(None, "amount direction", "", _bare_amount),
     _rule(None, "amount all_round", "", _bare_amount),
-    _rule(None, "amount margin", "structure it this direction all_round of", _edit("grow")),
-    _rule("smooth", "", "amount vague structure it this all_round", _edit("smooth")),
+    _rule(None, "amount edge", "", _bare_amount),
+    _rule(None, "amount margin", "structure it this direction all_round of edge", _edit("grow")),
+    _rule("smooth", "", "amount vague structure it this all_round off everything", _edit("smooth")),
     *(_rule(verb, "structure", "of it off from", _part(how))
       for verb, how in (("add", _IN), ("include", _IN), ("exclude", _OUT))),
     *(_rule(verb, "structure of", "it off from", _part(_OUT)) for verb in ("remove", "delete")),
@@ -250,7 +271,7 @@ RULES = (
       for verb, how in _SLABS for where in _SLICES),
     *(_rule(None, f"nothing side {where}", "", _slab("exclude")) for where in _SLICES),
     _rule("crop", "", "structure of it this inside to", _crop),
-    _rule("keep", "of", "structure it this", _crop),
+    _rule("keep", "of", "structure it this everything", _crop),
     _rule("fill", "", "structure of it this inside", lambda c: [Fill(c.structure() or c.structure("of"))]),
     _rule("copy", "beside", "structure it this to this_slice off", lambda c: [Copy(c.one("beside"), c.structure())]),
     _rule("copy", "", "structure it this to off", _ask("Copy it to the next slice, or to the one before?")),
@@ -270,7 +291,7 @@ RULES = (
     _rule("use", "free_name", "", lambda c: [Command("use", _new_name(c))]),
     _rule("new", "", "structure of free_name it", lambda c: [Command("new", _new_name(c))]),
     _rule("rename", "", "structure of free_name it this to", _rename),
-    *(_rule(verb, "", "isolines", _isolines) for verb in ("show", "hide")),
+    *(_rule(verb, "", "isolines switch", _isolines) for verb in ("show", "hide")),
     *(_rule(verb, "isolines", "", _is(Command("hide"))) for verb in ("remove", "delete")),
     _rule("toggle", "isolines", "", _is(Command("isolines"))),
     _rule(None, "isolines", "", _is(Command("isolines"))),
