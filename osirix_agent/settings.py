@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     structure: str = Field("GTV", description="structure addressed when a ROI names none")
     segmenter: str = Field("auto", description="auto (the shipped model for what it was made for), model or classical")
     model_dir: Path | None = Field(None, description="folder of the model and its adapters; none: the shipped one")
+    language_model_dir: Path | None = Field(
+        None, description="folder of a local language model that guesses, to be confirmed, what a sentence means"
+    )
     device: str = Field("auto", description="where the model runs: auto, cpu, cuda or mps")
     isoline_levels: Annotated[tuple[int, ...], NoDecode] = (5, 50, 95)
     isolines_shown: bool = True

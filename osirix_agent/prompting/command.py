@@ -15,6 +15,7 @@ from typing import Any
 from osirix_agent.prompting import lexicon
 from osirix_agent.prompting.intent import Command, Intent, Reply
 from osirix_agent.prompting.items import SEPARATORS, STARTS, Item, corrected, items_of
+from osirix_agent.prompting.rules import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.rules import Asked, Clause, rules_for, with_side
 from osirix_agent.prompting.words import words_of
 
@@ -145,9 +146,7 @@ class _Reading:
 
 _WHICH = "The same for that structure too, or is it the next one? Say one after the other."
 _WHAT = "What is to be done with that structure?"
-_NOT_UNDERSTOOD = (
-    "Part of that was not understood, so nothing was done. Say it in other words; 'help' lists what can be said."
-)
+_NOT_UNDERSTOOD = "Part of that was not understood: say it in other words ('help' lists what can be said)."
 _MOST_ITEMS = 12  # of a clause
 _PER_CLAUSE, _PER_PAUSE, _LACKING, _STRANGE = 1.0, 1.5, 10.0, 100.0
 

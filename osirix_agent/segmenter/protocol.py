@@ -66,9 +66,16 @@ class SegmentationRequest:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a segmenter can take."""
+    """What a segmenter can take.
+
+    Attributes
+    ----------
+    text : can it take words?
+    structures : those that it finds from their names alone
+    """
 
     text: bool = False
+    structures: tuple[str, ...] = ()
 
 
 class Segmenter(Protocol):
