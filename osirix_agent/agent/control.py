@@ -1,7 +1,7 @@
 """The control socket: the buttons in OsiriX say to the running agent what a `!` name says.
 
 One request a connection, one JSON line each way: {"command": "accept"} -> {"ok": true, "message": "Accepted."}, and
-{"say": "two millimetres superiorly, undo"} from `osirix-agent say`, with "heard", its confidence, where it was speech. A
+{"say": "two millimetres superiorly, undo"} from `osirix-agent say`, with "heard", its confidence, if it was speech. A
 request goes into the session's one queue like any other; the thread here only carries words. Only the user's own
 programs reach it: the folder is 0700, the socket 0600, and a peer of another user is hung up on.
 """

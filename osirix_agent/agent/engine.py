@@ -117,8 +117,8 @@ class Engine:
             lambda sentence: self._dictation.understand(sentence), clock,
         )  # fmt: skip
         self._dictation = Dictation(
-            self.session, self._windows[0], self._proposals.shown, segmenter.capabilities, log, feedback, self._commands,
-            self._acts, self._do, self._settle, chooser,
+            self.session, self._windows[0], self._proposals.shown, segmenter.capabilities, log, feedback,
+            self._commands, self._acts, self._do, self._settle, chooser,
         )  # fmt: skip
         self._painted: tuple[object, ...] = ()
         self._look_closely = False

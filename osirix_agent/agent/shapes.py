@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
@@ -31,8 +31,8 @@ MIDLINE_MM = 10.0  # a structure nearer to it than this has no medial side
 
 
 def edited(
-    intent: Edit | Crop | Part | Slab | Fill | Copy, seen: Rings, other: Rings, volume: Volume, name: str, displayed_k: int,
-    shown_as: Callable[[int], int],
+    intent: Edit | Crop | Part | Slab | Fill | Copy, seen: Rings, other: Rings, volume: Volume, name: str,
+    displayed_k: int, shown_as: Callable[[int], int],
 ) -> Rings:  # fmt: skip
     """The rings after the edit.
 
@@ -71,8 +71,8 @@ def edited(
         raise PromptError("That would change nothing.", "Nothing was changed.")
     if isinstance(intent, Edit) and _same(seen, made, shape) and intent.mm < max(geometry.spacing_kji_mm) / 2:
         raise PromptError(
-            f"{intent.mm:g} mm is less than these images resolve (slices {geometry.spacing_kji_mm[0]:g} mm apart, pixels "
-            f"{geometry.spacing_kji_mm[1]:.2g} mm).", "Nothing was changed.",
+            f"{intent.mm:g} mm is less than these images resolve (slices {geometry.spacing_kji_mm[0]:g} mm apart).",
+            "Nothing was changed.",
         )  # fmt: skip
     return made
 

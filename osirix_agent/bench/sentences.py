@@ -73,8 +73,10 @@ _WAYS: dict[Any, tuple[str, ...]] = {
     "lateral": ("laterally",),
 }  # fmt: skip
 _EDITS: dict[Any, tuple[str, ...]] = {
-    "grow": ("grow by {mm} {way}", "expand it {mm} {way}", "extend {way} by {mm}", "add {mm} {way}", "{mm} bigger {way}"),
-    "shrink": ("shrink by {mm} {way}", "reduce the contour by {mm} {way}", "make it {mm} smaller {way}", "pull in {mm} {way}"),
+    "grow": ("grow by {mm} {way}", "expand it {mm} {way}", "extend {way} by {mm}", "add {mm} {way}",
+             "{mm} bigger {way}"),
+    "shrink": ("shrink by {mm} {way}", "reduce the contour by {mm} {way}", "make it {mm} smaller {way}",
+               "pull in {mm} {way}"),
     "shift": ("shift it {mm} {way}", "move the contour {way} by {mm}", "nudge it {mm} {way}"),
 }  # fmt: skip
 _SMOOTH = ("smooth by {mm}", "smooth the contour by {mm}", "smooth it out with {mm}")
@@ -97,9 +99,9 @@ _OF_A_STRUCTURE: tuple[tuple[str, Any], ...] = (
 )  # fmt: skip
 _PLAIN: tuple[tuple[str, Intent], ...] = (
     ("undo", Command("undo")), ("undo twice", Command("undo", None, 2)), ("undo three times", Command("undo", None, 3)),
-    ("redo", Command("redo")), ("accept", Command("accept")), ("reject it", Command("reject")), ("next", Command("next")),
-    ("where should I look", Command("next")), ("show the uncertainty", Command("show")), ("hide isolines", Command("hide")),
-    ("help", Command("help")), ("status", Command("status")), ("fill between slices", Fill()),
+    ("redo", Command("redo")), ("accept", Command("accept")), ("reject it", Command("reject")),
+    ("next", Command("next")), ("where should I look", Command("next")), ("show the uncertainty", Command("show")),
+    ("hide isolines", Command("hide")), ("help", Command("help")), ("status", Command("status")), ("fill between slices", Fill()),
     ("copy to the next slice", Copy("next")), ("copy it to the previous slice", Copy("previous")),
     ("include this", Here(Polarity.INCLUDE)), ("exclude here", Here(Polarity.EXCLUDE)), ("next slice", Go(step=1)),
     ("exclude everything above this slice", Slab("exclude", "above")), ("go to slice forty-two", Go(42)),

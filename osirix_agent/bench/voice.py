@@ -1,4 +1,4 @@
-"""`osirix-agent bench voice`: how many sentences are understood, intent and every slot, and how many are misunderstood."""
+"""`osirix-agent bench voice`: how many sentences are understood, intent and every slot, and how many wrongly."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -158,7 +159,7 @@ def filled_between(field: Field) -> Field:
     values = field.values.copy()
     flat = [_flat(plane > 0, field.geometry) for plane in values]
     held = [n for n, plane in enumerate(values) if (plane > 0).any()]
-    for a, b in zip(held, held[1:], strict=False):
+    for a, b in pairwise(held):
         for n in range(a + 1, b):
             share = (n - a) / (b - a)
             values[n] = (1 - share) * flat[a] + share * flat[b]

@@ -108,8 +108,8 @@ def candidates(sentence: str, known: Collection[str] = ()) -> list[tuple[str, In
 
 _KEPT = ("amount", "direction", "all_round", "structure", "slice", "this_slice", "beside", "side", "here", "isolines")
 _TRIED_WITH_AMOUNT = ("grow", "shrink", "shift", "smooth")
-_TRIED = ("undo", "redo", "accept", "reject", "next", "contour", "exclude", "include", "lock", "unlock", "release", "show",
-          "hide", "go to", "fill in between", "copy", "crop to", "status", "help")  # fmt: skip
+_TRIED = ("undo", "redo", "accept", "reject", "next", "contour", "exclude", "include", "lock", "unlock", "release",
+          "show", "hide", "go to", "fill in between", "copy", "crop to", "status", "help")  # fmt: skip
 
 
 def _without_idle_separators(items: list[Item]) -> list[Item]:

@@ -415,8 +415,8 @@ PHRASES: dict[str, dict[object, str]] = {
 }
 
 # words that say that the sentence is not English
-_FOREIGN = """und bitte der das ein eine nicht nach oben unten links rechts mach zurück rückgängig annehmen vergrößern verkleinern
-le la les des une vers haut bas gauche droite annuler accepter agrandir réduire s'il plaît pas
+_FOREIGN = """und bitte der das ein eine nicht nach oben unten links rechts mach zurück rückgängig annehmen vergrößern
+verkleinern le la les des une vers haut bas gauche droite annuler accepter agrandir réduire s'il plaît pas
 el los las una por favor arriba abajo izquierda derecha deshacer aceptar hacia
 il lo gli per favore destra sinistra annulla accetta alto basso ingrandisci de het een naar boven ongedaan
 millimètres milímetros millimetri"""

@@ -242,7 +242,8 @@ def _rule(verb: str | None, needs: str, may: str, build: Callable[[Clause], list
 _AMOUNT = "amount vague direction all_round structure it this margin edge everything"
 _IN, _OUT = Polarity.INCLUDE, Polarity.EXCLUDE
 _SLICES = ("slice", "this_slice", "here", "this")
-_SLABS = (("exclude", "exclude"), ("remove", "exclude"), ("delete", "exclude"), ("keep", "keep"), ("include", "include"),
+_SLABS = (("exclude", "exclude"), ("remove", "exclude"), ("delete", "exclude"), ("keep", "keep"),
+          ("include", "include"),
           ("add", "include"), (None, None))  # fmt: skip
 RULES = (
     _rule("grow", "", _AMOUNT, _edit("grow")),

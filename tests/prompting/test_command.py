@@ -91,9 +91,9 @@ def test_sentences(sentence, intents):
     [
         "grow by two metres", "grow by -3 mm", "grow by 0 mm", "grow a bit", "grow by 2,5 mm", "grow by three",
         "two to three millimetres left", "grow 2 inches", "shift by 3 mm", "smooth the outline", "don't accept",
-        "do not accept", "undo everything", "should I accept", "everything above slice forty", "lung", "lock the banana",
-        "bitte mach rückgängig", "annuler s'il vous plaît", "delete GTVp", "remove the cord", "undo and make tea", "", "um",
-        "42", "go to slice 2.5", "undo 1000 times", "grow by two, no", "accept the GTV, left parotid",
+        "do not accept", "undo everything", "should I accept", "everything above slice forty", "lung",
+        "lock the banana",        "bitte mach rückgängig", "annuler s'il vous plaît", "delete GTVp", "remove the cord", "undo and make tea", "",
+        "um",        "42", "go to slice 2.5", "undo 1000 times", "grow by two, no", "accept the GTV, left parotid",
         "shrink it 3 mm and the cord", "x" * (MAX_SENTENCE + 1),
     ],
 )  # fmt: skip
