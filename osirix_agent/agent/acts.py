@@ -15,6 +15,7 @@ from osirix_agent.agent.session import ContouringSession
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import EditedMeanwhileError, OsirixAgentError, PromptError
+from osirix_agent.imaging.structure import structure_name
 from osirix_agent.prompting.command import understand
 from osirix_agent.prompting.grammar import Command, RoiName, parse_roi_name
 from osirix_agent.prompting.intent import Contour, Part
@@ -157,6 +158,10 @@ class Acts:
         """
         found = understand(text, self._session.state.structures).to_be_done
         match found:
+            case (Contour(structure=name) | Part(polarity=Polarity.EXCLUDE, part=name, structure=None),) if (
+                structure_name(name) is None
+            ):
+                return None  # a name of the session alone may be anything
             case (Contour(structure=name),):
                 return TextPrompt(phrase=name)
             case (Part(polarity=Polarity.EXCLUDE, part=name, structure=None),):

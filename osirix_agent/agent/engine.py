@@ -378,7 +378,10 @@ class Engine:
                     "press again.", elsewhere=True,
                 )  # fmt: skip
                 return
-            request.answer(True, self._do(request.command))
+            said = self._do(request.command)
+            if isinstance(request.command, Sentence) and said and not request.from_button:
+                self._feedback.notice(said)  # typed in the terminal: nobody waits for the answer
+            request.answer(True, said)
         except PromptError as error:
             self._feedback.notice(f"Not done: {error}")
             request.answer(False, f"Not done: {error}")

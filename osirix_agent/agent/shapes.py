@@ -154,7 +154,5 @@ def beside(intent: Copy, k: int, volume: Volume, shown_as: Callable[[int], int])
     return k + step
 
 
-def _same(
-    a: Mapping[int, tuple[FloatArray, ...]], b: Mapping[int, tuple[FloatArray, ...]], shape: tuple[int, int]
-) -> bool:
+def _same(a: Rings, b: Rings, shape: tuple[int, int]) -> bool:
     return all(np.array_equal(fill(a.get(k, ()), shape), fill(b.get(k, ()), shape)) for k in {*a, *b})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scipy.stats import beta
 
-from osirix_agent.bench.sentences import KNOWN, PARAPHRASES, Sentence, read_sentences, recipe
+from osirix_agent.bench.sentences import KNOWN, MORE_PARAPHRASES, PARAPHRASES, Sentence, read_sentences, recipe
 from osirix_agent.figures import Figure
 from osirix_agent.prompting.command import understand
 
@@ -59,12 +59,13 @@ def figures_of(name: str, outcomes: Sequence[Outcome], note: str) -> list[Figure
 
 
 def measure_text(seed: int, corpus: Path | None) -> list[Figure]:
-    """Typed sentences: those of a file, or the recipe's and the paraphrases written after the grammar was frozen."""
+    """Typed sentences: those of a file, or the paraphrases and the recipe's."""
     if corpus is not None:
         return figures_of("corpus", [judge(s) for s in read_sentences(corpus)], "The sentences of the file.")
-    unseen = [judge(s) for s in read_sentences(PARAPHRASES)]
+    first, second = ([judge(s) for s in read_sentences(path)] for path in (PARAPHRASES, MORE_PARAPHRASES))
     made = [judge(s) for s in recipe(seed, RECIPE_SENTENCES)]
     return [
-        *figures_of("unseen", unseen, "Paraphrases written by hand after the grammar was frozen."),
-        *figures_of("all", [*unseen, *made], "These and the recipe's."),
+        *figures_of("first", first, "Unseen they gave 84.4 % and 2.4 %; improved upon since."),
+        *figures_of("second", second, "Unseen they gave 96.3 % and 1.1 %; improved upon since."),
+        *figures_of("all", [*first, *second, *made], "These and the recipe's."),
     ]

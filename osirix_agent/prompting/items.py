@@ -139,6 +139,8 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         after = next((n for n, one in enumerate(following) if one.senses != (("filler", True),)), None)
         if after is not None and following[after].is_a("structure"):
             return after + 2, _merged(items[at : at + after + 2], "of", following[after].value("structure"))
+        if item.text.lower() == "out of":
+            return 1, replace(item, senses=(("off", "out"),))  # "carve the rectum out of it"
         if item.text.lower() == "in" and any(("verb", "bring") in one.senses for one in before):
             return 1, replace(item, senses=(("off", "in"),))  # "pull it in"
         if item.is_a("to") and any(("verb", "rename") in one.senses for one in before[-3:]):
@@ -188,7 +190,7 @@ def corrected(items: list[Item]) -> list[Item] | None:
             while done and done[-1].is_a(*SEPARATORS):
                 done.pop()
             if at == len(items):
-                return None if done else [item]
+                return [item] if not done and item.text.lower().startswith("no") else None
             if not done:
                 continue  # "no, undo": what was asked before is answered by what follows
             if items[at].is_a(*STARTS):

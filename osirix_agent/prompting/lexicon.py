@@ -41,7 +41,7 @@ PHRASES: dict[str, dict[object, str]] = {
         "keep": "keep (only)|only keep|leave only|retain (only)",
         "crop": (
             "crop/cropping|restrict|limit|confine|clip|constrain|intersect|keep inside|keep within|"
-            "stay inside|stay within|cut to|trim to|bound"
+            "stay inside|stay within|cut (it) to|trim (it) to|bound"
         ),
         "fill": (
             "fill/filling (in) (the) between (the) (slices/contours)|"
@@ -51,7 +51,7 @@ PHRASES: dict[str, dict[object, str]] = {
             "fill (in) (the) slices between|fill (in) (the) gaps between (the) slices/contours|"
             "fill (in) (the) missing ones|fill (in) between the two"
         ),
-        "copy": "copy/copying|propagate|duplicate|paste|repeat|carry over|carry",
+        "copy": "copy/copying|propagate|duplicate|paste|repeat|carry (it) over|carry",
         "go": "go to|jump to|scroll to|take me to|show me|bring up|go|jump|scroll|take us to|back to|go back to",
         "contour": (
             "contour/contouring|segment|outline|delineate|find|mark|mark up|trace|let's do|do|i want|i need|"
@@ -69,7 +69,7 @@ PHRASES: dict[str, dict[object, str]] = {
             "i need a new structure|we need a new structure|i would like a new structure"
         ),
         "rename": "rename/renaming|call|change the name (of)|relabel|change its name",
-        "show": "show|turn/switch on|display|let me see|bring back|on|let's see|i want to see|put on",
+        "show": "show|show me|turn/switch on|display|let me see|bring back|on|let's see|i want to see|put on",
         "hide": (
             "hide|turn/switch off|off|no more|don't show|do not show|lose|i don't want to see|"
             "i do not want to see|stop showing"
@@ -121,9 +121,10 @@ PHRASES: dict[str, dict[object, str]] = {
         ),
         "next": (
             "next|next look|where (should/do/shall) i look (next/now/first)|where to look (next/now)|"
-            "what should i check (next)|where are you (least/most) sure/unsure/uncertain|"
-            "where are you not sure|where aren't you sure|where you are (least/most) sure/unsure/uncertain|"
-            "where is it least sure|least sure|take me to the (most) uncertain/worst slice|"
+            "what should i check (next)|where should i check (next)|"
+            "where are you (least/most) sure/unsure/uncertain|where are you not sure|where aren't you sure|"
+            "where you are (least/most) sure/unsure/uncertain|where is it least sure|least sure|"
+            "take me to the (most) uncertain/worst slice|"
             "show me where (you are) (you're) (least/most/not) sure/unsure/uncertain|"
             "(go to) (the) most uncertain slice|(show me) (the) least certain slice|where next|"
             "where is it (most) uncertain|what needs checking|what should i look at (next)|"
@@ -283,7 +284,7 @@ PHRASES: dict[str, dict[object, str]] = {
         ),
     },
     "from": {
-        True: "from",
+        True: "from|out of",
     },
     "to": {
         True: "to|into|onto|with",
