@@ -157,7 +157,7 @@ def from_json(found: dict[str, Any]) -> Intent:
     KeyError, TypeError
         No such kind, or slots that it does not have.
     """
-    slots = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k != "kind"}
+    slots: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k != "kind"}
     if "polarity" in slots:
         slots["polarity"] = Polarity(slots["polarity"])
     return KINDS[found["kind"]](**slots)

@@ -11,10 +11,10 @@ from osirix_agent.imaging.structure import is_target, structure_name
 from osirix_agent.prompting.words import Word, number_at, words_of
 
 _BEFORE = {"left": "L", "right": "R", "lt": "L", "rt": "R", "both": "B", "bilateral": "B", "l": "L", "r": "R"}
-_AFTER = {
-    **{(word,): side for word, side in (("l", "L"), ("r", "R"), ("lt", "L"), ("rt", "R"))},
-    **{tuple(f"{start} {word}{end}".split()): side
-       for word, side in SIDES.items() for start in ("on the", "at the", "on") for end in (" hand side", " side", "")},
+_AFTER: dict[tuple[str, ...], str] = {("l",): "L", ("r",): "R", ("lt",): "L", ("rt",): "R"}
+_AFTER |= {
+    tuple(f"{start} {word}{end}".split()): side
+    for word, side in SIDES.items() for start in ("on the", "at the", "on") for end in (" hand side", " side", "")
 }  # fmt: skip
 _BASES = {
     "gtv": "GTV", "ctv": "CTV", "itv": "ITV", "ptv": "PTV", "igtv": "iGTV", "gross tumour volume": "GTV",
