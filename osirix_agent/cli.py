@@ -64,6 +64,16 @@ def _parser() -> argparse.ArgumentParser:
     _settings(run)
     run.set_defaults(act=_run)
 
+    say = commands.add_parser(
+        "say", help="tell the running agent a sentence: 'two millimetres superiorly, undo, accept'"
+    )
+    say.add_argument("sentence", nargs="+", help="what could be dictated")
+    say.add_argument(
+        "--heard", type=float, default=1.0, help="confidence of the speech recogniser, 0 to 1 (%(default)s)"
+    )
+    _json(say)
+    say.set_defaults(act=_say)
+
     virtual = commands.add_parser("virtual-osirix", help="an OsiriX for people without one")
     virtual.add_argument("--dicom", type=Path, required=True, help="folder to open, one viewer a series")
     virtual.add_argument("--port", type=int, default=50051, help="0 takes a free one (%(default)s)")
@@ -91,12 +101,14 @@ def _parser() -> argparse.ArgumentParser:
     plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
-    bench.add_argument("what", nargs="?", choices=["all", "click", "soak", "faults"], default="all",
+    bench.add_argument("what", nargs="?", choices=["all", "click", "soak", "faults", "voice"], default="all",
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
     bench.add_argument("--seed", type=int, default=1)
     bench.add_argument("--sequences", type=int, default=10_000, help="of the soak (%(default)s)")
     bench.add_argument("--runs", type=int, default=1000, help="of the faults (%(default)s)")
     bench.add_argument("--kills", type=int, default=50, help="of processes, among the faults (%(default)s)")
+    bench.add_argument("--text-only", action="store_true", help="of voice: only typed sentences (so far all there is)")
+    bench.add_argument("--corpus", type=Path, help="of voice: JSON lines of sentences with their expected intents")
     bench.add_argument("--only", action="append", metavar="ID", help="only these rows")
     _json(bench)
     bench.set_defaults(act=_bench)
@@ -200,6 +212,14 @@ def _run(arguments: argparse.Namespace) -> None:
     )
 
 
+def _say(arguments: argparse.Namespace) -> int:
+    from osirix_agent.agent.control import ask_agents
+
+    answer = ask_agents({"say": " ".join(arguments.sentence), "heard": arguments.heard})
+    print(json.dumps(answer) if arguments.json else answer.get("message", ""))
+    return 0 if answer.get("ok") else 5
+
+
 def _virtual(arguments: argparse.Namespace) -> None:
     from osirix_agent.demo.alone import run_virtual_osirix
 
@@ -276,6 +296,14 @@ def _bench(arguments: argparse.Namespace) -> int:
     from osirix_agent.bench.run import measure
     from osirix_agent.figures import report
 
+    if arguments.what == "voice":
+        from osirix_agent.bench.voice import measure_text
+
+        figures = measure_text(arguments.seed, arguments.corpus)
+        report(
+            figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench voice"
+        )
+        return 0 if all(figure.holds is not False for figure in figures) else 1
     figures = measure(
         arguments.what, arguments.seed, arguments.sequences, arguments.only,
         quiet=arguments.json, runs=arguments.runs, kills=arguments.kills,

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
         "model_dir: nninteractive, voxtell or sam",
     )
     model_dir: Path | None = Field(None, description="folder of the model and its adapters; none: the shipped one")
+    language_model_dir: Path | None = Field(
+        None, description="folder of a local language model that guesses, to be confirmed, what a sentence means"
+    )
     device: str = Field("auto", description="where the model runs: auto, cpu, cuda or mps")
     isoline_levels: Annotated[tuple[int, ...], NoDecode] = (5, 50, 95)
     isolines_shown: bool = True

@@ -9,14 +9,17 @@ from dataclasses import replace
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.interpret import PROMPT_TYPES, interpret, rings_lps
 from osirix_agent.agent.log import SessionLog
+from osirix_agent.agent.request import Sentence
 from osirix_agent.agent.scene import CONTOUR_ROLE, PROMPT_ROLE, STALE_ROLE, prompt_key
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import EditedMeanwhileError, OsirixAgentError, PromptError
 from osirix_agent.imaging.structure import structure_name
-from osirix_agent.prompting.grammar import COMMANDS, Command, RoiName, parse_command, parse_roi_name
-from osirix_agent.prompting.prompt import Prompt, TextPrompt
+from osirix_agent.prompting.command import understand
+from osirix_agent.prompting.grammar import Command, RoiName, parse_roi_name
+from osirix_agent.prompting.intent import Contour, Part
+from osirix_agent.prompting.prompt import Polarity, Prompt, TextPrompt
 from osirix_agent.segmenter.seeds import check_prompt
 from osirix_agent.viewer.paint import RoiKey
 from osirix_agent.viewer.roi import RoiSpec, RoiState, RoiType, parse_agent_name
@@ -32,11 +35,13 @@ class Acts:
     reads_text : bool
         Can the segmenter take words?
     do : callable
-        Carries out a command.
+        Carries out a command or a sentence.
     outline : callable
         The outline of a structure as she sees it.
     wrote : callable
         Is it a draft that this agent announced, exactly so?
+    understand : callable
+        Reads a sentence, or raises what is asked back.
     clock : callable
         Monotonic seconds.
 
@@ -53,10 +58,10 @@ class Acts:
 
     def __init__(
         self, session: ContouringSession, shown: Mapping[str, Belief], reads_text: bool, log: SessionLog,
-        feedback: Feedback, do: Callable[[Command], object], outline: Callable[[str], Belief | None],
-        wrote: Callable[[RoiSpec], bool], clock: Callable[[], float],
+        feedback: Feedback, do: Callable[[Command | Sentence], object], outline: Callable[[str], Belief | None],
+        wrote: Callable[[RoiSpec], bool], understand: Callable[[Sentence], None], clock: Callable[[], float],
     ) -> None:  # fmt: skip
-        self._wrote = wrote
+        self._wrote, self._understand = wrote, understand
         self._session, self._shown, self._reads_text = session, shown, reads_text
         self._log, self._feedback, self._do, self._outline, self._clock = log, feedback, do, outline, clock
         self.displayed_k = 0
@@ -106,8 +111,8 @@ class Acts:
                 window.hers[state.uid] = None
             return
         name = parse_roi_name(spec.name, self._session.state.structures)
-        if name.command is not None:
-            self._command_roi(window, state, name.command, permanent)
+        if name.command is not None or (name.text is not None and self._asked(name.text) is None):
+            self._command_roi(window, state, name.command or name.text or "", permanent)
             return
         if spec.itype not in PROMPT_TYPES:
             window.hers[state.uid] = None
@@ -141,21 +146,37 @@ class Acts:
                 "This segmenter cannot read words.",
                 "Click or draw instead, or choose a segmenter that reads text.",
             )
-        phrase = structure_name(text)
-        if phrase is None:  # only a canonical phrase may go on: typed words can hold a name
+        prompt = self._asked(text)
+        if prompt is None:
             raise PromptError("The words name no known structure.", "Use a TG-263 name such as 'Parotid_L'.")
-        return TextPrompt(phrase=phrase)
+        return prompt
+
+    def _asked(self, text: str) -> TextPrompt | None:
+        """The words of a `?` name as a prompt, when they name a structure and nothing else.
+
+        Only its canonical name goes on, since typed words can hold a patient's.
+        """
+        found = understand(text, self._session.state.structures).to_be_done
+        match found:
+            case (Contour(structure=name) | Part(polarity=Polarity.EXCLUDE, part=name, structure=None),) if (
+                structure_name(name) is None
+            ):
+                return None  # a name of the session alone may be anything
+            case (Contour(structure=name),):
+                return TextPrompt(phrase=name)
+            case (Part(polarity=Polarity.EXCLUDE, part=name, structure=None),):
+                return TextPrompt(phrase=name, polarity=Polarity.EXCLUDE)
+        return None
 
     def _command_roi(self, window: Window, state: RoiState, text: str, permanent: bool) -> None:
-        command = parse_command(text)
-        if command is None:
-            raise PromptError("That is no command.", f"Commands: {', '.join(COMMANDS)}.")
+        sentence = Sentence(text)
+        self._understand(sentence)
         if not permanent:  # it has done its work
             try:
                 window.remove(state)
             except EditedMeanwhileError:  # gone already, or hers to keep
                 window.watcher.expect({state.uid: None})
-        self._do(command)
+        self._do(sentence)
 
     def _changed(self, window: Window, state: RoiState, before: RoiState) -> None:
         key = window.key_of(state.uid)

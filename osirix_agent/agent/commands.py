@@ -98,6 +98,14 @@ class Commands:
             case "isolines":
                 self.isolines_on = not self.isolines_on
                 said = "Isolines are shown." if self.isolines_on else "Isolines are hidden."
+            case "show" | "hide":
+                if self.isolines_on != (command.verb == "show"):
+                    return self.do(Command("isolines"), shown)
+                return "Isolines are shown." if self.isolines_on else "Isolines are hidden."
+            case "new":
+                session.use(name)
+                self._log.command("use", name)
+                return SAID["use"]
             case "all":
                 self.isolines_everywhere, self.isolines_on = not self.isolines_everywhere, True
                 where = "on every slice" if self.isolines_everywhere else "around the displayed slice"
@@ -136,15 +144,23 @@ class Commands:
 
     def outline(self, name: str, shown: Mapping[str, Belief]) -> Belief | None:
         """What nothing may overlap once the structure is locked; written to the journal for replay."""
-        structure, pixels = self._session.state.structure(name), self._main.viewer.pixels
-        if structure.is_asked:
-            slices = structure_outline(structure, shown.get(name), pixels)
-        else:
-            slices = self._baseline(name)
+        slices = self.seen(name, shown)
         belief = outline_belief(slices, self._session.volume.geometry)
         if belief is not None:
             self._log.locked(name, belief.mask_digest, slices)
         return belief
+
+    def seen(self, name: str, shown: Mapping[str, Belief]) -> dict[int, RingsLps]:
+        """A structure's contour by slice: what the session shows of it, else her ROIs of that name."""
+        structure = self._session.state.structure(name)
+        if structure.is_asked:
+            return structure_outline(structure, shown.get(name), self._main.viewer.pixels)
+        return self._baseline(name)
+
+    def baseline_names(self) -> set[str]:
+        """Names of the ROIs that are hers."""
+        held = (self._main.watcher.reported.get(uid) for uid in self._main.hers)
+        return {parse_roi_name(state.spec.name).structure or state.spec.name for state in held if state is not None}
 
     def _refine(self, name: str) -> None:
         slices = self._baseline(name)

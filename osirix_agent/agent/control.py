@@ -1,7 +1,8 @@
 """The control socket: the buttons in OsiriX say to the running agent what a `!` name says.
 
-One request a connection, one JSON line each way: {"command": "accept"} -> {"ok": true, "message": "Accepted."}. A
-command goes into the session's one queue like any other; the thread here only carries words. Only the user's own
+One request a connection, one JSON line each way: {"command": "accept"} -> {"ok": true, "message": "Accepted."}, and
+{"say": "two millimetres superiorly, undo"} from `osirix-agent say`, with "heard", its confidence, if it was speech. A
+request goes into the session's one queue like any other; the thread here only carries words. Only the user's own
 programs reach it: the folder is 0700, the socket 0600, and a peer of another user is hung up on.
 """
 
@@ -22,11 +23,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from osirix_agent.agent.request import Request
+from osirix_agent.agent.request import Request, Sentence
 from osirix_agent.errors import ControlError
-from osirix_agent.prompting.grammar import parse_command
+from osirix_agent.prompting.grammar import Command, parse_command
 
-MAX_LINE_BYTES = 512
+MAX_LINE_BYTES = 4096
 READ_DEADLINE_S = 2.0
 ANSWER_DEADLINE_S = 20.0  # the longest a script waits; OsiriX's own deadline is 10 s
 MAX_TALKS = 8
@@ -183,19 +184,52 @@ class ControlSocket:
             self._talks.release()
 
     def _answer(self, line: bytes) -> tuple[bool, str, bool]:
-        try:
-            text = json.loads(line)["command"]
-            command = parse_command(text)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            command = None
+        command: Command | Sentence | None = None
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            said = json.loads(line)
+            if "say" in said:
+                command = Sentence(str(said["say"]), min(1.0, max(0.0, float(said.get("heard", 1.0)))))
+            else:
+                command = parse_command(said["command"])
         ask = self._ask
         if command is None:
             return False, "That is no command. Update the buttons: 'osirix-agent plugin install'.", False
         if ask is None:
-            return command.verb == "start", _STARTING, False
+            return isinstance(command, Command) and command.verb == "start", _STARTING, False
         request = Request(command, from_button=True)
         ask(request)
         return request.wait(self._deadline_s)
+
+
+def ask_agents(request: dict[str, object], folder: Path | None = None) -> dict[str, object]:
+    """The answer of the running agent that works on the viewer in front.
+
+    Raises
+    ------
+    ControlError
+        No agent runs, or it does not answer.
+    """
+    folder = folder or control_folder()
+    last: dict[str, object] | None = None
+    for path in sorted(folder.glob("*.sock")) if folder.is_dir() else []:
+        check_folder(folder)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as talk:
+                talk.settimeout(ANSWER_DEADLINE_S + READ_DEADLINE_S)
+                talk.connect(str(path))
+                talk.sendall(json.dumps(request).encode() + b"\n")
+                last = json.loads(talk.makefile().readline() or "{}")
+        except (ConnectionRefusedError, FileNotFoundError):
+            continue
+        except (OSError, ValueError) as error:
+            raise ControlError(
+                f"The agent does not answer ({type(error).__name__}).", "Look into the terminal it runs in."
+            ) from None
+        if last and not last.get("elsewhere"):
+            break
+    if last is None:
+        raise ControlError("No agent is running.", "Start one with 'osirix-agent run'.")
+    return last
 
 
 @contextmanager

@@ -17,13 +17,14 @@ from queue import Empty, SimpleQueue
 
 from osirix_agent.agent.acts import Acts
 from osirix_agent.agent.commands import Commands
+from osirix_agent.agent.dictation import Chooser, Dictation
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.interpret import rings_lps
 from osirix_agent.agent.leftovers import SessionLedger, clear_leftovers
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.proposals import Answer, Proposals
 from osirix_agent.agent.recognition import Hers, known_from, recognise
-from osirix_agent.agent.request import Request
+from osirix_agent.agent.request import Request, Sentence
 from osirix_agent.agent.resuming import Resumption, names_in
 from osirix_agent.agent.scene import (
     Look,
@@ -90,12 +91,14 @@ class Engine:
         Where proposals are computed; None: in the step itself.
     clock : callable
         Monotonic seconds.
+    chooser : Chooser or None
+        Guesses, to be confirmed, what a sentence means that the grammar does not understand.
     """
 
     def __init__(
         self, viewer: Viewer, volume: Volume, segmenter: Segmenter, log: SessionLog, ledger: SessionLedger,
         feedback: Feedback, settings: Settings, run: str, *, executor: Executor | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, chooser: Chooser | None = None,
     ) -> None:  # fmt: skip
         self.session = ContouringSession(volume, settings.structure)
         self.settings, self.run, self.last_timing = settings, run, Timing()
@@ -110,7 +113,12 @@ class Engine:
         self._commands = Commands(self.session, self._windows[0], log, feedback, settings)
         self._acts = Acts(
             self.session, self._proposals.shown, segmenter.capabilities.text, log, feedback, self._do,
-            lambda name: self._commands.outline(name, self._proposals.shown), ledger.wrote, clock,
+            lambda name: self._commands.outline(name, self._proposals.shown), ledger.wrote,
+            lambda sentence: self._dictation.understand(sentence), clock,
+        )  # fmt: skip
+        self._dictation = Dictation(
+            self.session, self._windows[0], self._proposals.shown, segmenter.capabilities, log, feedback,
+            self._commands, self._acts, self._do, self._settle, chooser,
         )  # fmt: skip
         self._painted: tuple[object, ...] = ()
         self._look_closely = False
@@ -211,7 +219,10 @@ class Engine:
 
     def ask(self, request: Request) -> None:
         """Queue a command whose answer somebody may wait for; safe from any thread."""
-        if request.command.verb == "quit" and not request.from_button:  # leaving does not wait for a busy OsiriX
+        command = request.command
+        if (
+            isinstance(command, Command) and command.verb == "quit" and not request.from_button
+        ):  # leaving does not wait for a busy OsiriX
             self._commands.stopped = True
         self._inbox.put(request)
 
@@ -388,7 +399,10 @@ class Engine:
                     "press again.", elsewhere=True,
                 )  # fmt: skip
                 return
-            request.answer(True, self._do(request.command))
+            said = self._do(request.command)
+            if isinstance(request.command, Sentence) and said and not request.from_button:
+                self._feedback.notice(said)  # typed in the terminal: nobody waits for the answer
+            request.answer(True, said)
         except PromptError as error:
             self._feedback.notice(f"Not done: {error}")
             request.answer(False, f"Not done: {error}")
@@ -400,13 +414,19 @@ class Engine:
             request.answer(False, str(error))
             raise
 
-    def _do(self, command: Command) -> str:
+    def _settle(self) -> None:
+        """Her very last edit counts, and is answered."""
+        for window in list(self._windows):
+            self._poll(window, at_once=True, full=True)
+        self._proposals.update(self.session, self._fixed_slices, wait=True)
+
+    def _do(self, command: Command | Sentence) -> str:
         self._active_at = self._clock()
+        if isinstance(command, Sentence):
+            return self._dictation.hear(command)
         if command.verb in ("accept", "propose"):
-            for window in list(self._windows):  # her very last edit counts
-                self._poll(window, at_once=True, full=True)
-            self._proposals.update(self.session, self._fixed_slices, wait=True)
-        if command.verb == "isolines":
+            self._settle()
+        if command.verb in ("isolines", "show"):
             self._acts.dismissed.clear()
         return self._commands.do(command, self._proposals.shown)
 

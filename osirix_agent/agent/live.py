@@ -15,16 +15,17 @@ from osirix_agent.agent.control import ControlSocket
 from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.feedback import Feedback, TerminalFeedback
 from osirix_agent.agent.opening import open_session
+from osirix_agent.agent.request import Request, Sentence
 from osirix_agent.agent.waiting import wait_until_open
 from osirix_agent.errors import ControlError, NoServerError, OsirixAgentError, ViewerClosedError, ViewerTimeoutError
-from osirix_agent.prompting.grammar import COMMANDS, Command, parse_command
+from osirix_agent.prompting.grammar import Command, parse_command
 from osirix_agent.segmenter.choice import make_segmenter
 from osirix_agent.settings import Settings
 
 WELCOME = (
     "Watching. Point = include or exclude, rectangle = box, pencil = scribble, closed polygon or brush = outline;\n"
-    "an ROI named 'GTVp' makes a structure; '!undo', '!accept' and the like as a name are commands.\n"
-    "Type 'help' here for the commands, 'quit' to leave."
+    "an ROI named 'GTVp' makes a structure; a name such as '!undo' or '!grow 2 mm superiorly' is carried out.\n"
+    "Type here what you could say ('two millimetres superiorly, undo'), 'help' for the commands, 'quit' to leave."
 )
 
 
@@ -116,9 +117,6 @@ def _read_commands(engine: Engine) -> None:
     for line in sys.stdin:
         if not line.strip():
             continue
-        command = parse_command(line)
-        if command is None:
-            print(f"Not a command. Commands: {', '.join(COMMANDS)}.", flush=True)
-            continue
-        engine.command(command)
+        command = parse_command(line)  # leaving is not kept waiting; the rest is read where the structures are known
+        engine.ask(Request(command if command == Command("quit") else Sentence(line.strip())))
         time.sleep(0)

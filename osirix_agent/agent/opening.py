@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
+from osirix_agent.agent.dictation import Chooser
 from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.leftovers import SessionLedger
@@ -50,6 +51,14 @@ class OpenSession:
 
 def new_run_id() -> str:
     return secrets.token_hex(3)
+
+
+def _chooser(settings: Settings) -> Chooser | None:
+    if settings.language_model_dir is None:
+        return None
+    from osirix_agent.network.chooser import LanguageModelChooser
+
+    return LanguageModelChooser(settings.language_model_dir)
 
 
 def open_session(
@@ -95,12 +104,15 @@ def open_session(
             segmenter.look(volume)
         ledger = SessionLedger(Ledger(settings.state_dir / "ledger" / f"{series}.jsonl"), viewer.identity, pseudonyms)
 
+        chooser = _chooser(settings)
+
         def begin(run: str, path: Path, events: Sequence[Event] = ()) -> tuple[Engine, SessionLog]:
             elapsed_s = events[-1].elapsed_s if events else 0.0
             log = SessionLog(Journal(path, resume=bool(events)), pseudonyms, time.time, clock, elapsed_s)
             engine = Engine(
-                viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor, clock=clock
-            )
+                viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor, clock=clock,
+                chooser=chooser,
+            )  # fmt: skip
             try:
                 if events:
                     engine.resume(events)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import OsirixAgentError, PromptError
+from osirix_agent.segmenter.edited import propose
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest, Segmenter
 
 CACHE_BYTES = 512 * 2**20
@@ -152,7 +153,7 @@ def segment(segmenter: Segmenter, request: SegmentationRequest) -> Answer:
     began = time.perf_counter()
     belief, error = None, None
     try:
-        belief = segmenter.propose(request)
+        belief = propose(segmenter, request)
     except PromptError as refusal:
         error = refusal
     except OsirixAgentError as failure:

@@ -1,12 +1,31 @@
-"""A command on its way to the session: from the terminal, which waits for nothing, or from a button, which does."""
+"""A command or a sentence on its way to the session: from the terminal, which waits for nothing, or from a button or
+`osirix-agent say`, which do."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
+from dataclasses import dataclass, field
 
-from osirix_agent.prompting.grammar import Command
+from osirix_agent.prompting.intent import Command, Intent
 
 Said = tuple[bool, str, bool]  # done?, what happened, was it another viewer's business?
+
+
+@dataclass(eq=False)
+class Sentence:
+    """Words to be understood, and how far they have been carried out: OsiriX may let it be done only in parts.
+
+    Attributes
+    ----------
+    heard : confidence of the speech recogniser; 1 for typed text
+    left : what is still to be done; None: not yet understood
+    """
+
+    text: str
+    heard: float = 1.0
+    left: deque[Intent] | None = None
+    said: list[str] = field(default_factory=list)
 
 
 class Request:
@@ -18,7 +37,7 @@ class Request:
         Pressed in OsiriX: meant for the viewer in front.
     """
 
-    def __init__(self, command: Command, *, from_button: bool = False) -> None:
+    def __init__(self, command: Command | Sentence, *, from_button: bool = False) -> None:
         self.command, self.from_button = command, from_button
         self._changed = threading.Condition()
         self._begun = self._withdrawn = self._given_up = False

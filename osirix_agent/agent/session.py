@@ -9,7 +9,7 @@ from osirix_agent.agent.state import History, PromptRecord, SessionState, Struct
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.prompting.prompt import Prompt
+from osirix_agent.prompting.prompt import Prompt, ShapePrompt
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest
 from osirix_agent.viewer.roi import RoiSpec
 
@@ -38,7 +38,8 @@ class ContouringSession:
     def add_prompt(
         self, structure: str, prompt: Prompt, *, viewer: int = 0, roi: RoiSpec | None = None, permanent: bool = False
     ) -> PromptRecord:
-        """A new prompt for a structure, which becomes the active one.
+        """A new prompt for a structure, which becomes the active one. A shape holds what the prompts before it said:
+        their ROIs are taken away, as at an accept.
 
         Raises
         ------
@@ -48,7 +49,10 @@ class ContouringSession:
         held = self._open(structure)
         record = PromptRecord(self._next_number, prompt, viewer, roi, permanent)
         self._next_number += 1
-        changed = replace(held, prompts=(*held.prompts, record))
+        before = held.prompts
+        if isinstance(prompt, ShapePrompt):
+            before = tuple(replace(r, consumed=True) for r in before)
+        changed = replace(held, prompts=(*before, record))
         self.history.push(self.state.with_structure(changed, active=structure))
         return record
 
@@ -215,6 +219,10 @@ class ContouringSession:
         if structure.locked:
             raise PromptError("The structure is locked.", "Unlock it first ('!unlock NAME').")
         return structure
+
+    def check_open(self, name: str) -> None:
+        """Raise PromptError when prompts cannot change the structure: it is locked or accepted."""
+        self._open(name)
 
     def _open(self, name: str) -> StructureState:
         structure = self._unlocked(name)

@@ -10,38 +10,17 @@ import re
 import unicodedata
 from typing import Literal
 
+from osirix_agent.imaging.anatomy import ORGANS, spellings
 from osirix_agent.settings import MAX_NAME_LENGTH
 
 _TARGET = re.compile(r"^(?P<base>[iI]?(?:GTV|CTV|ITV|PTV|gtv|ctv|itv|ptv))(?P<rest>[A-Za-z0-9_+~^.\-]*)$")
 # what may follow the base without being able to carry a person's name: type, index, modality, dose, side
 _TARGET_REST = re.compile(
-    r"^(?:p|n|sb|par|v|vas|h|l|m|r)?\d{0,2}(?:_(?:CT|MR|PET|PT|T1|T2|L|R|mass|edema))?(?:[_]?\d{2,5})?$",
+    r"^(?:p|n|sb|par|v|vas|h|l|m|r)?\d{0,2}(?:_(?:CT|MR|PET|PT|T1|T2|L|R|mass|edema|High|Mid|Low|Boost))?(?:[_]?\d{2,5})?$",
     re.IGNORECASE,
 )
 
-ORGANS = (
-    "Bladder", "Bone_Mandible", "Brain", "Brainstem", "Breast_L", "Breast_R", "Cavity_Oral", "Cochlea_L", "Cochlea_R",
-    "Esophagus", "Eye_L", "Eye_R", "Femur_Head_L", "Femur_Head_R", "Glnd_Submand_L", "Glnd_Submand_R", "Heart",
-    "Kidney_L", "Kidney_R", "Larynx", "Lens_L", "Lens_R", "Liver", "Lung_L", "Lung_R", "Musc_Constrict", "OpticChiasm",
-    "OpticNrv_L", "OpticNrv_R", "Pancreas", "Parotid_L", "Parotid_R", "Prostate", "Rectum", "SpinalCord", "Spleen",
-    "Stomach", "Thyroid", "Trachea", "A_Aorta", "Bowel", "Body",
-)  # fmt: skip
-
-_SYNONYMS = {
-    "mandible": "Bone_Mandible",
-    "leftparotid": "Parotid_L",
-    "rightparotid": "Parotid_R",
-    "parotidleft": "Parotid_L",
-    "parotidright": "Parotid_R",
-    "cord": "SpinalCord",
-    "oesophagus": "Esophagus",
-    "leftlung": "Lung_L",
-    "rightlung": "Lung_R",
-    "leftkidney": "Kidney_L",
-    "rightkidney": "Kidney_R",
-    "aorta": "A_Aorta",
-}
-_BY_KEY = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in ORGANS} | _SYNONYMS
+_BY_KEY = {re.sub(r"[^a-z0-9]", "", spelling.lower()): name for spelling, name in spellings().items()}
 
 
 def structure_name(text: str) -> str | None:
@@ -55,6 +34,11 @@ def structure_name(text: str) -> str | None:
     if _TARGET.match(name):
         return name
     return _BY_KEY.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+
+
+def is_target(name: str) -> bool:
+    """Is it a target (GTV, CTV, ITV, PTV and their variants)?"""
+    return _TARGET.match(name) is not None
 
 
 def public_name(name: str, pseudonym: str) -> str:

@@ -1,7 +1,7 @@
 """What the name of an ROI says: polarity, words, command, structure.
 
 +anything       include, whatever the position says        -anything    exclude
-?left parotid   words for the segmenter                    !undo        a command
+?left parotid   words for the segmenter                    !undo        a command, or any sentence
 GTVp            a structure: made if new, and addressed    other        the active structure
 """
 
@@ -11,7 +11,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from osirix_agent.imaging.structure import MAX_NAME_LENGTH, structure_name
+from osirix_agent.prompting.command import understand
+from osirix_agent.prompting.intent import Command
 from osirix_agent.prompting.prompt import Polarity
+
+__all__ = ["COMMANDS", "TAKES_NAME", "Command", "RoiName", "parse_command", "parse_roi_name"]
 
 COMMANDS = {
     "start": "say that the agent is there",
@@ -29,19 +33,14 @@ COMMANDS = {
     "next": "show the slice on which the active structure's outline is least sure",
     "refine": "take ROIs of that name that were there before as the contour to start from",
     "use": "make a structure the active one",
+    "new": "begin a structure that is not there yet",
+    "show": "show the isolines",
+    "hide": "hide the isolines",
     "status": "say what the active structure has",
     "help": "list the commands",
     "quit": "leave without accepting",
 }
-TAKES_NAME = frozenset({"lock", "unlock", "release", "refine", "use", "accept", "reopen", "reject"})
-
-
-@dataclass(frozen=True)
-class Command:
-    """A typed command: one of `COMMANDS` and, for some, a structure's name."""
-
-    verb: str
-    name: str | None = None
+TAKES_NAME = frozenset({"lock", "unlock", "release", "refine", "use", "new", "accept", "reopen", "reject"})
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class RoiName:
     text : str or None
         Words of a `?` name.
     command : str or None
-        Words of a `!` name.
+        The sentence of a `!` name.
     """
 
     polarity: Polarity | None = None
@@ -89,10 +88,6 @@ def parse_roi_name(name: str, known: Collection[str] = ()) -> RoiName:
 
 
 def parse_command(text: str) -> Command | None:
-    """`undo`, `lock GTVp`, ...; None when it is no command."""
-    verb, _, rest = text.strip().lstrip("!").partition(" ")
-    verb = verb.lower()
-    name = rest.strip()
-    if verb not in COMMANDS or (name and verb not in TAKES_NAME) or len(name) > MAX_NAME_LENGTH or not name.isascii():
-        return None
-    return Command(verb, (structure_name(name) or name) if name else None)
+    """`undo`, `lock GTVp`, ...; None when it is not exactly one command, understood without a doubt."""
+    done = understand(text.strip().lstrip("!")).to_be_done
+    return done[0] if len(done) == 1 and isinstance(done[0], Command) else None

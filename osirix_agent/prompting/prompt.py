@@ -60,6 +60,19 @@ class MaskPrompt(_Prompt):
     slices: tuple[LassoPrompt, ...] = Field(min_length=1)
 
 
+class ShapePrompt(_Prompt):
+    """The contour as an edit in words left it: exactly this, until a later prompt says otherwise.
+
+    Attributes
+    ----------
+    how : the edit, in the grammar's own words
+    """
+
+    kind: Literal["shape"] = "shape"
+    slices: tuple[LassoPrompt, ...] = Field(min_length=1)
+    how: str = Field(max_length=100)
+
+
 class TextPrompt(_Prompt):
     """Words. Only the canonical phrase is kept; what was typed is not."""
 
@@ -68,7 +81,7 @@ class TextPrompt(_Prompt):
 
 
 Prompt = Annotated[
-    PointPrompt | BoxPrompt | ScribblePrompt | LassoPrompt | MaskPrompt | TextPrompt,
+    PointPrompt | BoxPrompt | ScribblePrompt | LassoPrompt | MaskPrompt | ShapePrompt | TextPrompt,
     Field(discriminator="kind"),
 ]
 
@@ -84,7 +97,7 @@ def prompt_points_lps(prompt: Prompt) -> tuple[PointLps, ...]:
             return prompt.points_lps
         case LassoPrompt():
             return tuple(p for ring in prompt.rings_lps for p in ring)
-        case MaskPrompt():
+        case MaskPrompt() | ShapePrompt():
             return tuple(p for lasso in prompt.slices for p in prompt_points_lps(lasso))
         case _:
             return ()

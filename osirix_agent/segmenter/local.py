@@ -83,8 +83,6 @@ class VisionLanguageSegmenter:
     device : "cpu", "cuda", "mps"
     """
 
-    capabilities = Capabilities(text=True)
-
     def __init__(self, folder: Path, adapters: tuple[Path, ...] = (), device: str = "cpu") -> None:
         self._model: Model = load_model(folder, device)
         self._device = device
@@ -99,6 +97,8 @@ class VisionLanguageSegmenter:
                     "Train the adapter again on this base.",
                 ) from None
             self._adapters.append((described, network.to(memory_format=torch.channels_last_3d)))
+        taught = {*self._model.description.structures, *(s for a, _ in self._adapters for s in a.structures)}
+        self.capabilities = Capabilities(text=True, structures=tuple(sorted(taught)))
         self._one_at_a_time = threading.RLock()  # accept may ask while the executor is at work
         self._sights: OrderedDict[str, _Sight] = OrderedDict()
         self._encoded: OrderedDict[tuple[object, ...], Encoded] = OrderedDict()

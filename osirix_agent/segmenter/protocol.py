@@ -66,10 +66,17 @@ class SegmentationRequest:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a segmenter can take."""
+    """What a segmenter can take.
+
+    Attributes
+    ----------
+    text, clicks : can it take words? marks on the image?
+    structures : those that it finds from their names alone
+    """
 
     text: bool = False
     clicks: bool = True
+    structures: tuple[str, ...] = ()
 
 
 class Segmenter(Protocol):

@@ -499,6 +499,10 @@ class OsirixViewer:
         )
         self._rpc.call("ViewerControllerSetDisplayedIdx", request)
 
+    def slice_shown_as(self, number: int) -> int:
+        flipped = self._rpc.call("ViewerControllerFlippedData", self._ref).flipped_data
+        return len(self._pix_uids) - number if flipped else number - 1
+
     def in_front(self) -> bool:
         return displayed_viewers(self._rpc)[:1] == [self.uid]
 

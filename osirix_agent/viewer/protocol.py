@@ -100,6 +100,9 @@ class Viewer(Protocol):
     def show_slice(self, k: int) -> None:
         """Scroll to a slice (data index) through the displayed index, so that slider and synced viewers follow."""
 
+    def slice_shown_as(self, number: int) -> int:
+        """Data index of the slice that the viewer numbers so (from 1, in display order); it may lie outside."""
+
     def in_front(self) -> bool:
         """Is it the frontmost of the 2D viewers?"""
 

@@ -14,7 +14,8 @@ import pytest
 
 from osirix_agent.agent import control
 from osirix_agent.agent.control import ControlSocket, control_folder
-from osirix_agent.agent.request import Request
+from osirix_agent.agent.request import Request, Sentence
+from osirix_agent.cli import main
 from osirix_agent.errors import ControlError
 from osirix_agent.plugin import socket_line
 from osirix_agent.prompting.grammar import Command
@@ -70,6 +71,25 @@ def test_a_command_reaches_the_session_and_its_answer_comes_back(folder):
         for bad in (b"{}\n", b"[]\n", b"nonsense\n", b'{"command": 3}\n', b'{"command": "rm -rf"}\n', b"\xff\n"):
             assert "That is no command" in ask(here.path, bad)["message"]
         assert "no command" in ask(here.path, b'{"command": "' + b"x" * 10_000)["message"]
+
+
+def test_sentences_come_from_the_command_line(capsys):
+    def session(request: Request) -> None:
+        request.begin()
+        assert isinstance(request.command, Sentence)
+        request.answer("undo" in request.command.text, f"heard {request.command.text} {request.command.heard}")
+
+    assert main(["say", "undo"]) == 7
+    assert "No agent is running" in capsys.readouterr().err
+    with ControlSocket() as here:
+        assert main(["say", "undo"]) == 5
+        assert "starting" in capsys.readouterr().out
+        here.answer_with(session)
+        assert main(["say", "undo", "twice", "--heard", "0.8"]) == 0
+        assert capsys.readouterr().out == "heard undo twice 0.8\n"
+        assert main(["say", "make tea", "--json"]) == 5
+        assert json.loads(capsys.readouterr().out)["ok"] is False
+        assert main(["say", "um " * 130]) == 5  # longer than a button's line
 
 
 def test_a_silent_client_holds_nobody_up(folder, monkeypatch):

@@ -277,7 +277,7 @@ def test_commands_by_the_name_of_an_roi(practice):
     assert practice.names() == []
     practice.clinician.point((3, 3), name="!make tea")
     practice.settle()
-    assert "no command" in practice.feedback.texts[-1]
+    assert "not understood" in practice.feedback.texts[-1]
 
 
 def test_isolines_are_toggled_follow_the_slice_and_show_everywhere_on_request(practice):

@@ -7,6 +7,7 @@ import pytest
 
 from osirix_agent.agent.feedback import RecordedFeedback
 from osirix_agent.agent.opening import open_session
+from osirix_agent.agent.request import Request, Sentence
 from osirix_agent.agent.waiting import wait_until_open
 from osirix_agent.bench.soak import BallSegmenter
 from osirix_agent.errors import JournalError, NoServerError, NoViewerError, SettingsError
@@ -628,3 +629,20 @@ def test_two_agents_on_two_viewers_of_one_series_notice_each_other(ward):
     ward.opened, ward.engine = first, engine
     ward.click()
     assert ward.drafts()
+
+
+def test_edits_in_words_survive_a_kill(ward):
+    engine = ward.start()
+    ward.click()
+    engine.ask(Request(Sentence("grow by 3 mm superiorly, smooth by 2 mm")))
+    ward.settle()
+    ward.click((12.5, 30.5))
+    before, mask = ward.scene(), engine.belief("GTV").mask()
+    ward.kill_agent()
+    engine = ward.start()
+    ward.settle()
+    assert ward.scene() == before
+    assert np.array_equal(engine.belief("GTV").mask(), mask)
+    ward.do("undo")
+    ward.do("undo")
+    assert engine.session.history.depth == 2

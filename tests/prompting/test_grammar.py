@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osirix_agent.prompting.grammar import COMMANDS, Command, RoiName, parse_command, parse_roi_name
@@ -30,6 +30,7 @@ def test_a_name_of_the_session_addresses_it():
     assert parse_roi_name("node 3", {"node 3"}) == RoiName(structure="node 3")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_name_is_an_error(name):
     parse_roi_name(name)

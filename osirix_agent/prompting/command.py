@@ -1,0 +1,280 @@
+"""A dictated or typed sentence becomes typed intents; what is not understood is asked back, never guessed.
+
+Words become items (a verb, an amount, a direction, a structure, ...) by the tables of `lexicon` and `naming`; spoken
+corrections are taken out; then the cheapest way to part the items into clauses is looked for, such that every clause
+fits one of the `rules`. A word that fits nowhere makes its clause a question; a sentence with a question does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, product
+from typing import Any
+
+from osirix_agent.prompting import lexicon
+from osirix_agent.prompting.intent import Command, Intent, Reply
+from osirix_agent.prompting.items import SEPARATORS, STARTS, Item, corrected, items_of
+from osirix_agent.prompting.rules import NAMED_COMMANDS as NAMED_COMMANDS
+from osirix_agent.prompting.rules import Asked, Clause, rules_for, with_side
+from osirix_agent.prompting.words import words_of
+
+MAX_SENTENCE = 400
+SURE = 0.75  # below, what was understood is asked back
+SURE_OF_DELETING = 0.9  # below, what deletes or accepts is
+GRAVE = frozenset({"accept", "reject", "release", "quit"})
+
+ASKED, BARE, TENTATIVE = 0.8, 0.85, 0.7  # confidence of a question, of an amount without a verb, of praise
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked back, and about which characters of the sentence."""
+
+    text: str
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """What a sentence means.
+
+    Attributes
+    ----------
+    intents : in the order in which they were said
+    questions : not empty: nothing of the sentence may be done
+    """
+
+    sentence: str
+    intents: tuple[Intent, ...] = ()
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def doubtful(self) -> tuple[Intent, ...]:
+        """Intents to be confirmed before anything is done."""
+        return tuple(one for one in self.intents if one.confidence < needed(one))
+
+    @property
+    def to_be_done(self) -> tuple[Intent, ...]:
+        """The intents, where nothing has to be asked back first."""
+        return () if self.questions or self.doubtful else self.intents
+
+
+def needed(intent: Intent) -> float:
+    """The confidence with which an intent is carried out unasked."""
+    return SURE_OF_DELETING if isinstance(intent, Command) and intent.verb in GRAVE else SURE
+
+
+def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -> Understanding:
+    """The typed intents of a sentence.
+
+    Parameters
+    ----------
+    known : names of the session's structures
+    heard : confidence of the speech recogniser, 0 to 1; 1 for typed text
+    """
+    whole = (0, len(sentence))
+    if len(sentence) > MAX_SENTENCE:
+        return Understanding(sentence, (), (Question("That is too long. Say it in shorter sentences.", whole),))
+    read = items_of(sentence, known)
+    left = corrected(read)
+    if left is None:
+        return Understanding(sentence, (), (Question("What is it to be instead? Say the whole of it again.", whole),))
+    items = _without_idle_separators(left)
+    if not items:
+        return Understanding(sentence, (), (Question("Nothing was said.", whole),))
+    intents, questions = _parted(items, known)
+    asked = ASKED if any(item.is_a("question") for item in items) else 1.0
+    intents = [replace(one, confidence=round(min(one.confidence, asked) * heard, 4)) for one in intents]
+    intents = [one for n, one in enumerate(intents) if not (isinstance(one, Reply) and n and intents[n - 1] == one)]
+    strange = any(item.is_a("unknown") for item in items)
+    if questions and strange and {w.text for w in words_of(sentence)} & lexicon.FOREIGN:
+        questions = [Question("Only English is understood so far. Say it in English, or draw.", whole)]
+    return Understanding(sentence, tuple(intents), tuple(questions))
+
+
+def candidates(sentence: str, known: Collection[str] = ()) -> list[tuple[str, Intent]]:
+    """What a sentence that was not understood could ask for, with all its amounts, directions and names as they were
+    read: what a language model may choose among. Each with the words it stands for."""
+    items = [item for item in items_of(sentence, known) if item.is_a(*_KEPT)]
+    found: list[tuple[str, Intent]] = []
+    for words in _TRIED if not any(item.is_a("amount") for item in items) else _TRIED_WITH_AMOUNT:
+        text = " ".join([words, *(item.text for item in items)])
+        understood = understand(text, known)
+        if len(understood.intents) == 1 and not understood.questions:
+            found.append((text, understood.intents[0]))
+    return found
+
+
+_KEPT = ("amount", "direction", "all_round", "structure", "slice", "this_slice", "beside", "side", "here", "isolines")
+_TRIED_WITH_AMOUNT = ("grow", "shrink", "shift", "smooth")
+_TRIED = ("undo", "redo", "accept", "reject", "next", "contour", "exclude", "include", "lock", "unlock", "release",
+          "show", "hide", "go to", "fill in between", "copy", "crop to", "status", "help")  # fmt: skip
+
+
+def _without_idle_separators(items: list[Item]) -> list[Item]:
+    """Pauses at the ends and in a row say nothing; the strongest of a row stays."""
+    found: list[Item] = []
+    for item in items:
+        if item.senses == (("question", True),):
+            if found:
+                found[-1] = replace(found[-1], sure=min(found[-1].sure, ASKED))
+            continue
+        if item.is_a(*SEPARATORS) and not item.is_a(*STARTS):
+            if found and found[-1].is_a(*SEPARATORS):
+                if item.is_a("then"):
+                    found[-1] = item
+                continue
+            if not found:
+                continue
+        found.append(item)
+    while found and found[-1].is_a(*SEPARATORS):
+        found.pop()
+    return found
+
+
+# -- from items to clauses -------------------------------------------------------------------------------------
+@dataclass
+class _Reading:
+    """A way to part the items up to some place."""
+
+    cost: float = 0.0
+    intents: list[Intent] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    last: list[Item] = field(default_factory=list)
+
+
+_WHICH = "The same for that structure too, or is it the next one? Say one after the other."
+_WHAT = "What is to be done with that structure?"
+_NOT_UNDERSTOOD = "Part of that was not understood: say it in other words ('help' lists what can be said)."
+_MOST_ITEMS = 12  # of a clause
+_PER_CLAUSE, _PER_PAUSE, _LACKING, _STRANGE = 1.0, 1.5, 10.0, 100.0
+
+
+def _parted(items: list[Item], known: Collection[str]) -> tuple[list[Intent], list[Question]]:
+    best: list[_Reading | None] = [_Reading(), *([None] * len(items))]
+    for start in range(len(items)):
+        before = best[start]
+        if before is None:
+            continue
+        if items[start].is_a(*SEPARATORS) and not items[start].is_a(*STARTS):
+            _improve(best, start + 1, replace(before))
+            continue
+        if start and not (items[start - 1].is_a(*SEPARATORS) or items[start].is_a(*STARTS)):
+            continue
+        for end in range(start + 1, len(items) + 1):
+            inner = items[start:end]
+            if inner[-1].is_a(*SEPARATORS) and end < len(items):
+                continue
+            _improve(best, end, _read(before, inner, items[start - 1] if start else None, known))
+    reading = best[-1]
+    assert reading is not None  # a clause that fits nothing is a question
+    return reading.intents, reading.questions
+
+
+def _improve(best: list[_Reading | None], at: int, reading: _Reading) -> None:
+    held = best[at]
+    if held is None or reading.cost < held.cost:
+        best[at] = reading
+
+
+def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Collection[str]) -> _Reading:
+    """The reading with one more clause."""
+    span = (inner[0].start, inner[-1].end)
+    said = [item for item in inner if not item.is_a(*SEPARATORS)]
+    cost = before.cost + _PER_CLAUSE + _PER_PAUSE * (len(inner) - len(said))
+    try:
+        if all(item.is_a(*STARTS) for item in inner if item.is_a("then")):
+            _check_pauses(inner)
+            carried = _carried(before.last, said, separator)
+            intents = _intents([*carried, *said], known)
+            if intents is not None:
+                sure = min(_confidence(said, carried), *(item.sure for item in said))
+                placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
+                return _Reading(cost, [*before.intents, *placed], before.questions, [*carried, *said])
+        text, cost = _NOT_UNDERSTOOD, cost + _STRANGE + sum(item.is_a("unknown") for item in inner)
+    except Asked as asked:
+        text, cost = str(asked), cost + _LACKING
+    return _Reading(cost, before.intents, [*before.questions, Question(text, span)], said)
+
+
+def _confidence(said: list[Item], carried: list[Item]) -> float:
+    if any(item.is_a("tentative") for item in said):
+        return TENTATIVE
+    bare = not carried and all(item.is_a("amount", "direction", "all_round") for item in said)
+    return BARE if bare else 1.0
+
+
+def _check_pauses(inner: list[Item]) -> None:
+    """Within a clause, a structure after a pause must go on a list of structures.
+
+    Raises
+    ------
+    Asked
+        It may belong to the clause, or be a clause of its own.
+    """
+    verb = next((item.value("verb") for item in inner if item.is_a("verb")), None)
+    for a, pause, c in zip(inner, inner[1:], inner[2:], strict=False):
+        if pause.is_a(*SEPARATORS) and c.is_a("structure"):
+            if not a.is_a("structure") and verb != "new":
+                raise Asked(_WHAT)
+            if pause.text == "," and verb not in ("contour", "new"):
+                raise Asked(_WHICH)
+
+
+def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list[Item]:
+    """`lock the cord and the brainstem`, `shrink 2 mm left and 3 mm right`: what of the clause before goes on.
+
+    Raises
+    ------
+    Asked
+        A structure follows, and it is open whether the verb means it too.
+    """
+    if separator is None or not separator.is_a("and"):
+        return []
+    verbs = [item for item in last if item.is_a(*STARTS)]
+    structures = all(item.is_a("structure") for item in said)
+    amounts = all(item.is_a("amount", "direction") for item in said)
+    if len(verbs) != 1 or not (structures or amounts):
+        return []
+    if amounts:
+        kept = ("structure", "it", "this")
+        return [*verbs, *(i for i in last if i.is_a(*kept))] if any(i.is_a("amount") for i in last) else []
+    own = verbs[0].is_a("verb") and verbs[0].value("verb") in ("contour", "use", "go", "new", "show", "hide")
+    if own and not verbs[0].is_a("command"):
+        return verbs if verbs[0].value("verb") == "contour" else []
+    if not any(item.is_a("structure") for item in last):
+        if separator.text != "," and verbs[0].is_a("verb"):
+            raise Asked(_WHAT)
+        return []
+    if separator.text == "," and not verbs[0].is_a("verb"):
+        raise Asked(_WHICH)
+    return [*verbs, *(item for item in last if item.is_a("of"))]
+
+
+def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
+    """What a clause means; None when it fits no rule. The first of its senses that fits is taken."""
+    doing = sum(all(kind in STARTS for kind, _ in item.senses) for item in said)
+    if len(said) > _MOST_ITEMS or doing > 3 or any(item.is_a("unknown") for item in said):
+        return None
+    asked: Asked | None = None
+    for senses in product(*(item.senses for item in said)):
+        slots: dict[str, list[Any]] = {}
+        for kind, value in senses:
+            if kind == "filler":
+                continue
+            held = slots.setdefault("command" if kind == "tentative" else kind, [])
+            if value not in held:
+                held.append(value)
+        if len(slots.get("verb", ())) > 1 or len(slots.get("command", ())) > 1:
+            continue
+        turns = [kind for kind, _ in senses if kind in ("amount", "direction")]
+        clause = Clause(with_side(slots), known, all(a != b for a, b in pairwise(turns)))
+        for rule in rules_for(clause.slots):
+            try:
+                return rule.build(clause)
+            except Asked as question:
+                asked = asked or question
+    if asked:
+        raise asked
+    return None

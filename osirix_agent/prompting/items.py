@@ -1,0 +1,256 @@
+"""From words to items: phrases of the tables, amounts, slices, names; and spoken corrections taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+from osirix_agent.imaging.structure import ascii_name
+from osirix_agent.prompting import lexicon, naming
+from osirix_agent.prompting.naming import Named, Names
+from osirix_agent.prompting.words import NUMBER_WORDS, Word, number_at, words_of
+from osirix_agent.settings import MAX_NAME_LENGTH
+
+MISSPELT = 0.6  # confidence of a word that is one slip away from a known one
+SEPARATORS = ("and", "then")
+STARTS = ("verb", "command", "tentative")
+
+_TABLE = lexicon.table()
+_LONGEST = max(len(words) for words in _TABLE)
+_VOCABULARY = frozenset(word for words in _TABLE for word in words) | naming.WORDS | NUMBER_WORDS
+
+
+@dataclass(frozen=True)
+class Item:
+    """Words that belong together, and what they may be: (kind, value) pairs."""
+
+    senses: tuple[tuple[str, Any], ...]
+    start: int
+    end: int
+    text: str
+    sure: float = 1.0
+
+    def is_a(self, *kinds: str) -> bool:
+        return any(kind in kinds for kind, _ in self.senses)
+
+    def value(self, kind: str) -> Any:
+        return next(value for name, value in self.senses if name == kind)
+
+
+def items_of(sentence: str, known: Collection[str]) -> list[Item]:
+    words, names = words_of(sentence), Names(known)
+    spelt = [_spelt(word) for word in words]
+    texts = [word.text for word in spelt]
+    structures: dict[int, tuple[Named, int]] = {}
+    at = 0
+    while at < len(words):
+        found = names.at(spelt, at)
+        if found:
+            structures[at] = found
+        at += found[1] if found else 1
+    items: list[Item] = []
+    at = 0
+    while at < len(words):
+        covering = _phrase(
+            texts, at
+        )  # "is part of the tumour" names no structure; "to the left parotid" is no direction
+        inside = [one for one in structures if at < one < at + covering[1]]
+        if inside and all(one + structures[one][1] <= at + covering[1] for one in inside):
+            for one in inside:
+                del structures[one]
+        stop = min((one for one in structures if one > at), default=len(words))
+        if at in structures:
+            named, taken = structures[at]
+            senses: tuple[tuple[str, Any], ...] = (("structure", named),)
+        else:
+            senses, taken = _phrase(texts[:stop], at)
+        part = words[at : at + taken]
+        sure = 1.0 if all(a.text == b.text for a, b in zip(part, spelt[at : at + taken], strict=True)) else MISSPELT
+        items.append(Item(senses, part[0].start, part[-1].end, sentence[part[0].start : part[-1].end], sure))
+        at += taken
+    return _joined(items, sentence)
+
+
+def _phrase(texts: list[str], at: int) -> tuple[tuple[tuple[str, Any], ...], int]:
+    """The longest phrase or number from here on; a number wins over a phrase of its length."""
+    longest = next((n for n in range(min(_LONGEST, len(texts) - at), 0, -1) if tuple(texts[at : at + n]) in _TABLE), 0)
+    number = number_at(texts, at)
+    if number and number[1] >= longest:
+        return (("number", number[0]),), number[1]
+    if longest:
+        return tuple(_TABLE[tuple(texts[at : at + longest])]), longest
+    return (("unknown", None),), 1
+
+
+def _spelt(word: Word) -> Word:
+    """A long word that no table holds, one slip away from exactly one that some table does, is read as that."""
+    if word.text in _VOCABULARY or len(word.text) < 6 or not word.text.isalpha():
+        return word
+    if word.text[-1:] == "s" and word.text[:-1] in _VOCABULARY:
+        return word
+    near = {other for other in _VOCABULARY if len(other) >= 5 and _one_slip(word.text, other)}
+    return replace(word, text=near.pop()) if len(near) == 1 else word
+
+
+def _one_slip(a: str, b: str) -> bool:
+    """Is one letter wrong, missing, too many, or are two neighbours swapped?"""
+    if abs(len(a) - len(b)) > 1:
+        return False
+    n = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    return a[n + 1 :] == b[n + 1 :] or a[n:] == b[n + 1 :] or a[n + 1 :] == b[n:] or (
+        a[n : n + 2] == b[n : n + 2][::-1] and a[n + 2 :] == b[n + 2 :]
+    )  # fmt: skip
+
+
+def _joined(items: list[Item], sentence: str) -> list[Item]:
+    """Amounts, slices, counts, names after `called`, structures after `from`, `to` or `in`; fillers go."""
+    found: list[Item] = []
+    at = 0
+    while at < len(items):
+        taken, item = _compound(items, at, found, sentence)
+        if item is not None:
+            found.append(item)
+        at += taken
+    return found
+
+
+def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> tuple[int, Item | None]:
+    item = items[at]
+    following = items[at + 1 :]
+    if item.senses == (("filler", True),):
+        if not (item.text.lower() in ("a", "an") and following and following[0].is_a("unit")):
+            return 1, None
+        item = replace(item, senses=(("number", 1.0),))  # "a millimetre"
+    if item.is_a("number") and following and following[0].is_a("unit"):
+        value, taken = item.value("number"), 2
+        if len(following) > 2 and following[1].text.lower() == "and" and following[2].senses == (("number", 0.5),):
+            value, taken = value + 0.5, 4  # "a centimetre and a half"
+        return taken, _merged(items[at : at + taken], "amount", value * following[0].value("unit"))
+    if item.is_a("vague") and following and following[0].is_a("unit"):
+        return 2, _merged(items[at : at + 2], "vague", True)
+    if item.is_a("number") and following and following[0].is_a("step"):
+        return 2, _merged(items[at : at + 2], "times", item.value("number"))
+    if item.is_a("slice_word") and following and following[0].is_a("number"):
+        return 2, _merged(items[at : at + 2], "slice", following[0].value("number"))
+    if item.is_a("named"):
+        return _free_name(items, at, sentence)
+    if item.is_a("from", "to", "inside"):
+        after = next((n for n, one in enumerate(following) if one.senses != (("filler", True),)), None)
+        if after is not None and following[after].is_a("structure"):
+            return after + 2, _merged(items[at : at + after + 2], "of", following[after].value("structure"))
+        if item.text.lower() == "out of":
+            return 1, replace(item, senses=(("off", "out"),))  # "carve the rectum out of it"
+        if item.text.lower() == "in" and any(("verb", "bring") in one.senses for one in before):
+            return 1, replace(item, senses=(("off", "in"),))  # "pull it in"
+        if item.is_a("to") and any(("verb", "rename") in one.senses for one in before[-3:]):
+            return _free_name(items, at, sentence)
+        return 1, None
+    return 1, item
+
+
+def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | None]:
+    """What follows `called`: a structure, or the words as they stand up to a pause."""
+    following = items[at + 1 :]
+    if following and following[0].is_a("structure"):
+        return 2, _merged(items[at : at + 2], "of", following[0].value("structure"))
+    n = next((n for n, one in enumerate(following) if one.is_a(*SEPARATORS, "correction")), len(following))
+    if n == 0:
+        return 1, None
+    text = sentence[following[0].start : following[n - 1].end]
+    if not text.isascii() or len(text) > MAX_NAME_LENGTH or n > 4:
+        return n + 1, _merged(items[at : at + n + 1], "unknown", None)
+    return n + 1, _merged(items[at : at + n + 1], "free_name", ascii_name(text))
+
+
+def _merged(items: list[Item], kind: str, value: Any) -> Item:
+    text = " ".join(item.text for item in items)
+    return Item(((kind, value),), items[0].start, items[-1].end, text, min(item.sure for item in items))
+
+
+# -- "two, no, three millimetres" ------------------------------------------------------------------------------
+_ALIKE = {
+    "number": ("number", "amount", "slice", "times"), "amount": ("amount", "number"), "slice": ("slice", "this_slice"),
+    "direction": ("direction", "all_round"), "structure": ("structure", "of"), "times": ("times", "number"),
+    "of": ("of", "structure"), "this_slice": ("slice", "this_slice"), "all_round": ("direction", "all_round"),
+    "beside": ("beside",), "side": ("side",), "free_name": ("free_name", "of"),
+}  # fmt: skip
+
+
+def corrected(items: list[Item]) -> list[Item] | None:
+    """The items without what was taken back; None when it is open what a correction puts right."""
+    done: list[Item] = []
+    at = 0
+    while at < len(items):
+        item = items[at]
+        if item.is_a("correction"):
+            while at + 1 < len(items) and items[at + 1].is_a("correction", *SEPARATORS):
+                at += 1
+            at += 1
+            while done and done[-1].is_a(*SEPARATORS):
+                done.pop()
+            if at == len(items):
+                return [item] if not done and item.text.lower().startswith("no") else None
+            if not done:
+                continue  # "no, undo": what was asked before is answered by what follows
+            if items[at].is_a(*STARTS):
+                del done[_clause_start(done) :]
+            else:
+                replaced = _replaced(done, items[at])
+                if replaced is None:
+                    return None
+                done = replaced
+                at += 1
+            continue
+        if item.is_a("cancel") and done:
+            del done[_clause_start(done) :]
+            if at + 1 == len(items) and not done:
+                return [item]
+            at += 1
+            continue
+        done.append(item)
+        at += 1
+    return done
+
+
+def _clause_start(done: list[Item]) -> int:
+    """Where the last clause begins: at its verb, or after the pause before it."""
+    for n in range(len(done) - 1, -1, -1):
+        if done[n].is_a(*STARTS):
+            return n
+    return max((n + 1 for n, one in enumerate(done[:-1]) if one.is_a(*SEPARATORS)), default=0)
+
+
+def _replaced(done: list[Item], new: Item) -> list[Item] | None:
+    """The new item in the place of the last one of its sort."""
+    first = _clause_start(done)
+    for kind, _ in new.senses:
+        for n in range(len(done) - 1, first - 1, -1):
+            old = done[n]
+            if kind == "structure" and old.is_a("direction") and old.value("direction") in ("left", "right"):
+                return [*done[:n], new, *done[n + 1 :]]  # "left, no, right parotid"
+            if kind == "direction" and old.is_a("structure", "of") and new.value("direction") in ("left", "right"):
+                which = "structure" if old.is_a("structure") else "of"
+                named = old.value(which)
+                if named.side in ("L", "R"):  # "left parotid, no, right"
+                    side = new.value("direction")[0].upper()
+                    return [*done[:n], replace(old, senses=((which, replace(named, side=side)),)), *done[n + 1 :]]
+            if not old.is_a(*_ALIKE.get(kind, ())):
+                continue
+            return [*done[:n], _put(old, new), *done[n + 1 :]]
+    return None
+
+
+def _put(old: Item, new: Item) -> Item:
+    """A bare number keeps the unit, the slice or the count of what it corrects; a structure keeps its role."""
+    if new.is_a("number"):
+        value = new.value("number")
+        if old.is_a("amount"):
+            units = [
+                u for u in (1.0, 10.0, 1000.0) for w in words_of(old.text) if ("unit", u) in _TABLE.get((w.text,), [])
+            ]
+            return replace(new, senses=(("amount", value * (units[0] if units else 1.0)),))
+        return replace(new, senses=((old.senses[0][0], value),))
+    if new.is_a("structure") and old.is_a("of"):
+        return replace(new, senses=(("of", new.value("structure")),))
+    return new

@@ -1,0 +1,460 @@
+"""The words of dictation, as data: what kind of thing each phrase is, and its value.
+
+A phrase is lower-case words; `(word)` may be left out, `a/b` are alternatives. The grammar takes the longest phrase
+that fits at each place.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+# kind -> value -> phrases, separated by "|"
+PHRASES: dict[str, dict[object, str]] = {
+    # verbs: what is to be done
+    "verb": {
+        "grow": (
+            "grow/growing (it) (out)|expand/expanding|extend/extending|enlarge|dilate|widen|thicken|increase|"
+            "inflate|bigger|larger|wider|fatter|thicker|grow out|push out|blow up|extra"
+        ),
+        "shrink": (
+            "shrink/shrinking|reduce/reducing|contract|erode|tighten|smaller|tighter|thinner|narrower|"
+            "cut back|shave/shaving (off)|trim (off/back)|deflate|decrease"
+        ),
+        "shift": "shift/shifting|move/moving|translate|nudge|push|slide|displace|drag",
+        "smooth": "smooth/smoothen/smoothing (out/off)|smoother|round off|even out|soften",
+        "add": "add|plus|join|merge (in)|combine with|take in the|unite with",
+        "include": (
+            "include/including|is in|is part of (it)|belongs (to (it))|is tumour/tumor|"
+            "is part of the tumour/tumor|should be in|counts|put in|belongs to the tumour/tumor"
+        ),
+        "exclude": (
+            "exclude/excluding|subtract/subtracting|minus|without|carve out|leave out|avoid|spare|keep off|"
+            "stay off|keep out of|stay out of|keep away from|crop out of|not|is not in|is not part of (it)|"
+            "isn't part of (it)|doesn't belong (to it)|does not belong (to it)|isn't tumour/tumor|"
+            "is not tumour/tumor|never|except (for)|should not be in|shouldn't be in|nothing of|but not|omit|"
+            "ignore"
+        ),
+        "remove": (
+            "remove/removing|take/takes|cut|drop/dropping the part|erase/erasing|strip|clip off|chop|carve|scoop|dig"
+        ),
+        "delete": "delete/deleting|get rid of|wipe (out)|clear",
+        "keep": "keep (only)|only keep|leave only|retain (only)",
+        "crop": (
+            "crop/cropping|restrict|limit|confine|clip|constrain|intersect|keep inside|keep within|"
+            "stay inside|stay within|cut (it) to|trim (it) to|bound"
+        ),
+        "fill": (
+            "fill/filling (in) (the) between (the) (slices/contours)|"
+            "fill/filling (in) (the) (missing) slices|interpolate/interpolating|fill (in) (the) gaps|fill in|"
+            "fill in between|fill the slices in between|interpolate between (the) slices/contours|"
+            "fill (in) (the) missing slices|interpolate the (missing) slices|interpolate the gaps|"
+            "fill (in) (the) slices between|fill (in) (the) gaps between (the) slices/contours|"
+            "fill (in) (the) missing ones|fill (in) between the two"
+        ),
+        "copy": "copy/copying|propagate|duplicate|paste|repeat|carry (it) over|carry",
+        "go": "go to|jump to|scroll to|take me to|show me|bring up|go|jump|scroll|take us to|back to|go back to",
+        "contour": (
+            "contour/contouring|segment|outline|delineate|find|mark|mark up|trace|let's do|do|i want|i need|"
+            "get me|start with|next is|now for|auto contour|autocontour|auto segment|propose|"
+            "next structure is|next up|draw"
+        ),
+        "use": (
+            "use|select|switch to|work on|activate|make active|go back to working on|change to|"
+            "active structure is|back on"
+        ),
+        "new": (
+            "new structure|create/make/start/add/open/begin (a) new structure|new target|"
+            "create/make/start/add (a) new target|create (a) structure|make (a) structure|"
+            "start (a) structure|create|new organ|add (a) structure|new|i want a new structure|"
+            "i need a new structure|we need a new structure|i would like a new structure"
+        ),
+        "rename": "rename/renaming|call|change the name (of)|relabel|change its name",
+        "show": "show|show me|turn/switch on|display|let me see|bring back|on|let's see|i want to see|put on",
+        "hide": (
+            "hide|turn/switch off|off|no more|don't show|do not show|lose|i don't want to see|"
+            "i do not want to see|stop showing"
+        ),
+        "toggle": "toggle",
+        "bring": "bring|pull",
+    },
+    # commands that need nothing more
+    "command": {
+        "undo": (
+            "undo|take (that/it/this) back|take back|step back|go back (one/a step)|go back one step|revert|"
+            "back up|roll back|undo that/it/this|reverse that|one step back|go back a step"
+        ),
+        "redo": "redo|do (that/it) again|redo that/it/this|undo the undo",
+        "accept": (
+            "accept|accepted|approve|finalise/finalize|sign off|sign it off|make (it) final|"
+            "accept as (it) is|i accept|save it as final|sign it/this/that off|accept as final|"
+            "finalised/finalized"
+        ),
+        "reject": (
+            "reject|discard|throw (that/it/this) away|bin it/that/this|scrap it/that/this|get rid of it|"
+            "drop it|throw away|throw it out|reject it|discard it|remove the proposal|delete the proposal|"
+            "drop the proposal|throw this/that one away|throw this/that one out|throw it out"
+        ),
+        "reopen": "reopen|re open|open (it) again|unaccept|open up again|open (it) (up) again",
+        "lock": "lock|protect|freeze|lock down|fix in place",
+        "unlock": "unlock|unprotect|unfreeze",
+        "release": "release|give back|hand back|let go of",
+        "refine": "refine|start from",
+        "propose": (
+            "propose|update (the proposal)|recompute|recalculate|have another go|propose now|make a proposal|"
+            "what do you propose"
+        ),
+        "status": (
+            "status|what have we got|where are we|what do we have|what is the status|what's the status|how far are we"
+        ),
+        "help": (
+            "help|what can i say|what can you do|list (the) commands|show (the) commands|"
+            "which commands are there|how does this work|help me|what are the commands"
+        ),
+        "quit": "quit|exit|end the session|close the agent|stop the agent|end session|finish the session",
+        "start": "start|start the agent",
+        "all": (
+            "all|show all (the) isolines|display all (the) isolines|show (the) isolines on every slice|"
+            "show (the) isolines on all slices|show (the) isolines everywhere|isolines on every slice|"
+            "isolines on all slices|isolines everywhere|uncertainty on every slice|uncertainty on all slices|"
+            "show (the) uncertainty everywhere|show (the) uncertainty on every slice|"
+            "show (the) uncertainty on all slices"
+        ),
+        "next": (
+            "next|next look|where (should/do/shall) i look (next/now/first)|where to look (next/now)|"
+            "what should i check (next)|where should i check (next)|"
+            "where are you (least/most) sure/unsure/uncertain|where are you not sure|where aren't you sure|"
+            "where you are (least/most) sure/unsure/uncertain|where is it least sure|least sure|"
+            "take me to the (most) uncertain/worst slice|"
+            "show me where (you are) (you're) (least/most/not) sure/unsure/uncertain|"
+            "(go to) (the) most uncertain slice|(show me) (the) least certain slice|where next|"
+            "where is it (most) uncertain|what needs checking|what should i look at (next)|"
+            "where would you look|where do you need me|where do you want me to look|show me the worst slice|"
+            "next uncertain slice|which slice should i check (next)|which slice should i look at (next)|"
+            "show me where to look|where is the outline least sure|next uncertain place|"
+            "which slice are you least sure of/about|show me the (most/least) uncertain/certain slice|"
+            "show me the slice you are least sure of/about|what are you least sure of/about|"
+            "where are you least confident|where is the uncertainty (highest/greatest)"
+        ),
+    },
+    # understood, but said of many things: asked back before it is done
+    "tentative": {
+        "accept": (
+            "looks good|that's good|that is good|that's fine|that is fine|happy with that/it/this|"
+            "i'm happy with that/it/this|i am happy with that/it/this|this is good|it's good|it is good|"
+            "looks fine|looks right|that's right|that is right|perfect"
+        ),
+    },
+    # slots
+    "direction": {
+        "superior": (
+            "superior|superiorly|cranial|cranially|cephalad|craniad|up|upward|upwards|"
+            "(to/towards/toward) the head|at the top|off the top|on top|superior direction|headwards|the top"
+        ),
+        "inferior": (
+            "inferior|inferiorly|caudal|caudally|caudad|down|downward|downwards|(to/towards/toward) the feet|"
+            "at the bottom|off the bottom|inferior direction|footwards|the bottom"
+        ),
+        "left": (
+            "left|leftward|leftwards|to the left|to the patient's left|to patient left|towards the left|"
+            "on the left|left lateral|on the left side|(to/on/at) the left side|towards the patient's left|"
+            "towards patient left|to the left side|to the left hand side"
+        ),
+        "right": (
+            "right|rightward|rightwards|to the right|to the patient's right|to patient right|"
+            "towards the right|on the right|on the right side|(to/on/at) the right side|right lateral|"
+            "towards the patient's right|towards patient right|to the right side|to the right hand side"
+        ),
+        "anterior": (
+            "anterior|anteriorly|ventral|ventrally|forward|forwards|to the front|towards the front|in front|"
+            "at the front|anterior direction|the front"
+        ),
+        "posterior": (
+            "posterior|posteriorly|dorsal|dorsally|backward|backwards|to the back|towards the back|"
+            "at the back|behind|posterior direction|the back"
+        ),
+        "medial": "medial|medially|(to/towards/toward) the midline|medial direction",
+        "lateral": "lateral|laterally|away from the midline|lateral direction",
+    },
+    "all_round": {
+        True: (
+            "all round|all around|all over|in all directions|in every direction|isotropic|isotropically|"
+            "uniform|uniformly|evenly|on all sides|on every side|everywhere|in 3 d|in three d|"
+            "in three dimensions|in each direction|all directions|every direction|all sides|"
+            "all the way round|all the way around|on each side|globally|in all dimensions"
+        ),
+    },
+    "unit": {
+        1.0: "mm|mms|millimetre|millimetres|millimeter|millimeters|mil|mils|millis|milli|m m",
+        10.0: "cm|cms|centimetre|centimetres|centimeter|centimeters|centi",
+        1000.0: "m|metre|metres|meter|meters",
+    },
+    "vague": {
+        True: (
+            "(a) bit|(a) little (bit)|(a) few|slightly|(a) touch|(a) tad|some|several|(a) lot|much|a fraction|a smidgen"
+        ),
+    },
+    "times": {
+        1: "once|one time",
+        2: "twice",
+        3: "thrice",
+    },
+    "step": {
+        True: "times|time|steps|step|changes|change|actions|action|edits|edit|things|thing|moves|goes",
+    },
+    "last": {
+        True: "last|previous|latest",
+    },
+    "slice_word": {
+        True: "slice|slice number|slices|image|image number|slice no|cut number|frame|axial slice",
+    },
+    "this_slice": {
+        True: (
+            "this slice|the current slice|current slice|the displayed slice|this image|the slice shown|"
+            "this level|the slice i'm on|the slice i am on|this cut|the slice on display|the present slice"
+        ),
+    },
+    "beside": {
+        "next": ("(the) next slice|the following slice|(the) next one|(the) next image|one slice on|one slice forward"),
+        "previous": (
+            "(the) previous slice|the slice before|(the) last slice|(the) previous image|one slice back|"
+            "the preceding slice"
+        ),
+        "above": (
+            "(the) slice above|one slice up|one slice above|the next slice up|next slice up|"
+            "the slice superiorly|up a/one slice|the superior slice|the adjacent slice above|"
+            "the slice just above"
+        ),
+        "below": (
+            "(the) slice below|one slice down|one slice below|the next slice down|next slice down|"
+            "down a/one slice|the inferior slice|the slice underneath|the adjacent slice below|"
+            "the slice just below"
+        ),
+    },
+    "side": {
+        "above": "above|superior to|cranial to|over|higher than|cranially of|beyond superiorly",
+        "below": "below|inferior to|caudal to|under|underneath|beneath|lower than|caudally of",
+    },
+    "everything": {
+        True: (
+            "everything|anything|all of it|all that is|whatever is|the part|what is|what's|all|"
+            "everything that is|everything that's|anything that is|the bit|the contour/contours/outline|"
+            "contour/contours"
+        ),
+    },
+    "nothing": {
+        True: (
+            "nothing|nothing should be|there is nothing|there's nothing|no contour/contours|no tumour/tumor|"
+            "there should be nothing|there should not be anything|there must be nothing"
+        ),
+    },
+    "here": {
+        True: (
+            "here|there|at this point|the last click|my last click|where i clicked|where i just clicked|"
+            "this point|this spot|this bit|that bit|this place|my click|this area|this region|that area|"
+            "that region|that point|that spot|this part|that part|the click|what i clicked (on)|"
+            "the spot i clicked|where i have clicked"
+        ),
+    },
+    "this": {
+        True: "this|that",
+    },
+    "margin": {
+        True: "margin (of)|margins (of)|expansion (of)|rim (of)",
+    },
+    "it": {
+        True: (
+            "it|the contour/outline/structure/proposal/volume/segmentation/target/mask/draft/border/edge|"
+            "the whole thing|this/that contour/outline/structure/proposal/volume/one/segmentation|"
+            "the active structure|the current structure/contour|contour|outline|structure|proposal|the lot|"
+            "the current one|them|these|the edges|the corners|edges|the surface|the volume"
+        ),
+    },
+    "isolines": {
+        True: (
+            "(the/your/my) uncertainty|(the) isolines|(the) iso lines|(the) isocontours|"
+            "(the) uncertainty lines/bands/band/map|(the) confidence lines/bands|(the) probability lines|"
+            "(the) thin lines|(your) confidence|how sure you are|how certain you are|(the) iso contours|"
+            "(the) uncertainties|all (the) isolines|all (of) the uncertainty"
+        ),
+    },
+    "my_slices": {
+        True: (
+            "(my/the) edited slices|my slices|my edits|the slices i edited|the slices i changed|"
+            "my edited slices|the edits|the slices of|the edited slices of|my changes|my corrections"
+        ),
+    },
+    "from": {
+        True: "from|out of",
+    },
+    "to": {
+        True: "to|into|onto|with",
+    },
+    "inside": {
+        True: "inside|within|in",
+    },
+    "named": {
+        True: "called|named|as|by the name (of)|labelled|labeled|with the name",
+    },
+    "off": {
+        "out": "out|off|away",
+        "back": "back",
+        "in": "inwards",
+    },
+    # replies
+    "yes": {
+        True: (
+            "yes|yeah|yep|yes please|confirm|confirmed|correct|go ahead|do it|that's what i meant|"
+            "affirmative|sure|exactly|yes do (it/that)|yes that's right"
+        ),
+    },
+    # what corrects, joins, or means nothing
+    "correction": {
+        True: (
+            "no|sorry|i mean|i meant|rather|make that|correction|wait|no wait|wait no|no sorry|sorry no|"
+            "actually|or rather|no i mean|no make that|i mean to say|oops|no actually|actually no|oh no|"
+            "hang on|no no|no not that"
+        ),
+    },
+    "cancel": {
+        True: (
+            "scratch that|forget that|never mind|nevermind|cancel|cancel that|forget it|ignore that|"
+            "disregard that|strike that|disregard|nope|no thanks"
+        ),
+    },
+    "and": {
+        True: "and|as well as|and also|also|together with|along with|,",
+    },
+    "then": {
+        True: (
+            "then|and then|after that|afterwards|followed by|finally|and finally|;|.|!|and after that|"
+            "once that is done|and now|after which"
+        ),
+    },
+    "filler": {
+        True: (
+            "um|uh|er|erm|ah|hmm|mm hm|mhm|hm|please|the|a|an|of|by|for|on|at|ok|okay|now|just|could you|"
+            "can you|will you|i'd like (you) to|i would like (you) to|i want you to|let's|let us|"
+            "go ahead and|well|so|right then|kindly|thanks|thank you|like|you know|let me|i think|alright|"
+            "all right then|hey|basically|then please|in the|make|made|give it|give|put|about|approximately|"
+            "exactly|around it|let|me|want to|i want to|we need to|we should|please can you|please could you|"
+            "cheers|also please|if you would|quickly|for me|do|'|\"|:|again|number|along|round|my|your|its|"
+            "entire|whole|only|another|around|side|is|are|should be|go|i'd like|as well|instead|say|size|"
+            "the size|too|but|apply|would you please|this time|of the contour|a total of"
+        ),
+    },
+    "question": {
+        True: "?",
+    },
+    "vague_question": {
+        True: "should we|should i|shall i|shall we|do you think|what if|if",
+    },
+    "edge": {
+        "superior": (
+            "the superior end/side/edge/border/margin/aspect/surface|"
+            "superior end/side/edge/border/margin/aspect/surface|"
+            "the upper end/side/edge/border/margin/aspect/surface|"
+            "upper end/side/edge/border/margin/aspect/surface|"
+            "the top end/side/edge/border/margin/aspect/surface|"
+            "top end/side/edge/border/margin/aspect/surface|"
+            "the cranial end/side/edge/border/margin/aspect/surface|"
+            "cranial end/side/edge/border/margin/aspect/surface"
+        ),
+        "inferior": (
+            "the inferior end/side/edge/border/margin/aspect/surface|"
+            "inferior end/side/edge/border/margin/aspect/surface|"
+            "the lower end/side/edge/border/margin/aspect/surface|"
+            "lower end/side/edge/border/margin/aspect/surface|"
+            "the bottom end/side/edge/border/margin/aspect/surface|"
+            "bottom end/side/edge/border/margin/aspect/surface|"
+            "the caudal end/side/edge/border/margin/aspect/surface|"
+            "caudal end/side/edge/border/margin/aspect/surface"
+        ),
+        "anterior": (
+            "the anterior end/side/edge/border/margin/aspect/surface|"
+            "anterior end/side/edge/border/margin/aspect/surface|"
+            "the front end/side/edge/border/margin/aspect/surface|"
+            "front end/side/edge/border/margin/aspect/surface|"
+            "the ventral end/side/edge/border/margin/aspect/surface|"
+            "ventral end/side/edge/border/margin/aspect/surface"
+        ),
+        "posterior": (
+            "the posterior end/side/edge/border/margin/aspect/surface|"
+            "posterior end/side/edge/border/margin/aspect/surface|"
+            "the back end/side/edge/border/margin/aspect/surface|"
+            "back end/side/edge/border/margin/aspect/surface|"
+            "the dorsal end/side/edge/border/margin/aspect/surface|"
+            "dorsal end/side/edge/border/margin/aspect/surface"
+        ),
+        "medial": (
+            "the medial end/side/edge/border/margin/aspect/surface|"
+            "medial end/side/edge/border/margin/aspect/surface|"
+            "the inner end/side/edge/border/margin/aspect/surface|"
+            "inner end/side/edge/border/margin/aspect/surface"
+        ),
+        "lateral": (
+            "the lateral end/side/edge/border/margin/aspect/surface|"
+            "lateral end/side/edge/border/margin/aspect/surface|"
+            "the outer end/side/edge/border/margin/aspect/surface|"
+            "outer end/side/edge/border/margin/aspect/surface"
+        ),
+        "left": (
+            "the left end/side/edge/border/margin/aspect/surface|"
+            "left end/side/edge/border/margin/aspect/surface|"
+            "the left hand end/side/edge/border/margin/aspect/surface|"
+            "left hand end/side/edge/border/margin/aspect/surface"
+        ),
+        "right": (
+            "the right end/side/edge/border/margin/aspect/surface|"
+            "right end/side/edge/border/margin/aspect/surface|"
+            "the right hand end/side/edge/border/margin/aspect/surface|"
+            "right hand end/side/edge/border/margin/aspect/surface"
+        ),
+    },
+    "switch": {
+        True: "switch|turn",
+    },
+}
+
+# words that say that the sentence is not English
+_FOREIGN = """und bitte der das ein eine nicht nach oben unten links rechts mach zurück rückgängig annehmen vergrößern
+verkleinern le la les des une vers haut bas gauche droite annuler accepter agrandir réduire s'il plaît pas
+el los las una por favor arriba abajo izquierda derecha deshacer aceptar hacia
+il lo gli per favore destra sinistra annulla accetta alto basso ingrandisci de het een naar boven ongedaan
+millimètres milímetros millimetri"""
+FOREIGN = frozenset(_FOREIGN.split())
+
+
+def alternatives(phrase: str) -> list[tuple[str, ...]]:
+    """Every sequence of words that a phrase of the tables stands for."""
+    parts: list[list[tuple[str, ...]]] = []
+    rest = phrase
+    while rest:
+        rest = rest.lstrip()
+        if rest.startswith("("):
+            inner, rest = _bracket(rest)
+            parts.append([(), *alternatives(inner)])
+        else:
+            word, _, rest = rest.partition(" ")
+            parts.append([tuple(one.split()) for one in word.split("/")])
+    return [tuple(w for part in chosen for w in part) for chosen in product(*parts)]
+
+
+def _bracket(text: str) -> tuple[str, str]:
+    depth = 0
+    for n, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return text[1:n], text[n + 1 :]
+    raise ValueError(f"unbalanced: {text}")
+
+
+def table() -> dict[tuple[str, ...], list[tuple[str, object]]]:
+    """Words of each phrase to what it may be."""
+    found: dict[tuple[str, ...], list[tuple[str, object]]] = {}
+    for kind, values in PHRASES.items():
+        for value, phrases in values.items():
+            for phrase in phrases.split("|"):
+                for words in alternatives(phrase):
+                    if words and (kind, value) not in found.setdefault(words, []):
+                        found[words].append((kind, value))
+    return found

@@ -1,0 +1,159 @@
+"""A sentence becomes typed intents, or a question."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from osirix_agent.prompting.command import MAX_SENTENCE, understand
+from osirix_agent.prompting.grammar import COMMANDS, Command, parse_command
+from osirix_agent.prompting.intent import (
+    KINDS,
+    Contour,
+    Copy,
+    Crop,
+    Edit,
+    Fill,
+    Go,
+    Here,
+    Part,
+    Rename,
+    Reply,
+    Slab,
+    from_json,
+)
+from osirix_agent.prompting.prompt import Polarity
+from osirix_agent.prompting.words import number_at
+
+IN, OUT = Polarity.INCLUDE, Polarity.EXCLUDE
+KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "intents"),
+    [
+        (
+            "two millimetres superiorly, undo, accept",
+            [Edit("grow", 2, ("superior",)), Command("undo"), Command("accept")],
+        ),
+        (
+            "two millimeters superiorly undo accept",
+            [Edit("grow", 2, ("superior",)), Command("undo"), Command("accept")],
+        ),
+        ("left parotid", [Contour("Parotid_L")]),
+        ("GTV primary", [Contour("GTVp")]),
+        ("level two node on the right", [Contour("LN_Neck_II_R")]),
+        ("not the trachea", [Part(OUT, "Trachea")]),
+        ("subtract the cord from the PTV seventy", [Part(OUT, "SpinalCord", "PTV_70")]),
+        ("exclude everything above slice forty", [Slab("exclude", "above", 40)]),
+        ("nothing below this slice", [Slab("exclude", "below")]),
+        ("this is not tumour", [Here(OUT)]),
+        ("include here", [Here(IN)]),
+        ("grow by two, no, three millimetres", [Edit("grow", 3)]),
+        ("um, make it half a centimeter smaller all round, please", [Edit("shrink", 5)]),
+        ("shrink by 2 mm left and 3 mm posteriorly", [Edit("shrink", 2, ("left",)), Edit("shrink", 3, ("posterior",))]),
+        ("shift it a couple of mm medially", [Edit("shift", 2, ("medial",))]),
+        ("smooth the GTV by two point five millimetres", [Edit("smooth", 2.5, (), "GTV")]),
+        ("take two millimetres off the top", [Edit("shrink", 2, ("superior",))]),
+        ("crop the GTV to the body", [Crop("Body", "GTV")]),
+        ("fill between the slices", [Fill()]),
+        ("copy this contour to the next slice", [Copy("next")]),
+        ("go to slice one hundred and four", [Go(104)]),
+        ("slice 40, no, 50", [Go(50)]),
+        ("undo three times", [Command("undo", None, 3)]),
+        ("undo, no, redo", [Command("redo")]),
+        ("left, no, right parotid", [Contour("Parotid_R")]),
+        ("left parotid, sorry, right", [Contour("Parotid_R")]),
+        ("lock the cord and the brainstem", [Command("lock", "SpinalCord"), Command("lock", "Brainstem")]),
+        (
+            "exclude the cord, the trachea and the oesophagus",
+            [Part(OUT, n) for n in ("SpinalCord", "Trachea", "Esophagus")],
+        ),
+        ("lock node 3", [Command("lock", "node 3")]),
+        ("rename GTV to boost volume", [Rename("boost volume", "GTV")]),
+        ("new structure called node 4", [Command("new", "node 4")]),
+        ("where should I look?", [Command("next")]),
+        ("turn off the isolines", [Command("hide")]),
+        ("yes please", [Reply(True)]),
+        ("scratch that", [Reply(False)]),
+    ],
+)
+def test_sentences(sentence, intents):
+    understood = understand(sentence, KNOWN)
+    assert list(understood.intents) == intents
+    assert understood.to_be_done == understood.intents
+    for one in understood.intents:
+        assert 0 <= one.span[0] < one.span[1] <= len(sentence)
+        assert from_json(one.as_json()) == one
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "grow by two metres", "grow by -3 mm", "grow by 0 mm", "grow a bit", "grow by 2,5 mm", "grow by three",
+        "two to three millimetres left", "grow 2 inches", "shift by 3 mm", "smooth the outline", "don't accept",
+        "do not accept", "undo everything", "should I accept", "everything above slice forty", "lung",
+        "lock the banana",        "bitte mach rückgängig", "annuler s'il vous plaît", "delete GTVp", "remove the cord",
+        "undo and make tea", "",
+        "um",        "42", "go to slice 2.5", "undo 1000 times", "grow by two, no", "accept the GTV, left parotid",
+        "shrink it 3 mm and the cord", "x" * (MAX_SENTENCE + 1),
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_asked_back(sentence):
+    understood = understand(sentence, KNOWN)
+    assert understood.questions
+    assert understood.to_be_done == ()
+    assert all(len(word) < 4 or word not in q.text for q in understood.questions for word in ["tea", "banana"])
+
+
+@pytest.mark.parametrize("sentence", ["accept?", "looks good", "rejekt", "expandd by 2 mm"])
+def test_doubtful_intents_wait_for_a_yes(sentence):
+    understood = understand(sentence, KNOWN)
+    assert understood.to_be_done == ()
+    assert understood.doubtful or understood.questions
+
+
+def test_what_was_poorly_heard_is_asked_back():
+    assert understand("undo", heard=0.8).to_be_done
+    assert not understand("accept", heard=0.8).to_be_done
+    assert not understand("undo", heard=0.5).to_be_done
+
+
+def test_another_language_is_named_as_the_reason():
+    assert "English" in understand("bitte mach rückgängig").questions[0].text
+
+
+@settings(deadline=None)
+@given(st.text(max_size=80))
+def test_no_sentence_is_an_error(text):
+    understand(text, KNOWN)
+    parse_command(text)
+
+
+OWN = "grow undo no not left two mm the parotid accept , then slice to and this called".split()  # noqa: SIM905
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(OWN), max_size=20))
+def test_no_sequence_of_its_own_words_is_an_error(words):
+    understood = understand(" ".join(words), KNOWN)
+    assert understood.intents or understood.questions
+
+
+def test_every_command_can_be_said_as_it_is_listed():
+    for verb in COMMANDS:
+        text = f"{verb} GTVp" if verb in ("use", "new") else verb
+        assert parse_command(text) == Command(verb, "GTVp" if verb in ("use", "new") else None)
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [("two and a half", 2.5), ("forty two", 42), ("a hundred and four", 104), ("three hundred", 300), ("2.5", 2.5),
+     ("two point two five", 2.25), ("oh point five", 0.5), ("point five", 0.5), ("a couple of", 2), ("half a", 0.5),
+     ("three quarters of a", 0.75), ("twelve", 12)],
+)  # fmt: skip
+def test_numbers(words, value):
+    assert number_at(words.split(), 0) == (value, len(words.split()))
+
+
+def test_every_kind_of_intent_is_known_by_its_kind():
+    assert len(KINDS) == 12
