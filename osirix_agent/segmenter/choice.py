@@ -57,8 +57,14 @@ def make_segmenter(settings: Settings) -> Segmenter:
         The model's folder cannot be used.
     """
     name = settings.segmenter
+    if "://" in name:
+        from osirix_agent.segmenter.remote import RemoteSegmenter
+
+        return RemoteSegmenter(settings)
     if name not in NAMES:
-        raise SettingsError(f"There is no segmenter '{name}'.", f"Choose one of: {', '.join(NAMES)}.")
+        raise SettingsError(
+            f"There is no segmenter '{name}'.", f"Choose one of: {', '.join(NAMES)}, or grpcs://host:port."
+        )
     folder = settings.model_dir or shipped_models()
     from osirix_agent.segmenter.classical import ClassicalSegmenter
 

@@ -66,10 +66,12 @@ def scribble(polarity="include"):
     return ScribblePrompt(points_lps=(lps(VOLUME, (k, j - 3, i)), lps(VOLUME, (k, j + 3, i))), polarity=polarity)
 
 
-@pytest.fixture(params=[ClassicalSegmenter, BallSegmenter, "model"])
+@pytest.fixture(params=[ClassicalSegmenter, BallSegmenter, "model", "remote classical", "remote model"])
 def segmenter(request):
     if request.param == "model":
         return request.getfixturevalue("tiny_segmenter")
+    if isinstance(request.param, str):
+        return request.getfixturevalue(request.param.replace(" ", "_"))
     return request.param()
 
 
