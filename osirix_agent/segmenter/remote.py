@@ -111,8 +111,7 @@ class RemoteSegmenter:
 
     def _persist(self, act: Callable[[_Link], Answer]) -> Answer:
         with self._one_at_a_time:
-            until = time.monotonic() + (self._settings.remote_retry_s if self._met is not None else 0)
-            pause, damaged = PAUSES_S[0], 0
+            began, pause, damaged = time.monotonic(), PAUSES_S[0], 0
             while True:
                 try:
                     return act(self._connected())
@@ -128,7 +127,8 @@ class RemoteSegmenter:
                 except (LeaseEndedError, UnreachableError) as error:
                     failure = self._explained(error)
                     self._hang_up()
-                if time.monotonic() + pause > until and not isinstance(failure, DamagedError):
+                patience = self._settings.remote_retry_s if self._met is not None else 0  # never there: said at once
+                if time.monotonic() + pause - began > patience:
                     raise failure
                 self._tell("the segmenter's server is away; trying again")
                 time.sleep(pause)

@@ -20,7 +20,6 @@ from osirix_agent.segmenter.server.metrics import Metrics, log_line
 from osirix_agent.segmenter.server.service import LOCAL, Limits, SegmenterService, Tell
 from osirix_agent.segmenter.server.tls import (
     NEEDED,
-    WARN_DAYS,
     Identity,
     clients,
     days_left,
@@ -31,6 +30,7 @@ from osirix_agent.segmenter.server.tls import (
 )
 from osirix_agent.segmenter.wire import PROTOCOL
 from osirix_agent.segmenter.wire.dialling import is_loopback
+from osirix_agent.segmenter.wire.pairing import WARN_DAYS
 from osirix_agent.segmenter.wire.segmenter_pb2_grpc import add_SegmenterServicer_to_server
 from osirix_agent.settings import Settings
 

@@ -23,7 +23,6 @@ from osirix_agent.segmenter.wire.pairing import write_pairing
 
 AUTHORITY_DAYS = 3650
 DAYS = 730
-WARN_DAYS = 30
 NEEDED = "pip install 'osirix-agent[serve]'"
 
 

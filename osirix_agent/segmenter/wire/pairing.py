@@ -10,6 +10,7 @@ from pathlib import Path
 from osirix_agent.errors import CertificateError
 
 FIRST_LINE = "osirix-agent pairing 1"
+WARN_DAYS = 30  # of a certificate that ends
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\n", re.DOTALL)
 
 
