@@ -102,7 +102,10 @@ class DicomError(OsirixAgentError):
 
 
 class PromptError(OsirixAgentError):
+    """`passing`: the prompts are sound, and asking once more may succeed."""
+
     exit_code = 5
+    passing = False
 
 
 class JournalError(OsirixAgentError):
