@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,8 @@ def _proposals(remote: RemoteSegmenter, seed: int, pairs: int, advance: Callable
     for n in range(pairs + 1):
         x, y, z = (float(v) for v in geometry.to_lps(inside[rng.integers(len(inside))]))
         request = SegmentationRequest(volume, "GTV", (PointPrompt(position_lps=(x, y, z)),))
-        at_home, ours = _timed(lambda r=request: local.propose(r))
-        away, theirs = _timed(lambda r=request: remote.propose(r))
+        at_home, ours = _timed(partial(local.propose, request))
+        away, theirs = _timed(partial(remote.propose, request))
         if ours.mean_logit.tobytes() != theirs.mean_logit.tobytes():
             raise RuntimeError("the remote answer differs from the local one")
         if n:  # the first pair pays for imports and fresh memory
@@ -106,7 +107,7 @@ def _upload(
             volume = Volume(values.astype(np.float32), geometry, "CT")
             assert volume.digest  # the agent works it out at a session's start, whoever segments
             theirs.append(_timed(lambda: _send_raw(folder, port, raw))[0])
-            ours.append(_timed(lambda v=volume: remote.look(v))[0])
+            ours.append(_timed(partial(remote.look, volume))[0])
             advance(1)
     ours, theirs = ours[1:], theirs[1:]
     ratio = float(np.median(np.array(ours) / np.array(theirs)))

@@ -189,7 +189,7 @@ class _Link:
             lease = self._stub.Open(pb.Hello(protocol=PROTOCOL), timeout=connect_s)
         self._lease = lease.key
         threading.Thread(target=self._stay_alive, args=(lease.liveness_s / 3,), daemon=True).start()
-        return described  # type: ignore[no-any-return]
+        return described
 
     def look(self, volume: Volume) -> None:
         self._send(volume)

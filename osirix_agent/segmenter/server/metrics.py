@@ -24,7 +24,7 @@ class Metrics:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self.registry = CollectorRegistry()
-        of = {"registry": self.registry}
+        of: Any = {"registry": self.registry}
         self._proposals = Counter("osirix_agent_proposals", "Requests by how they ended", ["outcome"], **of)
         self._seconds = Histogram(
             "osirix_agent_proposal_seconds", "From request to answer, waiting included", **of,

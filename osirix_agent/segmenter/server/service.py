@@ -59,7 +59,7 @@ class Limits:
     liveness_s: float = 60.0
 
 
-class SegmenterService(SegmenterServicer):  # type: ignore[misc]
+class SegmenterService(SegmenterServicer):
     """Answers for a segmenter.
 
     Parameters

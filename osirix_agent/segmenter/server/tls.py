@@ -94,7 +94,7 @@ def clients(folder: Path) -> dict[str, str]:
         lines = (folder / "clients.txt").read_text(encoding="utf-8").split("\n")
     except OSError:
         return {}
-    return dict(line.split(None, 1) for line in lines if len(line.split(None, 1)) == 2)  # type: ignore[misc]
+    return dict(line.split(None, 1) for line in lines if len(line.split(None, 1)) == 2)
 
 
 def identity(folder: Path) -> Identity:

@@ -88,7 +88,8 @@ def _read_prompt(message: pb.Prompt) -> Prompt:
         case "lasso":
             return LassoPrompt(rings_lps=tuple(_points(r) for r in message.lasso.rings), **given)
         case "mask":
-            return MaskPrompt(slices=tuple(_read_prompt(s) for s in message.mask.slices), **given)  # type: ignore[arg-type]
+            slices = (_read_prompt(s) for s in message.mask.slices)
+            return MaskPrompt(slices=tuple(s for s in slices if isinstance(s, LassoPrompt)), **given)
         case "phrase":
             return TextPrompt(phrase=message.phrase, **given)
         case _:
