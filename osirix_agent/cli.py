@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a check or a measured reach failed, or an unexpected error; 2 wrong usage or setting; 3 OsiriX or
 its viewer; 4 images that cannot be used; 5 a prompt that cannot be used; 6 the journal; 7 the buttons in OsiriX; 8 a
-model; 130 interrupted.
+model; 9 a segmenter on another machine; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
-    bench.add_argument("what", nargs="?", choices=["all", "click", "soak", "faults", "voice"], default="all",
+    bench.add_argument("what", nargs="?", choices=["all", "click", "soak", "faults", "serve", "voice"], default="all",
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
     bench.add_argument("--seed", type=int, default=1)
     bench.add_argument("--sequences", type=int, default=10_000, help="of the soak (%(default)s)")
@@ -112,6 +112,19 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--only", action="append", metavar="ID", help="only these rows")
     _json(bench)
     bench.set_defaults(act=_bench)
+
+    serve = commands.add_parser("serve", help="let agents elsewhere use this machine's segmenter")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen at; beyond this machine only with --tls")
+    serve.add_argument("--port", type=int, default=50061, help="0 takes a free one (%(default)s)")
+    serve.add_argument("--tls", type=Path, metavar="FOLDER", help="serve with the certificates of this folder")
+    serve.add_argument("--init-tls", type=Path, metavar="FOLDER",
+                       help="make certificates and the first pairing, or renew the server's, and leave")  # fmt: skip
+    serve.add_argument("--pair", metavar="NAME", help="with --tls: a pairing for one more agent, and leave")
+    serve.add_argument("--metrics-port", type=int, help="Prometheus metrics, on this machine only")
+    serve.add_argument("--segmenter", help="auto, model or classical")
+    serve.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
+    serve.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
+    serve.set_defaults(act=_serve)
 
     evaluate = commands.add_parser("evaluate", help="the interactive benchmark on real patients")
     evaluate.add_argument("data", type=Path, help="folder with splits.json, openkbp and sarcoma; or any folder of "
@@ -169,14 +182,17 @@ def _settings(parser: argparse.ArgumentParser, *, server: bool = True) -> None:
         parser.add_argument("--server", metavar="HOST:PORT", help="osirixgrpc server (else the plugin's, else 50051)")
         parser.add_argument("--state-dir", type=Path, help="folder for journal, ledger and site key")
     parser.add_argument("--structure", help="structure addressed when an ROI names none")
-    parser.add_argument("--segmenter", help="auto, model, classical; or nninteractive, voxtell, sam from --model-dir")
+    parser.add_argument(
+        "--segmenter", help="auto, model, classical, grpcs://host:port; nninteractive, voxtell or sam from --model-dir"
+    )
+    parser.add_argument("--pairing", type=Path, help="pairing file for a segmenter on another machine")
     parser.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
     parser.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
     parser.add_argument("--levels", dest="isoline_levels", metavar="5,50,95", help="isolines, from 5,25,50,75,95")
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("server", "state_dir", "structure", "segmenter", "model_dir", "device", "isoline_levels")
+    names = ("server", "state_dir", "structure", "segmenter", "pairing", "model_dir", "device", "isoline_levels")
     return {name: getattr(arguments, name, None) for name in names}
 
 
@@ -310,6 +326,24 @@ def _bench(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     report(figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench")
     return 0 if all(figure.holds is not False for figure in figures) else 1
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from osirix_agent.errors import SettingsError
+    from osirix_agent.segmenter.server import run
+    from osirix_agent.settings import load_settings
+
+    if arguments.init_tls is not None:
+        run.make_certificates(arguments.init_tls)
+    elif arguments.pair is not None:
+        if arguments.tls is None:
+            raise SettingsError("A pairing needs the server's certificates.", "Name their folder with --tls.")
+        run.make_pairing(arguments.tls, arguments.pair)
+    else:
+        run.serve(
+            load_settings(**_overrides(arguments)), arguments.host, arguments.port, arguments.tls,
+            arguments.metrics_port,
+        )  # fmt: skip
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -13,12 +13,13 @@ import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from osirix_agent import plugin
 from osirix_agent.agent.log import versions
-from osirix_agent.errors import OsirixAgentError, SettingsError, ViewerError
+from osirix_agent.errors import CertificateError, OsirixAgentError, SettingsError, ViewerError
 from osirix_agent.half_pixel import HalfPixel
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.segmenter.choice import describe_public
@@ -51,6 +52,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_server_list(settings),
         *(Finding(*line) for line in plugin.findings()),
         *_server(settings, osirix),
+        *_remote_segmenter(settings),
         _gpu(),
         *_public_model(settings),
         *_state_folder(settings),
@@ -181,6 +183,36 @@ def _viewer(address: str, settings: Settings) -> list[Finding]:
             "Run the agent on the machine that holds the OsiriX database; else second viewers are refused.",
         ),
     ]  # fmt: skip
+
+
+# -- the segmenter on another machine ------------------------------------------------------------------------------
+def _remote_segmenter(settings: Settings) -> list[Finding]:
+    """A bad address, a bad pairing, a dead host, a wrong certificate and another version are told apart."""
+    if "://" not in settings.segmenter:
+        return []
+    from osirix_agent.segmenter.remote import RemoteSegmenter
+    from osirix_agent.segmenter.wire.pairing import WARN_DAYS, read_pairing
+
+    remote = None
+    try:
+        remote = RemoteSegmenter(settings)
+        found = [Finding("segmenter", True, f"{remote.name} answers at {settings.segmenter}")]
+        if settings.segmenter.startswith("grpcs:"):
+            left = read_pairing(settings.pairing).days_left(datetime.now(UTC))
+            found.append(
+                Finding(
+                    "pairing", left > WARN_DAYS, f"it ends in {left:.0f} days",
+                    "Ask whoever runs the server for a new pairing file.",
+                )
+            )  # fmt: skip
+        return found
+    except CertificateError as error:
+        return [Finding("segmenter certificate", False, error.what, error.cure)]
+    except OsirixAgentError as error:
+        return [Finding("segmenter", False, error.what, error.cure)]
+    finally:
+        if remote is not None:
+            remote.close()
 
 
 # -- this machine ------------------------------------------------------------------------------------------------

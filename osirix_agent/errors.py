@@ -16,7 +16,14 @@
     |- JournalError             the journal cannot be written or read            exit 6
     |- PluginError              the buttons in OsiriX cannot be put there or taken away  exit 7
     |- ControlError             the socket through which they speak              exit 7
-    `- ModelError               a model folder cannot be used                    exit 8
+    |- ModelError               a model folder cannot be used                    exit 8
+    `- RemoteError              a segmenter on another machine                   exit 9
+       |- UnreachableError      nothing answers there, or no longer
+       |- CertificateError      it is not the paired server, or it does not take this pairing
+       |- VersionError          the two machines do not understand each other
+       |- BusyError             its queue is full, or a quota is used up
+       |- SupersededError       a newer request of the same session came first
+       `- DamagedError          what arrived is not what was sent
 
 `str(error)` is one or two sentences without patient data; `error.cure` is the part that says what to do.
 """
@@ -95,7 +102,10 @@ class DicomError(OsirixAgentError):
 
 
 class PromptError(OsirixAgentError):
+    """`passing`: the prompts are sound, and asking once more may succeed."""
+
     exit_code = 5
+    passing = False
 
 
 class JournalError(OsirixAgentError):
@@ -112,3 +122,31 @@ class ControlError(OsirixAgentError):
 
 class ModelError(OsirixAgentError):
     exit_code = 8
+
+
+class RemoteError(OsirixAgentError):
+    exit_code = 9
+
+
+class UnreachableError(RemoteError):
+    pass
+
+
+class CertificateError(RemoteError):
+    pass
+
+
+class VersionError(RemoteError):
+    pass
+
+
+class BusyError(RemoteError):
+    pass
+
+
+class SupersededError(RemoteError):
+    pass
+
+
+class DamagedError(RemoteError):
+    pass

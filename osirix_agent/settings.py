@@ -49,9 +49,22 @@ class Settings(BaseSettings):
     structure: str = Field("GTV", description="structure addressed when a ROI names none")
     segmenter: str = Field(
         "auto",
-        description="auto (the shipped model for what it was made for), model or classical; a public model in "
-        "model_dir: nninteractive, voxtell or sam",
+        description="auto (the shipped model for what it was made for), model, classical or grpcs://host:port; "
+        "a public model in model_dir: nninteractive, voxtell or sam",
     )
+    pairing: Path = Field(
+        default_factory=lambda known: known.get("state_dir", default_state_dir()) / "segmenter.pairing",
+        description="pairing file for a segmenter on another machine",
+    )
+    remote_connect_s: float = Field(5.0, gt=0, description="until the segmenter's machine must have answered at all")
+    remote_deadline_s: float = Field(60.0, gt=0, description="of each request to it, waiting for others included")
+    remote_retry_s: float = Field(30.0, ge=0, description="how long a lost server is tried again before she is told")
+    serve_memory_gb: float = Field(8.0, gt=0, description="served: volumes of all clients")
+    serve_client_gb: float = Field(4.0, gt=0, description="served: volumes of one client")
+    serve_sessions: int = Field(16, gt=0, description="served: sessions at once")
+    serve_waiting: int = Field(8, gt=0, description="served: sessions that may wait for the device")
+    serve_idle_s: float = Field(600.0, gt=0, description="served: a session without a request ends")
+    serve_grace_s: float = Field(30.0, ge=0, description="served: to finish requests when stopped")
     model_dir: Path | None = Field(None, description="folder of the model and its adapters; none: the shipped one")
     language_model_dir: Path | None = Field(
         None, description="folder of a local language model that guesses, to be confirmed, what a sentence means"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.belief.belief import Belief
-from osirix_agent.errors import OsirixAgentError, PromptError
+from osirix_agent.errors import OsirixAgentError, PromptError, RemoteError
 from osirix_agent.segmenter.edited import propose
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest, Segmenter
 
@@ -103,6 +103,9 @@ class Proposals:
         return [self._known[digest] for digest in self._settled.values() if digest in self._known]
 
     def _answer(self, request: SegmentationRequest, wait: bool) -> bool:
+        known = self._known.get(request.digest)
+        if wait and isinstance(known, PromptError) and known.passing:  # she asks again, and it may be back
+            del self._known[request.digest]
         if request.digest not in self._known:
             if self._executor is None or wait:
                 self._keep(segment(self._segmenter, request))
@@ -158,6 +161,7 @@ def segment(segmenter: Segmenter, request: SegmentationRequest) -> Answer:
         error = refusal
     except OsirixAgentError as failure:
         error = PromptError(failure.what, failure.cure)
+        error.passing = isinstance(failure, RemoteError)
     except Exception as failure:  # a fault of the segmenter must not stop the session: she is told and goes on
         error = PromptError(
             f"The segmenter failed ({type(failure).__name__}).", "Undo the last prompt and try another."

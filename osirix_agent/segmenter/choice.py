@@ -68,8 +68,14 @@ def make_segmenter(settings: Settings, tell: Callable[[str], object] = _to_stder
         The model's folder cannot be used.
     """
     name = settings.segmenter
+    if "://" in name:
+        from osirix_agent.segmenter.remote import RemoteSegmenter
+
+        return RemoteSegmenter(settings)
     if name not in NAMES:
-        raise SettingsError(f"There is no segmenter '{name}'.", f"Choose one of: {', '.join(NAMES)}.")
+        raise SettingsError(
+            f"There is no segmenter '{name}'.", f"Choose one of: {', '.join(NAMES)}, or grpcs://host:port."
+        )
     if name in KINDS:
         return _public(settings, tell)
     folder = settings.model_dir or shipped_models()

@@ -66,10 +66,15 @@ def scribble(polarity="include"):
     return ScribblePrompt(points_lps=(lps(VOLUME, (k, j - 3, i)), lps(VOLUME, (k, j + 3, i))), polarity=polarity)
 
 
-@pytest.fixture(params=[ClassicalSegmenter, BallSegmenter, "tiny", "sam", "nninteractive", "voxtell"])
+@pytest.fixture(
+    params=[
+        ClassicalSegmenter, BallSegmenter, "tiny_segmenter", "sam_segmenter", "nninteractive_segmenter",
+        "voxtell_segmenter", "remote_classical", "remote_model",
+    ]
+)  # fmt: skip
 def segmenter(request):
     if isinstance(request.param, str):
-        return request.getfixturevalue(f"{request.param}_segmenter")
+        return request.getfixturevalue(request.param)
     return request.param()
 
 

@@ -1,0 +1,1 @@
+"""A segmenter on this machine that answers agents on others: `osirix-agent serve`."""

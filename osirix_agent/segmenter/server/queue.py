@@ -1,0 +1,147 @@
+"""One device, several sessions: who goes next."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from osirix_agent.errors import BusyError, SupersededError, UnreachableError
+
+
+class Job:
+    """Something to be done on the device for a session.
+
+    Attributes
+    ----------
+    running, finished : bool
+    """
+
+    def __init__(self, session: str, act: Callable[[], Any], changed: threading.Condition) -> None:
+        self.session, self._act, self._changed = session, act, changed
+        self.running = self.finished = False
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def wait(self, timeout_s: float) -> bool:
+        """Until it is finished or the time is over; says whether it is finished."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.finished, timeout_s)
+            return self.finished
+
+    def result(self) -> Any:
+        """What came of it; raises what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def run(self) -> None:
+        try:
+            result, error = self._act(), None
+        except Exception as failure:  # the asker is told; the device goes on with the next
+            result, error = None, failure
+        self.end(result, error)
+
+    def end(self, result: Any, error: BaseException | None) -> None:
+        with self._changed:
+            if not self.finished:  # an answer that comes after it was given up is dropped
+                self._result, self._error, self.finished = result, error, True
+                self._changed.notify_all()
+
+
+class FairQueue:
+    """Jobs of many sessions on one device: one waiting job a session, sessions in turn.
+
+    A newer job takes the place of its session's older one, which ends with SupersededError. One that runs already
+    cannot be stopped on the device, but its asker is let go and its answer dropped.
+
+    Parameters
+    ----------
+    longest : sessions that may wait at once; beyond, they are told to come back
+    """
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._changed = threading.Condition()
+        self._waiting: OrderedDict[str, Job] = OrderedDict()  # by session; whoever was served goes to the end
+        self._running: Job | None = None
+        self._closed = False
+        self._worker = threading.Thread(target=self._work, daemon=True, name="device")
+        self._worker.start()
+
+    def put(self, session: str, act: Callable[[], Any]) -> Job:
+        """Raises BusyError where too many wait, UnreachableError where the server is about to stop."""
+        job = Job(session, act, self._changed)
+        with self._changed:
+            if self._closed:
+                raise UnreachableError("The segmenter's server is being stopped.", "Try again in a minute.")
+            older = self._waiting.get(session)
+            if older is None and len(self._waiting) >= self._longest:
+                raise BusyError(
+                    f"The segmenter's server is busy: {len(self._waiting)} sessions are waiting for it.",
+                    "Try again in a minute, or ask whoever runs it to raise serve_waiting.",
+                )
+            for old in (older, self._running if self._running and self._running.session == session else None):
+                if old is not None:
+                    old.end(None, _superseded())
+            self._waiting[session] = job  # keeps its session's place
+            self._changed.notify_all()
+        return job
+
+    def ahead_of(self, job: Job) -> int:
+        """Jobs that go first."""
+        with self._changed:
+            order = list(self._waiting.values())
+            return (self._running is not None) + order.index(job) if job in order else 0
+
+    def cancel(self, session: str) -> None:
+        """Let go whatever the session waits for."""
+        with self._changed:
+            jobs = [self._waiting.pop(session, None), self._running]
+            for job in jobs:
+                if job is not None and job.session == session:
+                    job.end(None, _superseded())
+
+    def drop(self, job: Job) -> None:
+        """Its asker is gone."""
+        with self._changed:
+            if self._waiting.get(job.session) is job:
+                del self._waiting[job.session]
+            job.end(None, _superseded())
+
+    def busy(self, session: str) -> bool:
+        """Does it wait for anything?"""
+        with self._changed:
+            return session in self._waiting or (self._running is not None and self._running.session == session)
+
+    @property
+    def waiting(self) -> int:
+        with self._changed:
+            return len(self._waiting)
+
+    def close(self, grace_s: float) -> bool:
+        """Take no more jobs; wait for those there are. Says whether all were finished."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._worker.join(grace_s)
+        return not self._worker.is_alive()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return
+                _, job = self._waiting.popitem(last=False)
+                job.running, self._running = True, job
+                self._changed.notify_all()
+            job.run()
+            with self._changed:
+                self._running = None
+                self._changed.notify_all()
+
+
+def _superseded() -> SupersededError:
+    return SupersededError("A newer request of the same session took its place.", "Nothing needs to be done.")
