@@ -68,14 +68,14 @@ def looks(
         parts.append(factor[strongest])
     done = np.array([row + belief.corner_kji[0] in set(reviewed) for row in range(shape[0])])
     known = np.eye(factor.shape[1])
-    for row in np.flatnonzero(done):
+    for row in map(int, np.flatnonzero(done)):
         known = _reviewed(known, parts[row])
     low, high = np.log(0.05 / 0.95), np.log(0.95 / 0.05)
     found: list[Look] = []
     for _ in range(budget):
         gains = np.full(shape[0], -np.inf)
         before = float(np.sum(everything * known))
-        for row in np.flatnonzero(~done):
+        for row in map(int, np.flatnonzero(~done)):
             if len(parts[row]):
                 gains[row] = before - float(np.sum(everything * _reviewed(known, parts[row]))) + alone[row]
         best = int(np.argmax(gains))

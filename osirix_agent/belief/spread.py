@@ -39,11 +39,12 @@ class Spread:
     @cached_property
     def variance(self) -> Float32Array:
         """(n,) float32."""
-        return np.einsum("nr,nr->n", self.factor, self.factor) + self.diagonal
+        found: Float32Array = (self.factor**2).sum(1) + self.diagonal
+        return found
 
     def latent(self, m: int, case: str = "") -> Float32Array:
         """(r,) float32: where world m of a case lies; the same for every belief of this rank."""
-        return generator(case, "segmentation", m).standard_normal(self.factor.shape[1], np.float32)
+        return generator(case, "segmentation", m).standard_normal(size=(self.factor.shape[1],), dtype=np.float32)
 
     def at(self, flat: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """(m,) rows of flat crop indices; -1 where the band does not hold one."""

@@ -45,7 +45,8 @@ def condition(belief: Belief, evidence: Sequence[Evidence]) -> Belief:
         return belief
     spread = belief.spread
     rank = spread.factor.shape[1]
-    centre, scatter = np.zeros(rank), np.eye(rank)
+    centre: FloatArray = np.zeros(rank)
+    scatter: FloatArray = np.eye(rank)
     own = np.zeros(len(spread.band))  # what is learnt of the diagonal parts: mean ...
     kept = np.ones(len(spread.band))  # ... and the share of their variance that is left
     mean = belief.mean_logit.ravel()[spread.band].astype(float)
@@ -59,7 +60,7 @@ def condition(belief: Belief, evidence: Sequence[Evidence]) -> Belief:
         noise = one.noise**2 * step  # what is left out would have said much the same; what stays speaks no louder
         for row, side in zip(rows[rows >= 0], sides[rows >= 0], strict=True):
             p = spread.factor[row].astype(float)
-            carried = scatter @ p
+            carried: FloatArray = scatter @ p
             alone = float(spread.diagonal[row]) * kept[row]
             variance = float(p @ carried) + alone
             moved, narrowed = _moments(side, mean[row] + float(p @ centre) + own[row], variance, noise)
@@ -85,5 +86,5 @@ def _moments(side: float, mean: float, variance: float, noise: float) -> tuple[f
 
 def scatter_given(factor: FloatArray, noise: float) -> FloatArray:
     """(r, r) covariance of the latent variables once (m, r) voxels are known to within `noise` logits."""
-    found: FloatArray = np.linalg.inv(np.eye(factor.shape[1]) + factor.T @ factor / noise**2)
+    found: FloatArray = np.asarray(np.linalg.inv(np.eye(factor.shape[1]) + factor.T @ factor / noise**2), float)
     return found

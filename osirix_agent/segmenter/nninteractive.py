@@ -131,9 +131,10 @@ class NnInteractiveSegmenter:
         return steps
 
     def _start(self, marks: Marks, run: bool) -> None:
-        mask = np.zeros(self._logits.full.shape, np.uint8)
+        shape = tuple(int(n) for n in self._logits.full.shape)
+        mask = np.zeros(shape, np.uint8)
         for region in marks.regions:
-            mask[region.k][fill(region.rings_ji, (mask.shape[1], mask.shape[2]))] = 1
+            mask[region.k][fill(region.rings_ji, (shape[1], shape[2]))] = 1
         self._takes("initial_label")
         self._logits.full[:] = np.where(mask, np.float32(STARTED_LOGIT), np.float32(OUTSIDE_LOGIT))
         refine = run and bool(self._session.supports_zero_shot_label_refinement)
