@@ -104,7 +104,7 @@ class Proposals:
 
     def _answer(self, request: SegmentationRequest, wait: bool) -> bool:
         known = self._known.get(request.digest)
-        if wait and isinstance(known, PromptError) and known.passing:  # she asks again, and it may be back
+        if wait and known is not None and known.error is not None and known.error.passing:  # it may be back
             del self._known[request.digest]
         if request.digest not in self._known:
             if self._executor is None or wait:

@@ -45,10 +45,10 @@ def test_probability_is_the_integral(mean, variance):
 
 def test_one_click_is_the_posterior_of_the_whole_gaussian():
     """Mean and covariance against the same two moments worked out with the dense covariance by quadrature."""
-    belief = ball()
+    belief = ball(shape=(6, 16, 16))
     mean, cov = dense(belief)
-    at = (1 + 2, 2 + 12, 3 + 20)
-    (row,) = belief.spread.at(np.ravel_multi_index((2, 12, 20), belief.mean_logit.shape))
+    at = (1 + 2, 2 + 8, 3 + 14)
+    (row,) = belief.spread.at(np.ravel_multi_index((2, 8, 14), belief.mean_logit.shape))
     after = condition(belief, [click(*at, True, 0.7)])
     x = np.linspace(-10, 10, 400_001)
     sd = np.sqrt(cov[row, row])

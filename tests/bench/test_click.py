@@ -7,6 +7,7 @@ from osirix_agent.bench import click, run
 from osirix_agent.bench.click import BLOCKS, WIDTHS, Measured, figures, residual_encoder_unet, run_model, run_peer
 
 
+@pytest.mark.slow
 def test_the_peer_is_as_large_as_the_network_it_stands_for():
     with torch.device("meta"):
         network = residual_encoder_unet(WIDTHS, BLOCKS)
