@@ -147,7 +147,7 @@ def recognise(
             continue  # a contour of ours that she took away
         if (there := take_exact(before.spec)) is not None:
             found.hers.append(there)
-    for state in left.values():
+    for state in sorted(left.values(), key=lambda one: parse_agent_name(one.spec.name) is None):
         _sort_out(state, found, wanted, ours, drew, run, structures, current)
     return found
 
@@ -172,7 +172,8 @@ def _sort_out(
     should_be = [key for key in wanted if (key.owner, key.role, key.k) == (owner, CONTOUR_ROLE, spec.k)]
     missing = set(should_be) - set(there)
     if (of_this_run and owner in current and (missing or not there)) or (
-        parsed is None and missing and spec.itype in OUTLINES
+        # by its plain name it may as well be a prompt: only if a contour is not accounted for
+        parsed is None and len(there) < len(should_be) and spec.itype in OUTLINES
     ):
         taken = {key.ordinal for key in [*there, *should_be]}
         found.held[RoiKey(owner, CONTOUR_ROLE, spec.k, max(taken, default=-1) + 1)] = state

@@ -257,6 +257,25 @@ def test_a_draft_that_she_made_hers_is_no_reason_to_keep_the_old_one(ward):
     assert not ward.drafts()
 
 
+def test_a_prompt_moved_beside_an_edited_contour_is_no_contour(ward):
+    ward.start()
+    prompt = ward.clinician.polygon([(24, 14), (36, 14), (36, 26), (24, 26)], k=6, name="GTV")
+    ward.settle()
+    ward.app.quit()
+    ward.away(2)
+    ward.reopen()
+    (prompt,) = ward.clinician.find("GTV", 6)
+    ward.clinician.move(prompt, 3, 0)
+    where = prompt.points.copy()
+    (draft,) = [roi for roi in ward.clinician.rois(6) if "~draft" in roi.name]
+    ward.clinician.move_vertex(draft, 0, (2.0, 2.0))
+    ward.settle()
+    ((_, edit),) = ward.engine.session.state.structure("GTV").edits[6]
+    assert np.abs(edit.points_xy - [2.0, 2.0]).max(1).min() < 0.01
+    assert len(ward.prompts()) == 2
+    assert np.array_equal(prompt.points, where)
+
+
 def test_a_dialog_that_outlasts_the_reopening_is_waited_out(ward):
     ward.start()
     ward.click()
