@@ -103,9 +103,7 @@ class Commands:
                     return self.do(Command("isolines"), shown)
                 return "Isolines are shown." if self.isolines_on else "Isolines are hidden."
             case "new":
-                session.use(name)
-                self._log.command("use", name)
-                return SAID["use"]
+                return self.do(Command("use", name), shown)
             case "all":
                 self.isolines_everywhere, self.isolines_on = not self.isolines_everywhere, True
                 where = "on every slice" if self.isolines_everywhere else "around the displayed slice"

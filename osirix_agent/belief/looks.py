@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osirix_agent.belief.belief import Belief
-from osirix_agent.belief.update import scatter_given
+from osirix_agent.belief.update import root_of, scatter_given
 
 SEEN_NOISE = 1.0  # logits: how well a boundary voxel is known once its slice was reviewed
 POINTS = 48  # boundary voxels of a slice that a review settles
@@ -95,8 +95,7 @@ def looks(
 
 def _reviewed(known: npt.NDArray[np.float64], part: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Latent covariance after a slice's boundary is seen, given the covariance before."""
-    values, vectors = np.linalg.eigh(known)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    root = root_of(known)
     found: npt.NDArray[np.float64] = root @ scatter_given(part @ root, SEEN_NOISE) @ root
     return found
 

@@ -68,8 +68,7 @@ def condition(belief: Belief, evidence: Sequence[Evidence]) -> Belief:
             scatter -= narrowed * np.outer(carried, carried)
             own[row] += moved * alone
             kept[row] *= max(1 - narrowed * alone, 0.0)
-    values, vectors = np.linalg.eigh(scatter)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T  # symmetric: world m stays as near as it can
+    root = root_of(scatter)  # symmetric: world m stays as near as it can
     logit = belief.mean_logit.ravel().copy()
     logit[spread.band] = mean + spread.factor @ centre.astype(np.float32) + own
     after = Spread(spread.band, spread.factor @ root.astype(np.float32), (spread.diagonal * kept).astype(np.float32))
@@ -82,6 +81,13 @@ def _moments(side: float, mean: float, variance: float, noise: float) -> tuple[f
     z = side * mean / total
     ratio = float(np.exp(-0.5 * z * z - 0.5 * np.log(2 * np.pi) - log_ndtr(z)))  # phi / Phi, also far out
     return side * ratio / total, ratio * (z + ratio) / total**2
+
+
+def root_of(scatter: FloatArray) -> FloatArray:
+    """(r, r) symmetric root of a covariance."""
+    values, vectors = np.linalg.eigh(scatter)
+    found: FloatArray = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    return found
 
 
 def scatter_given(factor: FloatArray, noise: float) -> FloatArray:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from osirix_agent.imaging.structure import MAX_NAME_LENGTH, structure_name
-from osirix_agent.prompting.command import understand
+from osirix_agent.prompting.command import NAMED_COMMANDS, understand
 from osirix_agent.prompting.intent import Command
 from osirix_agent.prompting.prompt import Polarity
 
@@ -40,7 +40,7 @@ COMMANDS = {
     "help": "list the commands",
     "quit": "leave without accepting",
 }
-TAKES_NAME = frozenset({"lock", "unlock", "release", "refine", "use", "new", "accept", "reopen", "reject"})
+TAKES_NAME = NAMED_COMMANDS | {"use", "new"}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -60,11 +59,7 @@ def believed(belief: Belief, request: SegmentationRequest, card: Calibration, fi
     drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
     fixed = fixed_masks(request)
     box: Box = tuple((s.start, s.stop) for s in belief.region)  # type: ignore[assignment]
-    keep = partial(
-        hold, box=box, spacing=spacing, marks=read_marks(volume, drawn), fixed=fixed, excluded=request.excluded,
-        click_radius_mm=CLICK_RADIUS_MM, max_logit=CERTAIN_LOGIT,
-    )  # fmt: skip
     found = calibrated(belief, spacing, card, fit, evidence_of(volume, drawn, fixed))
-    mean = found.mean_logit.copy()
-    keep(mean)
+    mean, marks = found.mean_logit.copy(), read_marks(volume, drawn)
+    hold(mean, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
     return replace(found, mean_logit=mean)

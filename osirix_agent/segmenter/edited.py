@@ -9,8 +9,9 @@ import numpy as np
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.imaging.contour import fill
 from osirix_agent.prompting.prompt import MaskPrompt, Prompt, ShapePrompt, TextPrompt
-from osirix_agent.segmenter.certain import excluded_crop, fixed_masks, trimmed
+from osirix_agent.segmenter.certain import CLICK_RADIUS_MM, fixed_masks, hold, trimmed
 from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
+from osirix_agent.segmenter.seeds import Marks
 
 FINER = 4  # parts of a pixel by which an outline is followed
 CERTAIN_LOGIT = 10.0
@@ -39,12 +40,13 @@ def propose(segmenter: Segmenter, request: SegmentationRequest) -> Belief:
         full = np.full(logit.shape, OUTSIDE_LOGIT, np.float32)
         full[after.region] = after.mean_logit
         logit = np.where(before.mask() != after.mask(), full, logit)
-    box = tuple((0, n) for n in logit.shape)
-    for k, mask in fixed_masks(request).items():
-        logit[k] = np.where(mask, CERTAIN_LOGIT, -CERTAIN_LOGIT)
-    for belief in request.excluded:
-        logit[excluded_crop(belief, (box[0], box[1], box[2]))] = OUTSIDE_LOGIT
-    return trimmed(logit, (box[0], box[1], box[2]), request.volume.geometry.shape_kji, source)
+    geometry = request.volume.geometry
+    k, j, i = geometry.shape_kji
+    box, spacing = ((0, k), (0, j), (0, i)), np.array(geometry.spacing_kji_mm)
+    hold(
+        logit, box, spacing, Marks((), ()), fixed_masks(request), request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT
+    )  # later clicks hold already: the answer above has them
+    return trimmed(logit, box, geometry.shape_kji, source)
 
 
 def _logit(shape: ShapePrompt, request: SegmentationRequest) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

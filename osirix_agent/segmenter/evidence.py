@@ -11,7 +11,7 @@ from scipy import ndimage
 from osirix_agent.belief.update import Evidence
 from osirix_agent.imaging.contour import fill
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.prompting.prompt import PointPrompt, Prompt, ScribblePrompt, TextPrompt
+from osirix_agent.prompting.prompt import PointPrompt, Prompt, TextPrompt
 from osirix_agent.segmenter.seeds import read_marks
 
 CLICK_NOISE, SCRIBBLE_NOISE, OUTLINE_NOISE, HERS_NOISE = 0.5, 0.7, 1.0, 0.3  # logits
@@ -37,7 +37,7 @@ def evidence_of(
             at = np.round(stroke.points_kji).astype(np.int64)
             found.append(Evidence(at, np.full(len(at), stroke.sign > 0), noise))
         for region in marks.regions:
-            if not region.loose and not isinstance(prompt, ScribblePrompt):
+            if not region.loose:
                 mask = fill(region.rings_ji, volume.geometry.shape_kji[1:])
                 found.append(_rim(region.k, mask, OUTLINE_NOISE, region.sign > 0))
     found += [_rim(k, mask, HERS_NOISE, True) for k, mask in fixed.items()]

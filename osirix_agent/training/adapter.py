@@ -9,7 +9,7 @@ import torch
 
 from osirix_agent.network.checkpoint import FORMAT, AdapterDescription, load_model, save_adapter
 from osirix_agent.network.lora import add_lora, lora_tensors
-from osirix_agent.training.cases import Case, data_folder, read_openkbp, read_sarcoma, split
+from osirix_agent.training.cases import Case, train_cases
 from osirix_agent.training.examples import DrawRecipe
 from osirix_agent.training.loop import first_process, run
 from osirix_agent.training.step import Recipe
@@ -58,10 +58,7 @@ def train_adapter(
     torch.manual_seed(recipe.seed)
     network = model.network
     trained = add_lora(network, recipe.rank, recipe.alpha)
-    if cases is None:
-        root = data_folder()
-        read = read_openkbp if recipe.data == "openkbp" else read_sarcoma
-        cases = read(root, split(root, recipe.data, "train"))
+    cases = train_cases(recipe.data) if cases is None else cases
     averaged = run(recipe, network, trained, cases, recipe.structures, work)
     if not first_process():
         return

@@ -10,7 +10,7 @@ from osirix_agent.network.checkpoint import FORMAT, ModelDescription, load_model
 from osirix_agent.network.lora import fold
 from osirix_agent.network.model import NetworkConfig, PromptableNetwork
 from osirix_agent.network.text import prune
-from osirix_agent.training.cases import Case, data_folder, read_openkbp, split
+from osirix_agent.training.cases import Case, train_cases
 from osirix_agent.training.loop import first_process, run
 from osirix_agent.training.phrases import ORGANS, TG263, every_word
 from osirix_agent.training.step import Recipe
@@ -66,9 +66,7 @@ def train_base(
     else:
         network = new_network(recipe, begin)
     add_text_lora(network, recipe.text_lora_rank)
-    if cases is None:
-        root = data_folder()
-        cases = read_openkbp(root, split(root, "openkbp", "train"))
+    cases = train_cases("openkbp") if cases is None else cases
     trained = [p for p in network.parameters() if p.requires_grad]
     averaged = run(recipe, network, trained, cases, recipe.structures, work)
     if not first_process():

@@ -78,6 +78,13 @@ def read_openkbp(folder: Path, names: Iterable[str], whole: bool = False) -> lis
         return list(pool.map(lambda name: _openkbp(_find(folder / "openkbp", name), whole), names))
 
 
+def train_cases(data_set: str) -> list[Case]:
+    """The patients that weights may see: "openkbp" or "sarcoma"."""
+    root = data_folder()
+    read = read_openkbp if data_set == "openkbp" else read_sarcoma
+    return read(root, split(root, data_set, "train"))
+
+
 def _find(root: Path, name: str) -> Path:
     for folder in sorted(root.glob(f"*/{name}")):
         if folder.is_dir():

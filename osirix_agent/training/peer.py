@@ -36,7 +36,7 @@ from osirix_agent.segmenter.certain import trimmed
 from osirix_agent.segmenter.levels import box_of, coarse_grid, fine_grid, index_to_lps, on_volume
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
 from osirix_agent.segmenter.seeds import Marks
-from osirix_agent.training.cases import Case, data_folder, read_openkbp, split
+from osirix_agent.training.cases import Case, train_cases
 from osirix_agent.training.contouring import spelt
 from osirix_agent.training.examples import DrawRecipe, Example
 from osirix_agent.training.loop import first_process, run
@@ -115,9 +115,7 @@ def train_peer(recipe: PeerRecipe, work: Path, out: Path, version: str, cases: l
     """Train, or go on where `work` says training stopped, and write the folder `out`."""
     torch.manual_seed(recipe.seed)
     network = PlainUnet(recipe.widths, len(recipe.structures))
-    if cases is None:
-        root = data_folder()
-        cases = read_openkbp(root, split(root, "openkbp", "train"))
+    cases = train_cases("openkbp") if cases is None else cases
     averaged = run(recipe, network, list(network.parameters()), cases, recipe.structures, work, plain_losses)
     if not first_process():
         return

@@ -90,7 +90,7 @@ def sample_of(stage: Stage, told: Belief, random: np.random.Generator, most: int
     near = random.choice(near, most, replace=False) if len(near) > most else near
     rows = told.spread.at(near)
     variance = np.where(rows >= 0, told.spread.variance[rows], DEVIATION**2)
-    points, _ = surface_points(stage, random, 500)
+    points = surface_points(stage, random, 500)
     field = [logit, distance, _dense(told)]
     at = [_at(f, stage.belief, points, o) for f, o in zip(field, (OUTSIDE_LOGIT, -30.0, DEVIATION**2), strict=True)]
     return Sample(
@@ -107,13 +107,15 @@ def _dense(belief: Belief) -> npt.NDArray[np.float32]:
     return found.reshape(belief.mean_logit.shape)
 
 
-def surface_points(stage: Stage, random: np.random.Generator, count: int) -> tuple[FloatArray, float]:
-    """(count, 3) points of the observer's surface as volume index, drawn by area; and its area in mm2."""
-    low = np.argwhere(stage.truth).min(0)
-    part = tuple(slice(a, b + 1) for a, b in zip(low, np.argwhere(stage.truth).max(0), strict=True))
+def surface_points(stage: Stage, random: np.random.Generator, count: int) -> FloatArray:
+    """(count, 3) points of the observer's surface as volume index, drawn by area."""
+    held = np.argwhere(stage.truth)
+    low = held.min(0)
+    part = tuple(slice(a, b + 1) for a, b in zip(low, held.max(0), strict=True))
     _, centres, areas = surface(stage.truth[part], tuple(stage.spacing))
     chosen = random.choice(len(areas), count, p=areas / areas.sum())
-    return centres[chosen] / stage.spacing - 1 + low, float(areas.sum())  # the surface was padded by one
+    found: FloatArray = centres[chosen] / stage.spacing - 1 + low  # the surface was padded by one
+    return found
 
 
 def _at(field: npt.NDArray[np.float32], belief: Belief, points_kji: FloatArray, outside: float) -> FloatArray:
@@ -150,14 +152,15 @@ def band_row(stage: Stage, belief: Belief, method: str, seed: int = 42) -> BandR
     """The figures of one belief about a stage."""
     random = np.random.default_rng(seed)
     p = expit(belief.crop_logit.astype(np.float64))
-    points, _ = surface_points(stage, random, 2000)
+    points = surface_points(stage, random, 2000)
     on_surface = _at(p.astype(np.float32), belief, points, 0.0)
     voxel = float(np.prod(stage.spacing))
-    distance = signed_distance(np.where(stage.truth, 1, -1).astype(np.float32)[_around(stage)], stage.spacing)
+    around = _around(stage)
+    distance = signed_distance(np.where(stage.truth[around], 1, -1).astype(np.float32), stage.spacing)
     whole = np.full(stage.truth.shape, expit(OUTSIDE_LOGIT), np.float32)
     whole[belief.region] = p
     near = np.abs(distance) <= BAND_MM
-    said, label = whole[_around(stage)][near], stage.truth[_around(stage)][near]
+    said, label = whole[around][near], stage.truth[around][near]
     place = np.minimum((said * BINS).astype(int), BINS - 1)
     bins = [(float((place == b).sum()), float(said[place == b].sum()), float(label[place == b].sum()))
             for b in range(BINS)]  # fmt: skip
