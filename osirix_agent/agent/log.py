@@ -98,7 +98,10 @@ class SessionLog:
         if self._slice is None or self._slice[0] != k:
             self._slice = k, self._monotonic()
 
-    def started(self, run: str, identity: SeriesIdentity, volume: Volume, segmenter: str, settings: Settings) -> None:
+    def started(
+        self, run: str, identity: SeriesIdentity, volume: Volume, segmenter: str, settings: Settings,
+        nth: int | None = None,
+    ) -> None:  # fmt: skip
         of, grid = self._pseudonyms.of, volume.geometry
         self._write(
             events.SessionStarted,
@@ -108,8 +111,8 @@ class SessionLog:
             spacing_kji_mm=volume.geometry.spacing_kji_mm, segmenter=segmenter, versions=versions(),
             device=f"{platform.system()} {platform.machine()}",
             settings=settings.model_dump(mode="json", include=set(LOGGED_SETTINGS)),
-            frame=events.Frame(origin_lps=grid.origin_lps, axes_lps=grid.axes_lps),
-            clinician=of(f"clinician {settings.clinician or _login()}"),
+            frame=events.Frame(origin_lps=grid.origin_lps, axes_lps=(grid.axes_lps[0], grid.axes_lps[1], grid.axes_lps[2])),
+            clinician=of(f"clinician {settings.clinician or _login()}"), nth=nth,
         )  # fmt: skip
 
     def baseline(self, rois: Iterable[RoiSpec]) -> None:
@@ -161,8 +164,8 @@ class SessionLog:
         """A structure as it was accepted or rejected; `seen`: as the clinician saw it, on disk before this returns."""
         name, mask = self.name(structure.name), None
         self.settle()
-        if seen is not None and not self._muted:
-            mask = seen.mask_digest if self._keeper is None else self._keeper.store.put(seen.mask_bytes)
+        if seen is not None and self._keeper is not None and not self._muted:
+            mask = self._keeper.store.put(seen.mask_bytes)
         first = self._first_prompt_s.get(name)
         self._write(
             events.Decided, structure=name, decision=decision, mask=mask, prompts=len(structure.prompts),

@@ -127,7 +127,8 @@ def open_session(
                 if events:
                     engine.resume(events)
                 else:
-                    log.started(run, viewer.identity, volume, segmenter.name, settings)
+                    nth = len(list(path.parent.glob("*.jsonl")))
+                    log.started(run, viewer.identity, volume, segmenter.name, settings, nth)
                     engine.start()
                     lock.note(path)
             except BaseException:

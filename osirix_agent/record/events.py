@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from osirix_agent.prompting.prompt import PointLps, Prompt
 
 # 2: what a session is continued from (RoiMark, Baseline, Resumed)
-# 3: a chain of links; modality, voxels, dwell; what was believed, said and decided; the clinician's pseudonym; shifted dates
+# 3: a chain of links; modality, voxels, dwell; what was believed, said and decided; clinician; shifted dates
 SCHEMA_VERSION = 3
 
 PointKji = tuple[float, float, float]
@@ -91,6 +91,7 @@ class SessionStarted(_Event):
     settings: dict[str, Any]
     frame: Frame | None = None
     clinician: str | None = Field(None, description="pseudonym of who contours")
+    nth: int | None = Field(None, description="of the site's sessions: their order, which shifted dates do not tell")
 
 
 class Baseline(_Event):

@@ -82,8 +82,8 @@ class Journal:
             body, _ = parted(line)
             self._link = link_after(self._link, body)
 
-    def append(self, event: Any) -> None:
-        """Write one event; at a prompt boundary it is on disk before this returns."""
+    def append(self, event: Any, *, sync: bool = False) -> None:
+        """Write one event; at a prompt boundary, or with `sync`, it is on disk before this returns."""
         if os.fstat(self._handle).st_size != self._length:
             raise JournalError(
                 "Another program has written into the journal.",
@@ -95,7 +95,7 @@ class Journal:
         before, self._link, self._count = self._link, link, self._count + 1
         try:
             _write_all(self._handle, line)
-            if isinstance(event, PROMPT_BOUNDARIES):
+            if sync or isinstance(event, PROMPT_BOUNDARIES):
                 os.fsync(self._handle)
             write_head(self._head, self._head_now())
         except OSError as error:
