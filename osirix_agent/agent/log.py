@@ -102,7 +102,7 @@ class SessionLog:
         self, run: str, identity: SeriesIdentity, volume: Volume, segmenter: str, settings: Settings,
         nth: int | None = None,
     ) -> None:  # fmt: skip
-        of, grid = self._pseudonyms.of, volume.geometry
+        of, (along_k, along_j, along_i) = self._pseudonyms.of, volume.geometry.axes_lps
         self._write(
             events.SessionStarted,
             run=run, patient=of(identity.patient_id), study=of(identity.study_uid), series=of(identity.series_uid),
@@ -111,7 +111,7 @@ class SessionLog:
             spacing_kji_mm=volume.geometry.spacing_kji_mm, segmenter=segmenter, versions=versions(),
             device=f"{platform.system()} {platform.machine()}",
             settings=settings.model_dump(mode="json", include=set(LOGGED_SETTINGS)),
-            frame=events.Frame(origin_lps=grid.origin_lps, axes_lps=(grid.axes_lps[0], grid.axes_lps[1], grid.axes_lps[2])),
+            frame=events.Frame(origin_lps=volume.geometry.origin_lps, axes_lps=(along_k, along_j, along_i)),
             clinician=of(f"clinician {settings.clinician or _login()}"), nth=nth,
         )  # fmt: skip
 

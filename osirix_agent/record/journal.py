@@ -41,6 +41,8 @@ class Journal:
 
     Attributes
     ----------
+    link : str
+        Of the last event.
     missing : int
         Events that were in the journal once, by its head, and are there no longer (a power failure).
 
@@ -55,7 +57,7 @@ class Journal:
         self.path, self.missing = Path(path), 0
         self._seal = seal
         self._length = self._count = 0
-        self._link = FIRST
+        self.link = FIRST
         self._handle = self._head = -1
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +82,7 @@ class Journal:
         self._count, self.missing = len(lines), max(0, head.events - len(lines)) if head else 0
         for line in lines:
             body, _ = parted(line)
-            self._link = link_after(self._link, body)
+            self.link = link_after(self.link, body)
 
     def append(self, event: Any, *, sync: bool = False) -> None:
         """Write one event; at a prompt boundary, or with `sync`, it is on disk before this returns."""
@@ -90,16 +92,16 @@ class Journal:
                 "See to it that one agent only works on the series, then start again.",
             )
         body = event.model_dump_json().encode()
-        link = link_after(self._link, body)
+        link = link_after(self.link, body)
         line = linked(body, link)
-        before, self._link, self._count = self._link, link, self._count + 1
+        before, self.link, self._count = self.link, link, self._count + 1
         try:
             _write_all(self._handle, line)
             if sync or isinstance(event, PROMPT_BOUNDARIES):
                 os.fsync(self._handle)
             write_head(self._head, self._head_now())
         except OSError as error:
-            self._link, self._count = before, self._count - 1
+            self.link, self._count = before, self._count - 1
             os.ftruncate(self._handle, self._length)
             raise JournalError(
                 f"The journal cannot be written ({error.strerror}).",
@@ -120,7 +122,7 @@ class Journal:
             path.unlink(missing_ok=True)
 
     def _head_now(self) -> Head:
-        return Head(self._count, self._link, None if self._seal is None else self._seal(self._link))
+        return Head(self._count, self.link, None if self._seal is None else self._seal(self.link))
 
 
 def _write_all(handle: int, data: bytes) -> None:

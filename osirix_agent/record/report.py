@@ -57,12 +57,16 @@ def page(stats: Stats, errors: list[tuple[int, float]]) -> str:
         histogram(whole.added_path_mm, "Editing effort", "mm of added path an accepted structure"),
         scatter([n for n, _ in errors], [e for _, e in errors], "Calibration error of the first answer", "session"),
     ]
+    counted = (
+        f"{len(whole.sessions)} sessions, {whole.prompts} prompts, {whole.edits} edited slices, {whole.accepted} "
+        f"structures accepted, {whole.rejected} rejected. Medians, with the 5th and 95th percentile. Accepted contours "
+        "are no truth: calibration is measured against what was accepted."
+    )
+    tables = _table("Structure", stats.structures) + _table("Clinician", stats.clinicians)
+    title = "Contouring sessions"
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Contouring sessions</title>'
-        f"<style>{_STYLE}</style><h1>Contouring sessions</h1><p>{len(whole.sessions)} sessions, {whole.prompts} prompts, {whole.edits} edited "
-        f"slices, {whole.accepted} structures accepted, {whole.rejected} rejected. Medians, with the 5th and 95th "
-        f"percentile. Accepted contours are no truth: calibration is measured against what was accepted.</p>"
-        f"<div>{''.join(plots)}</div>{_table('Structure', stats.structures)}{_table('Clinician', stats.clinicians)}"
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f"<h1>{title}</h1><p>{counted}</p><div>{''.join(plots)}</div>{tables}"
         f"<p>osirix-agent {escape(__version__)}. Research software, not a medical device.</p></html>\n"
     )
 

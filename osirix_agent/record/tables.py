@@ -247,8 +247,9 @@ def _session_row(session: Session, rows: list[Row]) -> SessionRow:
     return SessionRow(
         session=session.id, schema_version=started.schema_version, patient=started.patient, study=started.study,
         series=started.series, clinician=started.clinician, nth=started.nth, modality=started.modality,
-        segmenter=started.segmenter, version=started.versions.get("osirix-agent"), device=started.device, volume_digest=started.volume_digest,
-        shape_kji=list(started.shape_kji), spacing_kji_mm=list(started.spacing_kji_mm),
+        segmenter=started.segmenter, version=started.versions.get("osirix-agent"), device=started.device,
+        volume_digest=started.volume_digest, shape_kji=list(started.shape_kji),
+        spacing_kji_mm=list(started.spacing_kji_mm),
         began=datetime.fromtimestamp(started.at, UTC) if started.schema_version >= 3 else None,
         duration_s=events[-1].elapsed_s, finished=isinstance(events[-1], SessionEnded),
         resumed=sum(isinstance(event, Resumed) for event in events),

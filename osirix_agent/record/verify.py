@@ -69,8 +69,8 @@ def verify_log(log: Path, seal: Seal | None = None) -> list[Verdict]:
     return verdicts
 
 
-def verify(path: Path, seal: Seal | None = None) -> Verdict:
-    """One journal, with what it names in the store."""
+def verify(path: Path, seal: Seal | None = None, *, stored: bool = True) -> Verdict:
+    """One journal; `stored`: and what it names in the store."""
     verdict = Verdict(path)
     try:
         lines, torn = read_lines(path)
@@ -92,7 +92,7 @@ def verify(path: Path, seal: Seal | None = None) -> Verdict:
     store = Store.beside(path)
     named = [event.mask for event in events if isinstance(event, Decided | Believed) and event.mask]
     named += [event.belief for event in events if isinstance(event, Believed) and event.belief]
-    for address in dict.fromkeys(named):
+    for address in dict.fromkeys(named) if stored else ():
         try:
             store.get(address)
         except JournalError as error:
