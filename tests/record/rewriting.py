@@ -13,7 +13,9 @@ from osirix_agent.record.chain import FIRST, Head, head_path, link_after, linked
 def rewrite(path: Path, events: Iterable[dict[str, Any]]) -> Path:
     link, lines = FIRST, []
     for event in events:
-        body = json.dumps({name: value for name, value in event.items() if name != "link"}).encode()
+        body = json.dumps(
+            {name: value for name, value in event.items() if name != "link"}, separators=(",", ":")
+        ).encode()
         link = link_after(link, body)
         lines.append(linked(body, link))
     path.write_bytes(b"".join(lines))
