@@ -9,6 +9,7 @@ from dataclasses import replace
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.interpret import PROMPT_TYPES, interpret, rings_lps
 from osirix_agent.agent.log import SessionLog
+from osirix_agent.agent.outline import added_path
 from osirix_agent.agent.request import Sentence
 from osirix_agent.agent.scene import CONTOUR_ROLE, PROMPT_ROLE, STALE_ROLE, prompt_key
 from osirix_agent.agent.session import ContouringSession
@@ -170,13 +171,15 @@ class Acts:
 
     def _command_roi(self, window: Window, state: RoiState, text: str, permanent: bool) -> None:
         sentence = Sentence(text)
-        self._understand(sentence)
+        with self._log.by("typed"):
+            self._understand(sentence)
         if not permanent:  # it has done its work
             try:
                 window.remove(state)
             except EditedMeanwhileError:  # gone already, or hers to keep
                 window.watcher.expect({state.uid: None})
-        self._do(sentence)
+        with self._log.by("typed"):
+            self._do(sentence)
 
     def _changed(self, window: Window, state: RoiState, before: RoiState) -> None:
         key = window.key_of(state.uid)
@@ -258,7 +261,7 @@ class Acts:
 
     def edited(self, window: Window, structure: str, slices: set[int]) -> None:
         """What the window holds of the structure on these slices is hers from now on."""
-        edits = {k: window.contour_rois(structure, k) for k in slices}
+        edits, before = {k: window.contour_rois(structure, k) for k in slices}, self._shown.get(structure)
         self._session.edit_slices(structure, edits)
         held = self._session.state.structure(structure)
         if held.locked:  # what she made of a locked structure is what nothing may overlap
@@ -268,7 +271,8 @@ class Acts:
         self.click_at = self.click_at or self._clock()
         for n, (k, rois) in enumerate(edits.items()):
             rings = rings_lps(tuple(roi for _, roi in rois), window.viewer.pixels)
-            self._log.edited(structure, k, rings, rois, joined=n > 0)
+            added = added_path(before, rings, k, self._session.volume.geometry)
+            self._log.edited(structure, k, rings, rois, joined=n > 0, added_path_mm=added)
 
     def _contours_vanished(self, window: Window, gone: list[RoiVanished]) -> None:
         """Contour ROIs she deleted, all at once: some slices are an edit, all of them a rejection."""
