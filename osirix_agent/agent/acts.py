@@ -54,7 +54,7 @@ class Acts:
     dismissed : set of RoiKey
         Isolines that she took away.
     disturbances : int
-        How often something must be painted again although the state is the same.
+        How often she changed what is in a viewer: an undo may bring back the state that was painted before she did.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Acts:
                 raise
 
     def _act(self, window: Window, change: RoiChange) -> None:
+        self.disturbances += 1
         try:
             match change:
                 case RoiAppeared():
@@ -107,7 +108,6 @@ class Acts:
         if parse_agent_name(spec.name):
             if window.number == 0 and self._wrote(spec):  # a write of a killed agent that OsiriX carried out late
                 window.held[RoiKey(state.uid, STALE_ROLE, spec.k)] = state
-                self.disturbances += 1
             else:  # a copy of a draft, or one brought back by OsiriX's own undo: not a prompt
                 window.hers[state.uid] = None
             return
@@ -286,7 +286,6 @@ class Acts:
                 try:
                     self._do(Command("reject", structure))
                 except PromptError:  # locked: it is painted again
-                    self.disturbances += 1
                     self._feedback.notice("is locked: its contour comes back.", structure)
 
     def _vanished(self, window: Window, before: RoiState) -> None:
