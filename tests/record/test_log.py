@@ -425,3 +425,13 @@ def test_no_identifying_string_comes_out(tmp_path):
 
     figure = measure(tmp_path / "p", 2)
     assert figure.holds, figure.note
+
+
+def test_the_queries_of_the_how_to_run(one, tmp_path, monkeypatch):
+    duckdb = pytest.importorskip("duckdb")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "study-a-log.md").read_text()
+    export(one, tmp_path / "tables")
+    monkeypatch.chdir(tmp_path)
+    first, second, _ = page.split("```sql\n")[1].split("```")[0].split(";")
+    assert duckdb.sql(first).fetchall()[0][:2] == ("GTVp", 1)
+    assert {row[0] for row in duckdb.sql(second).fetchall()} == {"point"}
