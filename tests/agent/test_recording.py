@@ -34,7 +34,7 @@ def test_a_session_records_how_it_was_led_and_what_was_decided(hospital):
     engine.ask(Request(Sentence("grow it by two millimetres", 0.9), from_button=True))
     settle(engine)
     (draft, *_) = [roi for roi in hospital.clinician.rois(6) if "~draft" in roi.name]
-    hospital.clinician.move(draft, (3, 0))
+    hospital.clinician.move(draft, 3, 0)
     settle(engine)
     engine.ask(Request(Command("accept"), from_button=True))
     settle(engine)

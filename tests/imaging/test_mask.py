@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -10,6 +10,7 @@ from osirix_agent.imaging.path_length import added_path_mm
 MASKS = arrays(np.bool_, st.tuples(*[st.integers(1, 6)] * 3))
 
 
+@settings(deadline=None)
 @given(MASKS, st.tuples(*[st.integers(0, 3)] * 3))
 def test_a_mask_comes_back_and_its_bytes_do_not_depend_on_the_crop(mask, corner):
     shape = tuple(n + 2 * c for n, c in zip(mask.shape, corner, strict=True))
