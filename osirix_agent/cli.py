@@ -162,6 +162,29 @@ def _parser() -> argparse.ArgumentParser:
         kind.add_argument("--seed", type=int, help="instead of the recipe's")
     train.set_defaults(act=_train)
 
+    export = commands.add_parser("export", help="write accepted structures as the clinic reads them")
+    export.add_argument("journal", type=Path, help="of the session")
+    export.add_argument("--dicom", type=Path,
+                        help="the series (default: 'study' beside the journal, else OsiriX's viewer)")  # fmt: skip
+    export.add_argument("--out", type=Path, default=Path("osirix-agent-export"), help="output folder (%(default)s)")
+    export.add_argument("--structure", dest="structures", action="append", metavar="NAME", default=[],
+                        help="only this one; may be given again (default: all that were accepted)")  # fmt: skip
+    export.add_argument("--rtstruct", action="store_true", help="RTSTRUCT; this is what is written if nothing is named")
+    export.add_argument("--append", type=Path, metavar="RTSTRUCT",
+                        help="write that one's whole content too, followed by the structures")  # fmt: skip
+    export.add_argument("--bands", metavar="5,95", type=_numbers, default=(),
+                        help="isolines (percent) as further ROIs of the RTSTRUCT")  # fmt: skip
+    export.add_argument("--seg", action="store_true", help="DICOM SEG of masks (extra 'dicom')")
+    export.add_argument("--nifti", action="store_true", help="one NIfTI mask a structure")
+    export.add_argument("--probabilities", action="store_true", help="with --seg, --nifti: what was believed, too")
+    _json(export)
+    export.add_argument("--state-dir", type=Path, help="folder with the site key of the session")
+    export.add_argument("--server", metavar="HOST:PORT", help="osirixgrpc server (else the plugin's, else 50051)")
+    export.add_argument("--segmenter", help="the one that the session was contoured with, where the journal's is away")
+    export.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
+    export.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
+    export.set_defaults(act=_export)
+
     replay = commands.add_parser("replay", help="reproduce every mask of a journal")
     replay.add_argument("journal", type=Path)
     replay.add_argument(
@@ -379,6 +402,30 @@ def _train(arguments: argparse.Namespace) -> None:
 
         recipe = RECIPES[arguments.name].model_copy(update=changes)
         train_adapter(recipe, arguments.base, arguments.work, arguments.out, __version__)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from osirix_agent.agent.exporting import export_session
+    from osirix_agent.record.export.files import Formats
+    from osirix_agent.settings import load_settings
+
+    formats = Formats(
+        rtstruct=arguments.rtstruct or not (arguments.seg or arguments.nifti), append=arguments.append,
+        seg=arguments.seg, probabilities=arguments.probabilities, nifti=arguments.nifti, bands=arguments.bands,
+    )  # fmt: skip
+    with _busy("putting the session together again"):
+        exported = export_session(
+            arguments.journal, arguments.dicom, arguments.out, formats, load_settings(**_overrides(arguments)),
+            arguments.structures,
+        )  # fmt: skip
+    if arguments.json:
+        print(json.dumps(exported.as_json()))
+    else:
+        print(f"{', '.join(exported.structures)}: {', '.join(str(path) for path in exported.files)}")
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from osirix_agent.agent.acts import Acts
 from osirix_agent.agent.commands import Commands
 from osirix_agent.agent.dictation import Chooser, Dictation
 from osirix_agent.agent.feedback import Feedback
-from osirix_agent.agent.interpret import rings_lps
+from osirix_agent.agent.interpret import fixed_slices
 from osirix_agent.agent.leftovers import SessionLedger, clear_leftovers
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.proposals import Answer, Proposals
@@ -432,14 +432,7 @@ class Engine:
 
     # -- proposals and painting ------------------------------------------------------------------------------
     def _fixed_slices(self) -> dict[str, tuple[FixedSlice, ...]]:
-        pixels = self._windows[0].viewer.pixels
-        return {
-            name: tuple(
-                FixedSlice(k=k, rings_lps=rings_lps(tuple(roi for _, roi in rois), pixels))
-                for k, rois in sorted(structure.edits.items())
-            )
-            for name, structure in self.session.state.structures.items()
-        }
+        return fixed_slices(self.session.state, self._windows[0].viewer.pixels)
 
     def _log_answer(self, answer: Answer) -> None:
         self._log.proposed(answer.request, answer.belief, answer.error, answer.segment_ms)

@@ -10,11 +10,11 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from osirix_agent import __version__
+from osirix_agent.agent.marks import Marks
 from osirix_agent.agent.outline import RingsLps
 from osirix_agent.agent.state import PromptRecord
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
-from osirix_agent.imaging.structure import public_name
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import PointLps
 from osirix_agent.record import events
@@ -29,7 +29,7 @@ LOGGED_PACKAGES = ("numpy", "scipy", "scikit-image", "grpcio", "protobuf", "osir
 LOGGED_SETTINGS = ("isoline_levels", "half_pixel_px", "remove_prompts_on_accept", "segmenter")
 
 
-class SessionLog:
+class SessionLog(Marks):
     """Writes one session's events.
 
     Parameters
@@ -45,7 +45,8 @@ class SessionLog:
         self, journal: Journal, pseudonyms: Pseudonyms, wall: Callable[[], float], monotonic: Callable[[], float],
         elapsed_s: float = 0.0,
     ) -> None:  # fmt: skip
-        self._journal, self._pseudonyms = journal, pseudonyms
+        super().__init__(pseudonyms)
+        self._journal = journal
         self._wall, self._monotonic = wall, monotonic
         self._began = monotonic() - elapsed_s
         self._muted = False
@@ -133,14 +134,6 @@ class SessionLog:
 
     def close(self) -> None:
         self._journal.close()
-
-    def name(self, structure: str) -> str:
-        """The structure's name as it stands in the journal."""
-        return public_name(structure, self._pseudonyms.of(structure))
-
-    def mark(self, roi: RoiSpec) -> events.RoiMark:
-        """By what the ROI is known again."""
-        return events.RoiMark(k=roi.k, itype=roi.itype, shape=roi.shape_digest, name=self._pseudonyms.of(roi.name))
 
     def _write(self, event: type, /, **fields: Any) -> None:
         if self._muted:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from osirix_agent.agent.log import SessionLog
+from osirix_agent.agent.marks import Marks
 from osirix_agent.agent.outline import outline_belief
 from osirix_agent.agent.recognition import Hers
 from osirix_agent.agent.scene import contour_rois, contour_style
@@ -86,7 +86,7 @@ class Resumption:
     """
 
     def __init__(
-        self, session: ContouringSession, rois: Sequence[RoiState], pixels: PixelMap, log: SessionLog,
+        self, session: ContouringSession, rois: Sequence[RoiState], pixels: PixelMap, log: Marks,
         names: Iterable[str], drew: Callable[[RoiSpec], bool], beliefs: Callable[[], Mapping[str, Belief]],
         request: Callable[[str], SegmentationRequest | None], display: Callable[[str], object],
     ) -> None:  # fmt: skip

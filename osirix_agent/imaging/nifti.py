@@ -31,8 +31,13 @@ def to_sitk(array: npt.NDArray[Any], geometry: Geometry) -> Any:
     return image
 
 
-def write_mask(path: Path, mask: npt.NDArray[np.bool_], geometry: Geometry) -> None:
-    """A mask as NIfTI (uint8)."""
+def write_image(path: Path, array: npt.NDArray[Any], geometry: Geometry) -> None:
+    """An array (k, j, i) on the grid of a geometry as NIfTI."""
     import SimpleITK as sitk
 
-    sitk.WriteImage(to_sitk(mask.astype(np.uint8), geometry), str(path), useCompression=True)
+    sitk.WriteImage(to_sitk(array, geometry), str(path), useCompression=True)
+
+
+def write_mask(path: Path, mask: npt.NDArray[np.bool_], geometry: Geometry) -> None:
+    """A mask as NIfTI (uint8)."""
+    write_image(path, mask.astype(np.uint8), geometry)
