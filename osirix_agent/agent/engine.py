@@ -33,6 +33,7 @@ from osirix_agent.agent.scene import (
     wanted_rois,
 )
 from osirix_agent.agent.session import ContouringSession
+from osirix_agent.agent.state import SessionState
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import (
@@ -93,6 +94,11 @@ class Engine:
         Monotonic seconds.
     chooser : Chooser or None
         Guesses, to be confirmed, what a sentence means that the grammar does not understand.
+
+    Attributes
+    ----------
+    on_accept : callable
+        Told of the state after every accept, and at the end.
     """
 
     def __init__(
@@ -120,6 +126,7 @@ class Engine:
             self.session, self._windows[0], self._proposals.shown, segmenter.capabilities, log, feedback,
             self._commands, self._acts, self._do, self._settle, chooser,
         )  # fmt: skip
+        self.on_accept: Callable[[SessionState], object] = lambda _: None
         self._painted: tuple[object, ...] = ()
         self._look_closely = False
         self._active_at = clock()
@@ -199,6 +206,7 @@ class Engine:
         self._ledger.clear()
         if failure is not None:
             raise failure
+        self.on_accept(self.session.state)
         accepted = tuple(s.name for s in self.session.state.structures.values() if s.accepted)
         self._log.ended(reason, accepted)
 
@@ -428,7 +436,10 @@ class Engine:
             self._settle()
         if command.verb in ("isolines", "show"):
             self._acts.dismissed.clear()
-        return self._commands.do(command, self._proposals.shown)
+        said = self._commands.do(command, self._proposals.shown)
+        if command.verb == "accept":
+            self.on_accept(self.session.state)
+        return said
 
     # -- proposals and painting ------------------------------------------------------------------------------
     def _fixed_slices(self) -> dict[str, tuple[FixedSlice, ...]]:

@@ -8,19 +8,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.recorded import rebuilt, recorded_series
 from osirix_agent.agent.scene import HUES
 from osirix_agent.agent.state import SessionState
-from osirix_agent.errors import ExportError
+from osirix_agent.errors import ExportError, OsirixAgentError
 from osirix_agent.imaging.contour import FloatArray
 from osirix_agent.record.events import SessionStarted
-from osirix_agent.record.export.files import Formats, write_files
+from osirix_agent.record.export.files import RTSTRUCT, Formats, write_files
 from osirix_agent.record.export.series import ImageSeries
 from osirix_agent.record.export.structures import AcceptedStructure
 from osirix_agent.record.journal import read_journal
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.segmenter.choice import NAMES, make_segmenter
 from osirix_agent.settings import Settings
+from osirix_agent.viewer.client import OsirixViewer
 from osirix_agent.viewer.pixel import PixelMap
 
 
@@ -91,6 +93,34 @@ def export_session(
         structures = chosen(accepted_structures(state, pixels), names)
         series = ImageSeries.read(viewer.files, volume.geometry)
         return export(series, structures, out, formats, datetime.now())
+
+
+class ExportOnAccept:
+    """Keeps an RTSTRUCT of what is accepted in a running session; what goes wrong is said, and the session goes on.
+
+    Parameters
+    ----------
+    viewer : OsirixViewer
+        The session's; its files are read from here.
+    folder : Path
+        Of this session.
+    """
+
+    def __init__(self, viewer: OsirixViewer, folder: Path, feedback: Feedback) -> None:
+        self._viewer, self._folder, self._feedback = viewer, folder, feedback
+        self._series: ImageSeries | None = None
+
+    def __call__(self, state: SessionState) -> None:
+        """Write what is accepted now; take the file away when nothing is any more."""
+        try:
+            structures = accepted_structures(state, self._viewer.pixels)
+            if not structures:
+                (self._folder / RTSTRUCT).unlink(missing_ok=True)
+                return
+            self._series = self._series or ImageSeries.read(self._viewer.files, self._viewer.pixels.geometry)
+            export(self._series, structures, self._folder, Formats(), datetime.now())
+        except OsirixAgentError as error:
+            self._feedback.notice(f"Not exported: {error}")
 
 
 def export(

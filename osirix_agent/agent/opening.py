@@ -12,6 +12,7 @@ from pathlib import Path
 
 from osirix_agent.agent.dictation import Chooser
 from osirix_agent.agent.engine import Engine
+from osirix_agent.agent.exporting import ExportOnAccept
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.leftovers import SessionLedger
 from osirix_agent.agent.log import SessionLog
@@ -139,6 +140,8 @@ def open_session(
                 feedback.notice(str(error))
         if engine is None or log is None:
             engine, log = begin(run, path)
+        if settings.export_dir is not None:
+            engine.on_accept = ExportOnAccept(viewer, settings.export_dir / engine.run, feedback)
         finder = SeriesFinder(viewer, connection, settings, connect)
         engine.wait_for(finder)
         if companions:

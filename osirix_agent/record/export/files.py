@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from osirix_agent.imaging.nifti import write_image
 from osirix_agent.record.export.rtstruct import appended, new_rtstruct, read_rtstruct, write_rtstruct
 from osirix_agent.record.export.series import ImageSeries
 from osirix_agent.record.export.structures import AcceptedStructure
 from osirix_agent.record.export.whole import whole
+
+RTSTRUCT = "RTSTRUCT.dcm"
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,9 @@ def write_files(
             ds = new_rtstruct(series, structures, now, bands=formats.bands)
         else:
             ds = appended(read_rtstruct(formats.append), series, structures, now, bands=formats.bands)
-        with whole(out / "RTSTRUCT.dcm") as path:
+        with whole(out / RTSTRUCT) as path:
             write_rtstruct(ds, path)
-        written.append(out / "RTSTRUCT.dcm")
+        written.append(out / RTSTRUCT)
     if formats.seg:
         from osirix_agent.record.export.segmentation import new_segmentation
 
@@ -69,7 +73,7 @@ def write_files(
     if formats.nifti:
         for structure in structures:
             plain = re.sub(r"[^A-Za-z0-9_+~^-]", "_", structure.public_name)
-            arrays = {plain: structure.mask(shape).astype(np.uint8)}
+            arrays: dict[str, npt.NDArray[Any]] = {plain: structure.mask(shape).astype(np.uint8)}
             if formats.probabilities:
                 arrays[f"{plain}-probability"] = structure.probability(shape)
             for name, array in arrays.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from pydicom.dataset import Dataset
@@ -32,14 +33,19 @@ def code(value: str, scheme: str, meaning: str) -> Dataset:
     return item
 
 
-def equipment(item: Dataset, made_by: list[str]) -> None:
+def versions(made_by: Iterable[str]) -> list[str]:
+    """Of the product and of what segmented."""
+    return [f"{SOFTWARE} {__version__}", *dict.fromkeys(line(text) for text in made_by if text)]
+
+
+def equipment(item: Dataset, made_by: Iterable[str]) -> None:
     """The General Equipment module, or the same attributes of a contributing equipment."""
     item.Manufacturer = SOFTWARE
     item.ManufacturerModelName = SOFTWARE
-    item.SoftwareVersions = [f"{SOFTWARE} {__version__}", *dict.fromkeys(line(text) for text in made_by if text)]
+    item.SoftwareVersions = versions(made_by)
 
 
-def contribution(made_by: list[str], now: datetime) -> Dataset:
+def contribution(made_by: Iterable[str], now: datetime) -> Dataset:
     """An item of the Contributing Equipment Sequence, for an object that others began."""
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = Sequence([code("109102", "DCM", "Processing Equipment")])

@@ -15,6 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 from osirix_agent.errors import DicomError, ExportError
 from osirix_agent.imaging.contour import FloatArray
+from osirix_agent.imaging.drawn import frames_named, series_named
 from osirix_agent.imaging.keyhole import keyholed
 from osirix_agent.imaging.structure import interpreted_type
 from osirix_agent.record.export.provenance import NOTICE, algorithm, contribution, equipment, line, new_uid
@@ -120,20 +121,13 @@ def _makers(structures: Iterable[AcceptedStructure]) -> list[str]:
 def _check_refers(ds: Dataset, series: ImageSeries) -> None:
     if str(ds.get("PatientID", "")) != str(series.heads[0].get("PatientID", "")):
         raise ExportError("The RTSTRUCT is of another patient.", "Export to a new RTSTRUCT, without --append.")
-    frames = ds.get("ReferencedFrameOfReferenceSequence") or []
-    named = {str(frame.get("FrameOfReferenceUID", "")) for frame in frames}
-    named |= {str(roi.get("ReferencedFrameOfReferenceUID", "")) for roi in ds.get("StructureSetROISequence") or []}
+    named = frames_named(ds)
     if named and series.frame_of_reference_uid not in named:
         raise ExportError(
             "The RTSTRUCT has another frame of reference than the images, so its contours lie elsewhere.",
             "Export to a new RTSTRUCT, without --append, or give the one that was drawn on these images.",
         )
-    drawn_on = {
-        str(one.SeriesInstanceUID)
-        for frame in frames
-        for study in frame.get("RTReferencedStudySequence") or []
-        for one in study.get("RTReferencedSeriesSequence") or []
-    }
+    drawn_on = series_named(ds)
     if drawn_on and series.uid not in drawn_on:
         raise ExportError(
             "The RTSTRUCT was drawn on another series than the one that was contoured.",
@@ -232,7 +226,7 @@ def _items(ds: Dataset, keyword: str) -> Items:
     """A sequence, made if missing."""
     if not ds.get(keyword):
         setattr(ds, keyword, Items())
-    return ds[keyword].value  # type: ignore[no-any-return]
+    return ds[keyword].value
 
 
 def _item(ds: Dataset, keyword: str, identity: str, uid: str) -> Dataset:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from osirix_agent import __version__
 from osirix_agent.errors import ExportError
 from osirix_agent.imaging.structure import is_target
-from osirix_agent.record.export.provenance import NOTICE, family, line, new_uid, parameters
+from osirix_agent.record.export.provenance import NOTICE, family, line, new_uid, parameters, versions
 from osirix_agent.record.export.series import ImageSeries
 from osirix_agent.record.export.structures import SOFTWARE, AcceptedStructure
 
@@ -60,7 +59,7 @@ def new_segmentation(
             segment_descriptions=[_description(n, s, fractional) for n, s in enumerate(structures, 1)],
             series_instance_uid=uid(), series_number=SERIES_NUMBER + fractional, sop_instance_uid=uid(),
             instance_number=1, manufacturer=SOFTWARE, manufacturer_model_name=SOFTWARE,
-            software_versions=[f"{SOFTWARE} {__version__}", *dict.fromkeys(line(s.made_by) for s in structures)],
+            software_versions=SOFTWARE,
             device_serial_number=SOFTWARE, content_label="PROBABILITIES" if fractional else "CONTOURS",
             content_description=line(NOTICE),
             series_description=f"{'Probabilities' if fractional else 'Contours'} of osirix-agent, to be reviewed",
@@ -69,7 +68,8 @@ def new_segmentation(
         raise ExportError(
             f"The images lack what a DICOM SEG must repeat ({type(error).__name__}).", "Export RTSTRUCT or NIfTI."
         ) from None
-    made.ContentDate, made.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+    made["SoftwareVersions"].value = versions(s.made_by for s in structures)
+    made["ContentDate"].value, made["ContentTime"].value = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     return made
 
 

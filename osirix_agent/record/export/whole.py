@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from osirix_agent.errors import ExportError
@@ -36,4 +36,5 @@ def whole(path: Path) -> Iterator[Path]:
             "Free some disk space or choose another folder, then export again.",
         ) from None
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # in its place by now, or never made
+            beside.unlink()
