@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
                      help="begin anew even if a session on this series was cut short")  # fmt: skip
     run.add_argument("--wait", type=float, metavar="SECONDS",
                      help="for OsiriX and a viewer (default: until there is one; 0 refuses at once)")  # fmt: skip
+    run.add_argument("--start", type=Path, metavar="FILE", help="begin with the contours of an RTSTRUCT or SEG")
+    run.add_argument("--start-only", action="append", metavar="NAME", default=[],
+                     help="of these contours, this structure; may be given again (default: all)")  # fmt: skip
     _settings(run)
     run.set_defaults(act=_run)
 
@@ -241,6 +244,7 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     from osirix_agent.agent.live import run_live
+    from osirix_agent.agent.opening import Start
     from osirix_agent.settings import load_settings
 
     run_live(
@@ -248,6 +252,7 @@ def _run(arguments: argparse.Namespace) -> None:
         for_seconds=arguments.for_seconds,
         wait_s=arguments.wait,
         fresh=arguments.fresh,
+        start=None if arguments.start is None else Start(arguments.start, tuple(arguments.start_only)),
     )
 
 

@@ -51,6 +51,7 @@ from osirix_agent.errors import (
 )
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.grammar import Command
+from osirix_agent.prompting.prompt import ShapePrompt
 from osirix_agent.record.events import Event, Proposed
 from osirix_agent.segmenter.protocol import FixedSlice, Segmenter
 from osirix_agent.settings import Settings
@@ -152,6 +153,12 @@ class Engine:
         self._log.baseline(state.spec for state in snapshot.rois.values())
         self._acts.displayed_k = snapshot.displayed_k
         self._painted = self._picture()
+
+    def start_from(self, shapes: Sequence[tuple[str, ShapePrompt]]) -> None:
+        """Propose these shapes; each is a step that can be undone."""
+        for name, shape in shapes:
+            record = self.session.add_prompt(name, shape)
+            self._log.prompt("added", record, name, self._acts.displayed_k)
 
     def resume(self, events: Sequence[Event]) -> None:
         """Go on with a session that was cut short, instead of `start`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,15 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from osirix_agent.errors import DicomError, UnsupportedSeriesError
-from osirix_agent.imaging.drawn import drawn_rois, drawn_segments, series_named
+from osirix_agent.imaging.contour import isocontour
+from osirix_agent.imaging.drawn import (
+    DrawnSegment,
+    DrawnStructure,
+    drawn_rois,
+    drawn_segments,
+    frames_named,
+    series_named,
+)
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
 
@@ -94,6 +103,49 @@ def find_truths(folder: Path, geometry: Geometry, frame_of_reference_uid: str | 
         truth for head in _heads(folder) if head.get("Modality") in STRUCTURES
         for truth in _truths(pydicom.dcmread(str(head.filename)), geometry, frame_of_reference_uid, series_uid)
     ]  # fmt: skip
+
+
+def read_drawn(
+    path: Path, geometry: Geometry, frame_of_reference_uid: str | None, series_uid: str
+) -> list[DrawnStructure]:
+    """What one RTSTRUCT or SEG file draws on a series, and what of it had to be left out.
+
+    Raises
+    ------
+    DicomError
+        It is no such file, or was drawn on something else.
+    """
+    try:
+        ds = pydicom.dcmread(path)
+    except (OSError, InvalidDicomError, EOFError):
+        raise DicomError("The file of contours cannot be read.", "Give a DICOM RTSTRUCT or SEG file.") from None
+    if ds.get("Modality") not in STRUCTURES:
+        raise DicomError(f"The file holds no contours but {ds.get('Modality', 'something else')}.",
+                         "Give a DICOM RTSTRUCT or SEG file.")  # fmt: skip
+    frames = frames_named(ds)
+    if frame_of_reference_uid is None or (frames and frame_of_reference_uid not in frames):
+        raise DicomError(
+            "The contours have another frame of reference than the series, so their place on it is not known.",
+            "Give contours that were drawn on this series.",
+        )
+    if ds.Modality == "RTSTRUCT":
+        if not _drawn_on(ds, frame_of_reference_uid, series_uid):
+            raise DicomError("The contours were drawn on another series.", "Open that one, or give this one's.")
+        found = drawn_rois(ds, geometry, frame_of_reference_uid)
+    else:
+        found = [_outlined(segment) for segment in drawn_segments(ds, geometry)]
+    if not any(one.rings_ji for one in found):
+        raise DicomError(
+            "No contour of the file lies on the slices of the series.", "Give contours that were drawn on this series."
+        )
+    return found
+
+
+def _outlined(segment: DrawnSegment) -> DrawnStructure:
+    rings = {k: list(isocontour(plane, 0.5)) for k, plane in enumerate(segment.mask) if plane.any()}
+    return DrawnStructure(
+        segment.name, rings, Counter({"on another grid": segment.left_out} if segment.left_out else {})
+    )
 
 
 def read_contoured_series(folder: Path) -> Iterator[ContouredSeries]:

@@ -87,10 +87,11 @@ def _same(one: FloatArray, other: FloatArray) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class DrawnSegment:
-    """One segment of a SEG: a mask (k, j, i)."""
+    """One segment of a SEG: a mask (k, j, i), and how many of the file's frames lie elsewhere."""
 
     name: str
     mask: npt.NDArray[np.bool_]
+    left_out: int = 0
 
 
 def drawn_segments(ds: Dataset, geometry: Geometry) -> list[DrawnSegment]:
@@ -109,12 +110,14 @@ def drawn_segments(ds: Dataset, geometry: Geometry) -> list[DrawnSegment]:
     labelmap = str(ds.get("SegmentationType", "BINARY")) == "LABELMAP"
     labels = {int(s.SegmentNumber): str(s.get("SegmentLabel", s.SegmentNumber)) for s in ds.SegmentSequence}
     masks = {n: np.zeros(geometry.shape_kji, np.bool_) for n in labels if n != 0}
+    elsewhere = 0
     for groups, frame in zip(ds.PerFrameFunctionalGroupsSequence, frames, strict=True):
         position = _group(groups, shared, "PlanePositionSequence").ImagePositionPatient
         turned = _group(groups, shared, "PlaneOrientationSequence").ImageOrientationPatient
         spacing = _group(groups, shared, "PixelMeasuresSequence").PixelSpacing
         target = _frame_slice(geometry, frame.shape, position, turned, spacing)
         if target is None:
+            elsewhere += 1
             continue
         if labelmap:
             for number, mask in masks.items():
@@ -122,7 +125,7 @@ def drawn_segments(ds: Dataset, geometry: Geometry) -> list[DrawnSegment]:
         else:
             number = int(_group(groups, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
             masks[number][target] |= frame.astype(bool)
-    return [DrawnSegment(labels[number], mask) for number, mask in masks.items()]
+    return [DrawnSegment(labels[number], mask, elsewhere) for number, mask in masks.items()]
 
 
 def series_named(ds: Dataset) -> set[str]:

@@ -40,11 +40,10 @@ class Study:
 
     @property
     def hollow(self) -> np.ndarray:
-        """The tumour with a hole on one slice."""
-        mask = self.phantom.truth.copy()
-        k = int(mask.sum((1, 2)).argmax())
-        j, i = np.argwhere(mask[k]).mean(0).astype(int)
-        mask[k, j - 1 : j + 2, i - 1 : i + 3] = False
+        """A block with a hole on one slice."""
+        mask = np.zeros_like(self.phantom.truth)
+        mask[3:7, 8:30, 10:34] = True
+        mask[5, 14:20, 16:25] = False
         return mask
 
 
