@@ -180,6 +180,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--seg", action="store_true", help="DICOM SEG of masks (extra 'dicom')")
     export.add_argument("--nifti", action="store_true", help="one NIfTI mask a structure")
     export.add_argument("--probabilities", action="store_true", help="with --seg, --nifti: what was believed, too")
+    export.add_argument("--to-osirix", action="store_true", help="hand the DICOM files to OsiriX's database")
+    export.add_argument("--send", metavar="TITLE@HOST:PORT", help="send the DICOM files to a node (extra 'dicom')")
     _json(export)
     export.add_argument("--state-dir", type=Path, help="folder with the site key of the session")
     export.add_argument("--server", metavar="HOST:PORT", help="osirixgrpc server (else the plugin's, else 50051)")
@@ -414,19 +416,23 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from osirix_agent.agent.exporting import export_session
+    from osirix_agent.agent.exporting import deliver, export_session
     from osirix_agent.record.export.files import Formats
+    from osirix_agent.record.export.node import Node
     from osirix_agent.settings import load_settings
 
     formats = Formats(
         rtstruct=arguments.rtstruct or not (arguments.seg or arguments.nifti), append=arguments.append,
         seg=arguments.seg, probabilities=arguments.probabilities, nifti=arguments.nifti, bands=arguments.bands,
     )  # fmt: skip
+    settings = load_settings(**_overrides(arguments))
+    if arguments.send is not None:
+        Node.parse(arguments.send)  # a wrong one is said before the work
     with _busy("putting the session together again"):
         exported = export_session(
-            arguments.journal, arguments.dicom, arguments.out, formats, load_settings(**_overrides(arguments)),
-            arguments.structures,
-        )  # fmt: skip
+            arguments.journal, arguments.dicom, arguments.out, formats, settings, arguments.structures
+        )
+        deliver(exported, settings, node=arguments.send, to_osirix=arguments.to_osirix)
     if arguments.json:
         print(json.dumps(exported.as_json()))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,13 +17,16 @@ from osirix_agent.errors import ExportError, OsirixAgentError
 from osirix_agent.imaging.contour import FloatArray
 from osirix_agent.record.events import SessionStarted
 from osirix_agent.record.export.files import RTSTRUCT, Formats, write_files
-from osirix_agent.record.export.series import ImageSeries
+from osirix_agent.record.export.node import Node, send
+from osirix_agent.record.export.series import ImageSeries, read_identity
 from osirix_agent.record.export.structures import AcceptedStructure
 from osirix_agent.record.journal import read_journal
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.segmenter.choice import NAMES, make_segmenter
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.client import OsirixViewer
+from osirix_agent.viewer.connection import OsirixConnection
+from osirix_agent.viewer.database import StoredFile, hand_over
 from osirix_agent.viewer.pixel import PixelMap
 
 
@@ -93,6 +97,26 @@ def export_session(
         structures = chosen(accepted_structures(state, pixels), names)
         series = ImageSeries.read(viewer.files, volume.geometry)
         return export(series, structures, out, formats, datetime.now())
+
+
+def deliver(exported: Exported, settings: Settings, *, node: str | None, to_osirix: bool) -> None:
+    """Hand the DICOM files of an export on: to OsiriX's database, to a DICOM node.
+
+    Parameters
+    ----------
+    node : TITLE@host:port
+
+    Raises
+    ------
+    OsirixAgentError
+        It did not work, or not for all of them; the files stay in their folder.
+    """
+    dicom = [path for path in exported.files if path.suffix == ".dcm"]
+    if to_osirix:
+        with closing(OsirixConnection.find(settings)) as connection:
+            hand_over(connection, [StoredFile(path, *read_identity(path)) for path in dicom], settings.dicom_deadline_s)
+    if node is not None:
+        send(dicom, Node.parse(node), settings.dicom_title, settings.dicom_deadline_s)
 
 
 class ExportOnAccept:

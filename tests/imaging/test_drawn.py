@@ -63,8 +63,8 @@ def test_what_cannot_be_used_is_left_out_and_counted(study, ds, tmp_path):
         _copy(first, ContourGeometricType="OPEN_PLANAR"),
         _copy(first, ContourGeometricType="POINT", ContourData=[0, 0, 0]),
         _copy(first, ContourData=np.roll(points, 3, axis=0)[::-1].ravel().tolist()),
-        _copy(first, ContourData=(points + (0, 0, 1.45)).ravel().tolist()),
-        _copy(first, ContourData=(points + (0, 0, 500)).ravel().tolist()),
+        _copy(first, ContourData=np.add(points, (0, 0, 1.45)).ravel().tolist()),
+        _copy(first, ContourData=np.add(points, (0, 0, 500)).ravel().tolist()),
         _copy(first, ContourData=(points + np.outer(np.arange(len(points)), [0, 0, 1])).ravel().tolist()),
     ]
     (one,) = read(ds, study, tmp_path)

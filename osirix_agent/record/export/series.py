@@ -120,6 +120,12 @@ class ImageSeries:
         return item
 
 
+def read_identity(path: Path) -> tuple[str, str, str]:
+    """Study, Series and SOP Instance UID of a file that was written here."""
+    ds = pydicom.dcmread(path, specific_tags=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+    return str(ds.StudyInstanceUID), str(ds.SeriesInstanceUID), str(ds.SOPInstanceUID)
+
+
 def _apart_px(one: Geometry, other: Geometry) -> float:
     """Greatest distance between corners of the two grids, in voxels."""
     corners = np.array([[k, j, i] for k in (0, 1) for j in (0, 1) for i in (0, 1)]) * (np.array(one.shape_kji) - 1)
