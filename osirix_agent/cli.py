@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
                      help="begin anew even if a session on this series was cut short")  # fmt: skip
     run.add_argument("--wait", type=float, metavar="SECONDS",
                      help="for OsiriX and a viewer (default: until there is one; 0 refuses at once)")  # fmt: skip
+    run.add_argument("--start", type=Path, metavar="FILE", help="begin with the contours of an RTSTRUCT or SEG")
+    run.add_argument("--start-only", action="append", metavar="NAME", default=[],
+                     help="of these contours, this structure; may be given again (default: all)")  # fmt: skip
     _settings(run)
     run.set_defaults(act=_run)
 
@@ -167,6 +170,31 @@ def _parser() -> argparse.ArgumentParser:
 
     _log_parser(commands.add_parser("log", help="what was recorded: verify, show, count, export, merge, forget"))
 
+    export = commands.add_parser("export", help="write accepted structures as the clinic reads them")
+    export.add_argument("journal", type=Path, help="of the session")
+    export.add_argument("--dicom", type=Path,
+                        help="the series (default: 'study' beside the journal, else OsiriX's viewer)")  # fmt: skip
+    export.add_argument("--out", type=Path, default=Path("osirix-agent-export"), help="output folder (%(default)s)")
+    export.add_argument("--structure", dest="structures", action="append", metavar="NAME", default=[],
+                        help="only this one; may be given again (default: all that were accepted)")  # fmt: skip
+    export.add_argument("--rtstruct", action="store_true", help="RTSTRUCT; this is what is written if nothing is named")
+    export.add_argument("--append", type=Path, metavar="RTSTRUCT",
+                        help="write that one's whole content too, followed by the structures")  # fmt: skip
+    export.add_argument("--bands", metavar="5,95", type=_numbers, default=(),
+                        help="isolines (percent) as further ROIs of the RTSTRUCT")  # fmt: skip
+    export.add_argument("--seg", action="store_true", help="DICOM SEG of masks (extra 'dicom')")
+    export.add_argument("--nifti", action="store_true", help="one NIfTI mask a structure")
+    export.add_argument("--probabilities", action="store_true", help="with --seg, --nifti: what was believed, too")
+    export.add_argument("--to-osirix", action="store_true", help="hand the DICOM files to OsiriX's database")
+    export.add_argument("--send", metavar="TITLE@HOST:PORT", help="send the DICOM files to a node (extra 'dicom')")
+    _json(export)
+    export.add_argument("--state-dir", type=Path, help="folder with the site key of the session")
+    export.add_argument("--server", metavar="HOST:PORT", help="osirixgrpc server (else the plugin's, else 50051)")
+    export.add_argument("--segmenter", help="the one that the session was contoured with, where the journal's is away")
+    export.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
+    export.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
+    export.set_defaults(act=_export)
+
     replay = commands.add_parser("replay", help="reproduce every mask of a journal")
     replay.add_argument("journal", type=Path)
     replay.add_argument(
@@ -249,6 +277,7 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     from osirix_agent.agent.live import run_live
+    from osirix_agent.agent.opening import Start
     from osirix_agent.settings import load_settings
 
     run_live(
@@ -256,6 +285,7 @@ def _run(arguments: argparse.Namespace) -> None:
         for_seconds=arguments.for_seconds,
         wait_s=arguments.wait,
         fresh=arguments.fresh,
+        start=None if arguments.start is None else Start(arguments.start, tuple(arguments.start_only)),
     )
 
 
@@ -437,6 +467,34 @@ def _log(arguments: argparse.Namespace) -> int:
             found = console.forget(patient, settings.state_dir, models)
     print(json.dumps(found.as_json) if getattr(arguments, "json", False) else "\n".join(found.lines))
     return 0 if found.good else 1
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from osirix_agent.agent.exporting import deliver, export_session
+    from osirix_agent.record.export.files import Formats
+    from osirix_agent.record.export.node import Node
+    from osirix_agent.settings import load_settings
+
+    formats = Formats(
+        rtstruct=arguments.rtstruct or not (arguments.seg or arguments.nifti), append=arguments.append,
+        seg=arguments.seg, probabilities=arguments.probabilities, nifti=arguments.nifti, bands=arguments.bands,
+    )  # fmt: skip
+    settings = load_settings(**_overrides(arguments))
+    if arguments.send is not None:
+        Node.parse(arguments.send)  # a wrong one is said before the work
+    with _busy("putting the session together again"):
+        exported = export_session(
+            arguments.journal, arguments.dicom, arguments.out, formats, settings, arguments.structures
+        )
+        deliver(exported, settings, node=arguments.send, to_osirix=arguments.to_osirix)
+    if arguments.json:
+        print(json.dumps(exported.as_json()))
+    else:
+        print(f"{', '.join(exported.structures)}: {', '.join(str(path) for path in exported.files)}")
 
 
 def _replay(arguments: argparse.Namespace) -> int:

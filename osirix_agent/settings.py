@@ -74,6 +74,13 @@ class Settings(BaseSettings):
     isolines_shown: bool = True
     isoline_slices: int = Field(2, ge=0, description="slices either side of the displayed one with isolines")
     remove_prompts_on_accept: bool = True
+    export_dir: Path | None = Field(
+        None, description="at every accept an RTSTRUCT of what is accepted goes here, one folder a session; none: not"
+    )
+    dicom_title: str = Field("OSIRIXAGENT", min_length=1, max_length=16, description="own title towards DICOM nodes")
+    dicom_deadline_s: float = Field(
+        30.0, gt=0, description="for each answer of a DICOM node, and for OsiriX's database"
+    )
     watch_active_hz: float = Field(10.0, gt=0, le=50)
     watch_idle_hz: float = Field(1.0, gt=0, le=50)
     watch_idle_after_s: float = Field(5.0, ge=0)
