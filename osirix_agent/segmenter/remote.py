@@ -31,7 +31,7 @@ from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
 from osirix_agent.segmenter.wire import PROTOCOL
 from osirix_agent.segmenter.wire import segmenter_pb2 as pb
 from osirix_agent.segmenter.wire.belief import read_belief
-from osirix_agent.segmenter.wire.block import narrowed, pack
+from osirix_agent.segmenter.wire.block import fill, narrowed
 from osirix_agent.segmenter.wire.dialling import START, Address, open_channel, pairing_for, why_not
 from osirix_agent.segmenter.wire.refusal import LeaseEndedError, VolumeMissingError, read_refusal
 from osirix_agent.segmenter.wire.request import write_header, write_request
@@ -39,6 +39,7 @@ from osirix_agent.segmenter.wire.segmenter_pb2_grpc import SegmenterStub
 from osirix_agent.settings import Settings
 
 CHUNK_VOXELS = 1 << 20
+FAST_LINK = 50e6  # bytes/s: nothing here is squeezed so quickly
 SLOWEST_UPLOAD = 500_000  # bytes/s: below it an upload is given up, to be gone on with by the next try
 MOST_DAMAGED = 3  # tries, before what arrives damaged is no accident
 PAUSES_S = (0.2, 2.0)  # first and longest between tries
@@ -194,7 +195,7 @@ class _Link:
 
     def look(self, volume: Volume) -> None:
         self._send(volume)
-        with self._translated(self._settings.remote_deadline_s):
+        with self._about(volume), self._translated(self._settings.remote_deadline_s):
             self._stub.Look(self._key(volume), timeout=self._settings.remote_deadline_s)
 
     def propose(self, request: SegmentationRequest, tell: Callable[[str], None]) -> Belief:
@@ -202,19 +203,15 @@ class _Link:
         parts: list[bytes] = []
         length = -1
         deadline_s = self._settings.remote_deadline_s
-        try:
-            with self._translated(deadline_s):
-                for event in self._stub.Propose(write_request(request, self._lease), timeout=deadline_s):
-                    match event.WhichOneof("event"):
-                        case "progress" if not event.progress.running:
-                            tell(f"waiting for the segmenter; {event.progress.ahead} before")
-                        case "length":
-                            length = event.length
-                        case "part":
-                            parts.append(event.part)
-        except VolumeMissingError:
-            self._sent.discard(request.volume.digest)
-            raise
+        with self._about(request.volume), self._translated(deadline_s):
+            for event in self._stub.Propose(write_request(request, self._lease), timeout=deadline_s):
+                match event.WhichOneof("event"):
+                    case "progress" if not event.progress.running:
+                        tell(f"waiting for the segmenter; {event.progress.ahead} before")
+                    case "length":
+                        length = event.length
+                    case "part":
+                        parts.append(event.part)
         whole = b"".join(parts)
         if len(whole) != length:
             raise _LostError("The segmenter's answer broke off.", "Ask again.")
@@ -253,6 +250,15 @@ class _Link:
             if not state.complete:
                 raise _LostError("The image arrived only in part.", "Ask again.")
         self._sent.add(volume.digest)
+
+    @contextmanager
+    def _about(self, volume: Volume) -> Iterator[None]:
+        """What the server turns out not to hold, or to hold damaged, is sent again by the next try."""
+        try:
+            yield
+        except (VolumeMissingError, DamagedError):
+            self._sent.discard(volume.digest)
+            raise
 
     def _stay_alive(self, every_s: float) -> None:
         while not self._closed.wait(every_s):
@@ -307,7 +313,9 @@ class _Pace:
         self._tried = False
 
     def squeezes(self) -> bool:
-        return not self._tried or self._squeeze_s + self._share * self._link_s < self._link_s
+        if not self._tried:
+            return self._link_s > 1 / FAST_LINK
+        return self._squeeze_s + self._share * self._link_s < self._link_s
 
     def squeezed(self, size: int, sent: int, seconds: float) -> None:
         self._squeeze_s, self._share, self._tried = seconds / size, sent / size, True
@@ -322,11 +330,11 @@ def _parts(lease: bytes, volume: Volume, first: int) -> Iterator[pb.UploadPart]:
     flat, pace = volume.array.reshape(-1), _Pace()
     for at in range(first, flat.size, CHUNK_VOXELS):
         values = narrowed(flat[at : at + CHUNK_VOXELS])
+        part = pb.UploadPart(chunk=pb.Chunk(first_voxel=at))
         began, squeeze = time.perf_counter(), pace.squeezes()
-        block = pack(values, squeeze=squeeze)
-        size = block.ByteSize()
+        size = fill(part.chunk.values, values, squeeze=squeeze, checked=False)  # the whole has a digest
         if squeeze:
             pace.squeezed(values.nbytes, size, time.perf_counter() - began)
         began = time.perf_counter()
-        yield pb.UploadPart(chunk=pb.Chunk(first_voxel=at, values=block))  # comes back when the line takes more
+        yield part  # comes back when the line takes more
         pace.took(size, time.perf_counter() - began)

@@ -209,8 +209,7 @@ def test_a_volume_damaged_on_its_way_is_sent_again(serve, ask, monkeypatch):
         tries.append(first)
         for part in whole(lease, volume, first):
             if len(tries) == 1 and part.WhichOneof("part") == "chunk":
-                part.chunk.values.planes[0] = b"\x00" + part.chunk.values.planes[0][1:]
-                part.chunk.values.crc32 ^= 1
+                part.chunk.values.planes[0] = bytes([part.chunk.values.planes[0][0] ^ 1]) + part.chunk.values.planes[0][1:]
             yield part
 
     monkeypatch.setattr(remote_module, "_parts", damaged)

@@ -130,8 +130,8 @@ class SegmenterService(SegmenterServicer):
             header, began, received = start.volume, time.perf_counter(), 0
             self.volumes.begin(session.client, header.digest, read_geometry(header), header.modality)
             for part in parts:
-                received += part.ByteSize()
                 values = unpack(part.chunk.values, self.limits.longest_message)
+                received += values.nbytes
                 if values.dtype not in (np.int16, np.float32):
                     raise DamagedError("The volume's values are of no kind that travels.", "Update osirix-agent.")
                 self.volumes.append(session.client, header.digest, part.chunk.first_voxel, values)
@@ -147,9 +147,10 @@ class SegmenterService(SegmenterServicer):
     def Look(self, request: pb.VolumeKey, context: Any) -> pb.Empty:
         with self._refusing(context):
             session = self._session(request.lease, context)
-            volume = self._volume(session, request.digest)
+            if not self.volumes.state(session.client, request.digest)[1]:
+                raise _missing()
             if isinstance(self._segmenter, LooksAhead):
-                self.queue.put(session.name, partial(self._segmenter.look, volume))
+                self.queue.put(session.name, lambda: self._segmenter.look(self._volume(session, request.digest)))
             return pb.Empty()
 
     def Propose(self, request: pb.Request, context: Any) -> Iterator[pb.Event]:
@@ -214,7 +215,7 @@ class SegmenterService(SegmenterServicer):
     def _volume(self, session: Session, digest: str) -> Volume:
         volume = self.volumes.get(session.client, digest)
         if volume is None:
-            raise VolumeMissingError("The segmenter's server does not hold the image.", "Ask again.")
+            raise _missing()
         return volume
 
     @contextmanager
@@ -230,3 +231,7 @@ class SegmenterService(SegmenterServicer):
                     return  # the caller is gone; nobody reads an answer
             context.set_trailing_metadata(((KEY, write_refusal(error).SerializeToString()),))
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, "refused; see the trailing metadata")
+
+
+def _missing() -> VolumeMissingError:
+    return VolumeMissingError("The segmenter's server does not hold the image.", "Ask again.")
