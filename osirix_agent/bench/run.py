@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from osirix_agent.bench import click, faults, idle, path, reading, serving, soak, starting, writing
+from osirix_agent.bench import click, faults, idle, path, reading, serve_faults, serving, soak, starting, writing
 from osirix_agent.figures import Figure, failed
 
 Row = tuple[tuple[str, ...], str, str, Callable[[Path, int], list[Figure]]]
@@ -27,7 +27,7 @@ def measure(
 
     Parameters
     ----------
-    what : 'all', 'click', 'soak', 'faults' or 'serve'
+    what : 'all', 'click', 'soak', 'faults', 'serve' or 'serve-faults'
     sequences : int
         Of the soak.
     runs, kills : int
@@ -49,6 +49,9 @@ def measure(
         if what == "faults":
             task = bar.add_task("faults", total=runs + kills)
             return faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
+        if what == "serve-faults":
+            task = bar.add_task("serve-faults", total=runs // serve_faults.ASKS + kills)
+            return serve_faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
         if what == "serve":
             task = bar.add_task("serve", total=serving.PAIRS + serving.UPLOADS + 2)
             return serving.measure(seed, lambda n: bar.advance(task, n))

@@ -115,7 +115,8 @@ def _upload(
     return Figure(
         id="remote.upload", value=float(np.median(ours)), unit="s", interval=(min(ours), max(ours)), n=uploads,
         peer=f"raw TLS socket, {np.median(theirs):.4g} s", ratio=ratio, reach=REACH_UPLOAD, holds=ratio <= 1.5,
-        note=f"{j} x {i} x {k} int16; its digest is worked out there beside, before any answer; ratio: median over pairs; interval: min and max",
+        note=f"{j} x {i} x {k} int16; its digest is worked out there beside, before any answer; ratio: median over "
+             "pairs; interval: min and max",
     )  # fmt: skip
 
 
