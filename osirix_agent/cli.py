@@ -121,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--init-tls", type=Path, metavar="FOLDER",
                        help="make certificates and the first pairing, or renew the server's, and leave")  # fmt: skip
     serve.add_argument("--pair", metavar="NAME", help="with --tls: a pairing for one more agent, and leave")
+    serve.add_argument("--nninteractive", type=int, metavar="PORT",
+                       help="also answer nnInteractive's clients (1527 is theirs), on this machine only")  # fmt: skip
     serve.add_argument("--metrics-port", type=int, help="Prometheus metrics, on this machine only")
     serve.add_argument("--segmenter", help="auto, model or classical")
     serve.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
@@ -343,7 +345,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     else:
         run.serve(
             load_settings(**_overrides(arguments)), arguments.host, arguments.port, arguments.tls,
-            arguments.metrics_port,
+            arguments.metrics_port, arguments.nninteractive,
         )  # fmt: skip
 
 

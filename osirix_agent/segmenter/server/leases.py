@@ -95,6 +95,14 @@ class Leases:
                 session.used_at = session.seen_at = now
         return [session for session in every if self._over(session, now)]
 
+    def holds(self, session: Session) -> bool:
+        with self._lock:
+            return session.key in self._sessions
+
+    def left_s(self, session: Session) -> float:
+        """Until it ends for want of requests."""
+        return max(0.0, session.used_at + self.idle_s - self._clock())
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._sessions)

@@ -124,6 +124,7 @@ class SegmenterServer:
 
 def serve(
     settings: Settings, host: str, port: int, tls: Path | None, metrics_port: int | None,
+    nninteractive_port: int | None = None,
     ready: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> None:  # fmt: skip
     """Serve the settings' segmenter until SIGTERM or Ctrl-C, then finish what is being worked on."""
@@ -148,12 +149,21 @@ def serve(
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
+    door = None
+    if nninteractive_port is not None:
+        from osirix_agent.segmenter.server.nninteractive import NnInteractiveDoor
+
+        door = NnInteractiveDoor(server.service, settings.structure, nninteractive_port)
     server.start()
+    if door is not None:
+        ready(f"nnInteractive's clients on this machine: {door.address}")
     ready(f"Serving at {server.address}; Ctrl-C finishes what is being worked on and stops.")
     while not stop.wait(24 * 3600):
         if tls is not None:
             _warn_of_expiry(identity(tls), tls)
     server.drain(settings.serve_grace_s)
+    if door is not None:
+        door.close()
 
 
 def make_certificates(folder: Path, ready: Callable[[str], None] = print) -> None:

@@ -144,6 +144,12 @@ class VolumeStore:
             if held.voxels == held.values.size:
                 held.checked = self._settling.submit(held.check, digest)
 
+    def put(self, client: str, volume: Volume) -> None:
+        """A whole volume; raises as `begin` does."""
+        self.begin(client, volume.digest, volume.geometry, volume.modality)
+        if self.state(client, volume.digest)[0] == 0:
+            self.append(client, volume.digest, 0, volume.array)
+
     def forget(self, client: str) -> None:
         """All that a client sent."""
         with self._lock:
