@@ -102,12 +102,15 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
     bench.add_argument("what", nargs="?", default="all",
-                       choices=["all", "click", "soak", "faults", "serve", "serve-faults", "voice"],
+                       choices=["all", "click", "soak", "faults", "serve", "serve-faults", "fuzz", "voice"],
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
     bench.add_argument("--seed", type=int, default=1)
     bench.add_argument("--sequences", type=int, default=10_000, help="of the soak (%(default)s)")
     bench.add_argument("--runs", type=int, default=1000, help="of the faults (%(default)s)")
     bench.add_argument("--kills", type=int, default=50, help="of processes, among the faults (%(default)s)")
+    bench.add_argument("--serve", action="store_true", help="of soak: sessions on one server instead")
+    bench.add_argument("--sessions", type=int, default=16, help="of the soak of a server (%(default)s)")
+    bench.add_argument("--minutes", type=float, help="of that soak (15); of processor time, of the fuzzer (10)")
     bench.add_argument("--text-only", action="store_true", help="of voice: only typed sentences (so far all there is)")
     bench.add_argument("--corpus", type=Path, help="of voice: JSON lines of sentences with their expected intents")
     bench.add_argument("--only", action="append", metavar="ID", help="only these rows")
@@ -324,8 +327,9 @@ def _bench(arguments: argparse.Namespace) -> int:
         )
         return 0 if all(figure.holds is not False for figure in figures) else 1
     figures = measure(
-        arguments.what, arguments.seed, arguments.sequences, arguments.only,
-        quiet=arguments.json, runs=arguments.runs, kills=arguments.kills,
+        "serve-soak" if arguments.what == "soak" and arguments.serve else arguments.what,
+        arguments.seed, arguments.sequences, arguments.only, quiet=arguments.json, runs=arguments.runs,
+        kills=arguments.kills, minutes=arguments.minutes, sessions=arguments.sessions,
     )  # fmt: skip
     report(figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench")
     return 0 if all(figure.holds is not False for figure in figures) else 1

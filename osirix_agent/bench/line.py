@@ -89,8 +89,10 @@ class Line:
                     self.spoil -= 1
                     data = data[:60] + bytes([data[60] ^ 1]) + data[61:]
                 target.sendall(data)
-        if not way.dead:
-            way.close()
+        if way.dead:
+            source.close()  # the other end hears nothing of it
+            return
+        way.close()
         with self._lock:
             if way in self._ways:
                 self._ways.remove(way)

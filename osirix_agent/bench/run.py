@@ -6,7 +6,20 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from osirix_agent.bench import click, faults, idle, path, reading, serve_faults, serving, soak, starting, writing
+from osirix_agent.bench import (
+    click,
+    faults,
+    fuzz,
+    idle,
+    path,
+    reading,
+    serve_faults,
+    serve_soak,
+    serving,
+    soak,
+    starting,
+    writing,
+)
 from osirix_agent.figures import Figure, failed
 
 Row = tuple[tuple[str, ...], str, str, Callable[[Path, int], list[Figure]]]
@@ -21,17 +34,28 @@ ROWS: list[Row] = [
 
 
 def measure(
-    what: str, seed: int, sequences: int, only: list[str] | None, *, quiet: bool, runs: int = 1000, kills: int = 50
+    what: str,
+    seed: int,
+    sequences: int,
+    only: list[str] | None,
+    *,
+    quiet: bool,
+    runs: int = 1000,
+    kills: int = 50,
+    minutes: float | None = None,
+    sessions: int = 16,
 ) -> list[Figure]:
     """Measure; a row that fails is there with the reason.
 
     Parameters
     ----------
-    what : 'all', 'click', 'soak', 'faults', 'serve' or 'serve-faults'
+    what : 'all', 'click', 'soak', 'faults', 'serve', 'serve-faults', 'serve-soak' or 'fuzz'
     sequences : int
         Of the soak.
     runs, kills : int
         Of the faults.
+    minutes : of the server's soak (15), or of processor time for the fuzzer (10)
+    sessions : of the server's soak
     only : list of row ids, or None for all
     quiet : bool
         No progress bar.
@@ -52,6 +76,13 @@ def measure(
         if what == "serve-faults":
             task = bar.add_task("serve-faults", total=runs // serve_faults.ASKS + kills)
             return serve_faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
+        if what == "serve-soak":
+            minutes = 15 if minutes is None else minutes
+            task = bar.add_task("soak", total=60 * minutes / serve_soak.SAMPLE_S)
+            return serve_soak.measure(Path(folder), seed, sessions, minutes, advance=lambda n: bar.advance(task, n))
+        if what == "fuzz":
+            bar.add_task("fuzz", total=None)
+            return fuzz.measure(seed, 10 if minutes is None else minutes)
         if what == "serve":
             task = bar.add_task("serve", total=serving.PAIRS + serving.UPLOADS + 2)
             return serving.measure(seed, lambda n: bar.advance(task, n))

@@ -251,7 +251,7 @@ class ServerProcess:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError("the server did not start")
-        self.up_at = time.monotonic()
+        self.up_at, self.pid = time.monotonic(), self._process.pid
         self.address = next(word.rstrip(";") for word in line.split() if word.startswith("grpcs://"))
         self.port = int(self.address.rpartition(":")[2])
 
@@ -273,7 +273,7 @@ def server_kills(
 
     tls = folder / "serve"
     init_tls(tls, datetime.now(UTC))
-    requests = _requests(seed)
+    requests = requests_on_phantom(seed)
     violations: list[str] = []
     wanted, own_s, worst_s = [], 0.0, 0.0
     server = ServerProcess(tls, segmenter)
@@ -344,7 +344,7 @@ def _figure(id_: str, violations: list[str], n: int, note: str) -> Figure:
     )  # fmt: skip
 
 
-def _requests(seed: int) -> list[SegmentationRequest]:
+def requests_on_phantom(seed: int) -> list[SegmentationRequest]:
     recipe = PhantomRecipe(shape_kji=(32, 96, 96), spacing_kji_mm=(3.0, 2.0, 2.0))
     image, truth = make_phantom(recipe)
     geometry = Geometry(recipe.shape_kji, (0.0, 0.0, 0.0), recipe.spacing_kji_mm, AXES)

@@ -37,7 +37,7 @@ def test_a_wrong_mask_and_a_lost_prompt_are_seen(tmp_path, monkeypatch):
     asked = session.remote.propose
     monkeypatch.setattr(serve_faults, "LASTS_S", 0.01)
     monkeypatch.setattr(serve_faults, "KINDS", ("slow",))
-    monkeypatch.setattr(session.remote, "propose", lambda request: asked(serve_faults._requests(1)[0]))
+    monkeypatch.setattr(session.remote, "propose", lambda request: asked(serve_faults.requests_on_phantom(1)[0]))
     session.run()
     assert len(session.violations) >= serve_faults.ASKS
     assert all("not the one" in what or "late" in what for what in session.violations)
