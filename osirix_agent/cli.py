@@ -124,6 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--init-tls", type=Path, metavar="FOLDER",
                        help="make certificates and the first pairing, or renew the server's, and leave")  # fmt: skip
     serve.add_argument("--pair", metavar="NAME", help="with --tls: a pairing for one more agent, and leave")
+    serve.add_argument("--unit", choices=["systemd", "launchd"],
+                       help="print what keeps this very command running, and leave")  # fmt: skip
     serve.add_argument("--nninteractive", type=int, metavar="PORT",
                        help="also answer nnInteractive's clients (1527 is theirs), on this machine only")  # fmt: skip
     serve.add_argument("--metrics-port", type=int, help="Prometheus metrics, on this machine only")
@@ -346,6 +348,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         if arguments.tls is None:
             raise SettingsError("A pairing needs the server's certificates.", "Name their folder with --tls.")
         run.make_pairing(arguments.tls, arguments.pair)
+    elif arguments.unit is not None:
+        run.print_unit(arguments.unit, sys.argv[1:], load_settings())
     else:
         run.serve(
             load_settings(**_overrides(arguments)), arguments.host, arguments.port, arguments.tls,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,7 @@ from osirix_agent.segmenter.server.tls import (
     init_tls,
     pair,
 )
+from osirix_agent.segmenter.server.unit import launchd_agent, systemd_unit
 from osirix_agent.segmenter.wire import PROTOCOL
 from osirix_agent.segmenter.wire.dialling import is_loopback
 from osirix_agent.segmenter.wire.pairing import WARN_DAYS
@@ -35,6 +38,7 @@ from osirix_agent.segmenter.wire.segmenter_pb2_grpc import add_SegmenterServicer
 from osirix_agent.settings import Settings
 
 THREADS = 64
+PATHS = ("--tls", "--model-dir")
 GB = 1e9
 
 
@@ -181,6 +185,17 @@ def make_certificates(folder: Path, ready: Callable[[str], None] = print) -> Non
 def make_pairing(folder: Path, name: str, ready: Callable[[str], None] = print) -> None:
     """`serve --tls FOLDER --pair NAME`."""
     ready(f"Carry {pair(folder, name, datetime.now(UTC))} to that machine, and delete it here.")
+
+
+def print_unit(kind: str, given: list[str], settings: Settings, ready: Callable[[str], None] = print) -> None:
+    """`serve ... --unit KIND`: what keeps that command running, without the last two words."""
+    at = given.index("--unit") if "--unit" in given else next(n for n, w in enumerate(given) if w[:7] == "--unit=")
+    kept = given[:at] + given[at + (2 if given[at] == "--unit" else 1) :]
+    program = shutil.which("osirix-agent") or sys.argv[0]
+    make = {"systemd": systemd_unit, "launchd": launchd_agent}[kind]
+    paths = [str(Path(word).expanduser().absolute()) if before in PATHS else word
+             for before, word in zip(["", *kept], kept, strict=False)]  # fmt: skip
+    ready(make([str(Path(program).absolute()), *paths], settings.serve_grace_s).rstrip())
 
 
 def limits_of(settings: Settings) -> Limits:
