@@ -104,15 +104,17 @@ def _parser() -> argparse.ArgumentParser:
     plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
-    bench.add_argument("what", nargs="?", choices=["all", "click", "soak", "faults", "serve", "voice", "record"],
-                       default="all",
+    bench.add_argument("what", nargs="?", default="all",
+                       choices=["all", "click", "soak", "faults", "record", "serve", "serve-faults", "fuzz", "voice"],
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
     bench.add_argument("--seed", type=int, default=1)
     bench.add_argument("--sequences", type=int, default=10_000, help="of the soak (%(default)s)")
     bench.add_argument("--runs", type=int, default=1000, help="of the faults (%(default)s)")
     bench.add_argument("--kills", type=int, default=50, help="of processes, among the faults (%(default)s)")
-    bench.add_argument("--sessions", type=int, default=200, help="of the log (%(default)s)")
     bench.add_argument("--prompts", type=int, default=20_000, help="of the log, in all sessions (%(default)s)")
+    bench.add_argument("--serve", action="store_true", help="of soak: sessions on one server instead")
+    bench.add_argument("--sessions", type=int, help="of the log (200); of the soak of a server (16)")
+    bench.add_argument("--minutes", type=float, help="of that soak (15); of processor time, of the fuzzer (10)")
     bench.add_argument("--text-only", action="store_true", help="of voice: only typed sentences (so far all there is)")
     bench.add_argument("--corpus", type=Path, help="of voice: JSON lines of sentences with their expected intents")
     bench.add_argument("--only", action="append", metavar="ID", help="only these rows")
@@ -126,6 +128,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--init-tls", type=Path, metavar="FOLDER",
                        help="make certificates and the first pairing, or renew the server's, and leave")  # fmt: skip
     serve.add_argument("--pair", metavar="NAME", help="with --tls: a pairing for one more agent, and leave")
+    serve.add_argument("--unit", choices=["systemd", "launchd"],
+                       help="print what keeps this very command running, and leave")  # fmt: skip
+    serve.add_argument("--nninteractive", type=int, metavar="PORT",
+                       help="also answer nnInteractive's clients (1527 is theirs), on this machine only")  # fmt: skip
     serve.add_argument("--metrics-port", type=int, help="Prometheus metrics, on this machine only")
     serve.add_argument("--segmenter", help="auto, model or classical")
     serve.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
@@ -382,8 +388,9 @@ def _bench(arguments: argparse.Namespace) -> int:
         )
         return 0 if all(figure.holds is not False for figure in figures) else 1
     figures = measure(
-        arguments.what, arguments.seed, arguments.sequences, arguments.only,
-        quiet=arguments.json, runs=arguments.runs, kills=arguments.kills, sessions=arguments.sessions,
+        "serve-soak" if arguments.what == "soak" and arguments.serve else arguments.what,
+        arguments.seed, arguments.sequences, arguments.only, quiet=arguments.json, runs=arguments.runs,
+        kills=arguments.kills, minutes=arguments.minutes, sessions=arguments.sessions,
         prompts=arguments.prompts,
     )  # fmt: skip
     report(figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench")
@@ -401,10 +408,12 @@ def _serve(arguments: argparse.Namespace) -> None:
         if arguments.tls is None:
             raise SettingsError("A pairing needs the server's certificates.", "Name their folder with --tls.")
         run.make_pairing(arguments.tls, arguments.pair)
+    elif arguments.unit is not None:
+        run.print_unit(arguments.unit, sys.argv[1:], load_settings())
     else:
         run.serve(
             load_settings(**_overrides(arguments)), arguments.host, arguments.port, arguments.tls,
-            arguments.metrics_port,
+            arguments.metrics_port, arguments.nninteractive,
         )  # fmt: skip
 
 
