@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from osirix_agent.bench import click, faults, idle, path, reading, serving, soak, starting, writing
+from osirix_agent.bench import click, faults, idle, path, reading, serving, soak, starting, uncertain, writing
 from osirix_agent.figures import Figure, failed
 
 Row = tuple[tuple[str, ...], str, str, Callable[[Path, int], list[Figure]]]
@@ -27,7 +27,7 @@ def measure(
 
     Parameters
     ----------
-    what : 'all', 'click', 'soak', 'faults' or 'serve'
+    what : 'all', 'click', 'soak', 'faults', 'serve' or 'belief'
     sequences : int
         Of the soak.
     runs, kills : int
@@ -43,6 +43,9 @@ def measure(
         if what == "click":
             bar.add_task("click", total=None)
             return click.measure(Path(folder), seed)
+        if what == "belief":
+            bar.add_task("belief", total=None)
+            return uncertain.measure(seed)
         if what == "soak":
             task = bar.add_task("soak", total=sequences)
             return soak.measure(Path(folder), seed, sequences, lambda n: bar.advance(task, n))

@@ -5,14 +5,14 @@ Definitions: docs/concepts/uncertainty.md. Baselines are compared where all star
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter
 from scipy.special import expit
 
 from osirix_agent.belief.belief import Belief
@@ -24,6 +24,7 @@ from osirix_agent.segmenter.believing import believed
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.protocol import Segmenter
 from osirix_agent.segmenter.seen import features
+from osirix_agent.training import observers
 from osirix_agent.training.benchmark import images_of, sets_in
 from osirix_agent.training.contouring import Contoured
 from osirix_agent.training.staging import Stage, Staging
@@ -54,6 +55,9 @@ class StageRow:
     gains: dict[str, list[float]]
 
 
+_ROW = TypeAdapter(StageRow)
+
+
 @dataclass(frozen=True)
 class Shifted:
     """A case that the card was not made for, and how far the gate puts it."""
@@ -74,12 +78,12 @@ class Promises:
         for stage in self._staging.of(images):
             path = self._staging.path([FORMAT, self._card.id, *stage.key])
             if path is not None and path.is_file():
-                yield _row(json.loads(path.read_text(encoding="utf-8")))
+                yield _ROW.validate_json(path.read_bytes())
                 continue
             self._tell(f"{stage.patient} {stage.structure}: {stage.clicks} clicks")
             found = self._measured(stage)
             if path is not None:
-                path.write_text(json.dumps(asdict(found)), encoding="utf-8")
+                path.write_bytes(_ROW.dump_json(found))
             yield found
 
     def _measured(self, stage: Stage) -> StageRow:
@@ -143,14 +147,6 @@ def noisy(volume: Volume, random: np.random.Generator) -> Volume:
     return replace(volume, array=volume.array + noise)
 
 
-def _row(held: dict[str, Any]) -> StageRow:
-    bands = tuple(
-        BandRow(**{k: tuple(map(tuple, v)) if k in ("bins", "curve") else v for k, v in one.items()})
-        for one in held["bands"]
-    )
-    return StageRow(bands, held["distance"], held["gains"])
-
-
 # -- what they say together ------------------------------------------------------------------------------------------
 def figures_of(name: str, rows: Sequence[StageRow], shifted: Sequence[Shifted]) -> list[Figure]:
     """The table of one set: ours first, the baselines beside it; intervals are 95 %, over patients."""
@@ -167,7 +163,7 @@ def figures_of(name: str, rows: Sequence[StageRow], shifted: Sequence[Shifted]) 
     for method, held in first.items():
         level = level_for(held, goal)
         found.append(
-            _figure(f"{name}.band.width", method, held, _mean(lambda b, t=level: b.width_at(t)), None, unit="mm",
+            _figure(f"{name}.band.width", method, held, _mean(partial(_width, level=level)), None, unit="mm",
                     note=f"brought to a coverage of {goal:.2f}")
         )  # fmt: skip
     for method, held in first.items():
@@ -185,8 +181,16 @@ def figures_of(name: str, rows: Sequence[StageRow], shifted: Sequence[Shifted]) 
 
 def level_for(bands: Sequence[BandRow], goal: float) -> float:
     """The log-odds between which a share `goal` of the observers' surface lies, on average."""
-    covers = np.array([_mean(lambda b, n=n: b.curve[n][0])(bands) for n in range(len(LEVELS))])
+    covers = np.array([_mean(partial(_cover, n=n))(bands) for n in range(len(LEVELS))])
     return float(np.interp(goal, covers, LEVELS))
+
+
+def _width(band: BandRow, level: float) -> float:
+    return band.width_at(level)
+
+
+def _cover(band: BandRow, n: int) -> float:
+    return band.curve[n][0]
 
 
 Score = Callable[[Sequence[BandRow]], float]
@@ -313,7 +317,7 @@ def measure(
             shifted = list(promises.shifted(images_of(folder, name, part, limit, share or (1, 1)), others))
         if share is None:
             found += figures_of(name, rows, shifted)
-    return found if share is None else None
+    return [*found, observers.measure()] if share is None else None
 
 
 def _about(name: str) -> tuple[str, str]:

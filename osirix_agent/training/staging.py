@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from osirix_agent.training.contouring import UNNAMED, Contoured, box_prompt, con
 
 COUNTS = (0, 1, 2, 5)  # clicks after the name or the box
 FORMAT = 1  # of what is kept: another one is worked out again
+_Answers = list[tuple[int, tuple[Prompt, ...], Belief]]  # clicks, prompts, what was believed
 _PROMPTS: TypeAdapter[tuple[Prompt, ...]] = TypeAdapter(tuple[Prompt, ...])
 
 
@@ -124,10 +126,9 @@ class Staging:
         key = (FORMAT, self.segmenter.name, image.volume.digest, _digest(truth), structure, "box")
         path = self.path(key)
         if path is None or not path.is_file():
-            try:
-                found = [(0, prompts, self.segmenter.propose(request))]
-            except PromptError:
-                found = []
+            found: _Answers = []
+            with suppress(PromptError):
+                found.append((0, prompts, self.segmenter.propose(request)))
             if path is not None:
                 _write(path, found)
         else:
@@ -152,9 +153,7 @@ class Staging:
             self._described = image.volume.digest, found
         return self._described[1]
 
-    def _contoured(
-        self, image: Contoured, structure: str, start: str, counts: Sequence[int]
-    ) -> list[tuple[int, tuple[Prompt, ...], Belief]]:
+    def _contoured(self, image: Contoured, structure: str, start: str, counts: Sequence[int]) -> _Answers:
         kept = _Kept(self.segmenter)
         try:
             row = contour(kept, image.volume, image.name, structure, image.truths[structure], start)
@@ -196,7 +195,7 @@ def _digest(mask: npt.NDArray[np.bool_]) -> str:
     return hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
 
 
-def _write(path: Path, found: Sequence[tuple[int, tuple[Prompt, ...], Belief]]) -> None:
+def _write(path: Path, found: _Answers) -> None:
     about = [
         {
             "clicks": count, "prompts": _PROMPTS.dump_python(prompts, mode="json"), "corner": belief.corner_kji,
@@ -216,7 +215,7 @@ def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
     part.replace(path)
 
 
-def _read(path: Path) -> list[tuple[int, tuple[Prompt, ...], Belief]]:
+def _read(path: Path) -> _Answers:
     with np.load(path) as held:
         return [
             (
