@@ -136,7 +136,7 @@ def _contour(
             result.verdict = verdict_said(final)
             write_mask(folder / f"{name}.nii.gz", final.mask(), opened.volume.geometry)
         _write_contours(folder / "contours.json", opened, name)
-        result.notices = feedback.texts
+        result.notices += feedback.texts
         return result
     finally:
         opened.close()

@@ -25,7 +25,7 @@ from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.protocol import Segmenter
 from osirix_agent.segmenter.seen import features
 from osirix_agent.training import observers
-from osirix_agent.training.benchmark import images_of, sets_in
+from osirix_agent.training.benchmark import DICOM, images_of, sets_in
 from osirix_agent.training.contouring import Contoured
 from osirix_agent.training.staging import Stage, Staging
 from osirix_agent.training.uncertainty import LEVELS, BandRow, band_row, ece, gain_curve, orders, tempered
@@ -74,8 +74,10 @@ class Promises:
         self._staging, self._card, self._tell = staging, card, tell
 
     def rows(self, images: Iterable[Contoured]) -> Iterator[StageRow]:
-        """Of every structure of every image, after each number of clicks."""
+        """Of every structure of every image that the card has a fit for, after each number of clicks."""
         for stage in self._staging.of(images):
+            if self._card.fit_for(stage.kind, stage.request.volume.modality, stage.clicks) is None:
+                continue
             path = self._staging.path([FORMAT, self._card.id, *stage.key])
             if path is not None and path.is_file():
                 yield _ROW.validate_json(path.read_bytes())
@@ -305,7 +307,7 @@ def measure(
     """
     promises = Promises(Staging(segmenter, work, tell), card, tell)
     fitted = {(fit.kind, fit.modality) for fit in card.fits}
-    names = [name for name in sets or sets_in(folder) if sets or _about(name) in fitted]
+    names = [name for name in sets or sets_in(folder) if sets or name == DICOM or _about(name) in fitted]
     if not names:
         raise SettingsError(f"The card {card.id} holds no fit for these patients.", "Name sets that it was fitted on.")
     found: list[Figure] = []
