@@ -13,9 +13,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osirix_agent import __version__
+
+if TYPE_CHECKING:
+    from osirix_agent.settings import Settings
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -104,8 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
-    bench.add_argument("what", nargs="?", default="all",
-                       choices=["all", "click", "soak", "faults", "record", "serve", "serve-faults", "fuzz", "voice"],
+    measured = ["all", "belief", "click", "faults", "fuzz", "record", "serve", "serve-faults", "soak", "voice"]
+    bench.add_argument("what", nargs="?", choices=measured, default="all",
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
     bench.add_argument("--seed", type=int, default=1)
     bench.add_argument("--sequences", type=int, default=10_000, help="of the soak (%(default)s)")
@@ -153,8 +156,27 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--cases", type=int, metavar="N", help="only the first N patients of each set")
     evaluate.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
     evaluate.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
+    evaluate.add_argument("--uncertainty", action="store_true",
+                          help="instead: how well the calibrated belief holds, beside baselines")  # fmt: skip
+    evaluate.add_argument("--card", type=Path,
+                          help="with --uncertainty: the calibration card (default: beside the model)")  # fmt: skip
+    _shared(evaluate)
     _json(evaluate)
     evaluate.set_defaults(act=_evaluate)
+
+    calibrate = commands.add_parser("calibrate", help="fit a calibration card on calibration patients")
+    calibrate.add_argument("data", type=Path, help="folder with splits.json, openkbp and sarcoma; or any folder of "
+                                                   "DICOM series with RTSTRUCT or SEG")  # fmt: skip
+    calibrate.add_argument("--segmenter", default="model", help="model or classical, or a public model (%(default)s)")
+    calibrate.add_argument("--set", dest="sets", action="append", metavar="NAME",
+                           help="organs, targets, sarcoma-CT, sarcoma-MR_T1 or sarcoma-PET (default: all)")  # fmt: skip
+    calibrate.add_argument("--cases", type=int, metavar="N", help="only the first N patients of each set")
+    calibrate.add_argument("--out", type=Path, help="card to write (default: calibration.json beside the model)")
+    calibrate.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
+    calibrate.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
+    _shared(calibrate)
+    _json(calibrate)
+    calibrate.set_defaults(act=_calibrate)
 
     train = commands.add_parser("train", help="make a model by its recipe; goes on where it was stopped")
     kinds = train.add_subparsers(dest="what", required=True, metavar="KIND")
@@ -236,6 +258,21 @@ def _log_parser(log: argparse.ArgumentParser) -> None:
     for one in (verify, stats, export, merge, forget):
         _json(one)
     log.set_defaults(act=_log)
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--work", type=Path, help="folder where answers are kept, so that it goes on where it was "
+                                                  "stopped (default: 'stages' in the state folder)")  # fmt: skip
+    parser.add_argument("--share", metavar="N/OF", type=_fraction,
+                        help="only contour this share of the patients, such as 1/2, beside a process for the rest; run "
+                             "it again without when all are done")  # fmt: skip
+
+
+def _fraction(text: str) -> tuple[int, int]:
+    n, _, of = text.partition("/")
+    if not (n.isdigit() and of.isdigit() and 1 <= int(n) <= int(of)):
+        raise argparse.ArgumentTypeError(f"'{text}' is no share: give one such as 1/2")
+    return int(n), int(of)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
@@ -417,11 +454,13 @@ def _serve(arguments: argparse.Namespace) -> None:
         )  # fmt: skip
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
+def _evaluate(arguments: argparse.Namespace) -> int:
     from osirix_agent.settings import load_settings
     from osirix_agent.training.benchmark import DEFAULT_ROWS, benchmark, print_benchmark
 
     settings = load_settings(model_dir=arguments.model_dir, device=arguments.device)
+    if arguments.uncertainty:
+        return _promises(arguments, settings)
     with _busy("reading patients") as tell:
         found = benchmark(
             arguments.data, arguments.segmenters or ["model", "classical"], arguments.sets, arguments.part,
@@ -431,6 +470,56 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         print(json.dumps(found))
     else:
         print_benchmark(found)
+    return 0
+
+
+def _promises(arguments: argparse.Namespace, settings: Settings) -> int:
+    from osirix_agent.agent.log import versions
+    from osirix_agent.belief.calibration import read_calibration
+    from osirix_agent.figures import report
+    from osirix_agent.training.benchmark import chosen_segmenter
+    from osirix_agent.training.calibrating import card_path
+    from osirix_agent.training.promises import measure
+
+    name = (arguments.segmenters or ["model"])[0]
+    segmenter = chosen_segmenter(name, settings)
+    card = read_calibration(arguments.card or card_path(name, settings), segmenter.name)
+    with _busy("reading patients") as tell:
+        figures = measure(
+            arguments.data, segmenter, card, arguments.sets, arguments.part, limit=arguments.cases,
+            share=arguments.share, work=arguments.work or settings.state_dir / "stages", tell=tell,
+        )  # fmt: skip
+    if figures is None:
+        print("This share is measured. Run it again without --share when all shares are.", file=sys.stderr)
+        return 0
+    report(figures, seed=42, versions=versions(), as_json=arguments.json, title=f"{segmenter.name}, {card.id}")
+    return 0 if all(figure.holds is not False for figure in figures) else 1
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from osirix_agent.settings import load_settings
+    from osirix_agent.training.benchmark import chosen_segmenter
+    from osirix_agent.training.calibrating import calibrate, card_path, print_card
+
+    settings = load_settings(model_dir=arguments.model_dir, device=arguments.device)
+    out = arguments.out or card_path(arguments.segmenter, settings)
+    with _busy("reading patients") as tell:
+        card = calibrate(
+            arguments.data, chosen_segmenter(arguments.segmenter, settings), arguments.sets, limit=arguments.cases,
+            share=arguments.share, work=arguments.work or settings.state_dir / "stages", tell=tell,
+        )  # fmt: skip
+    if card is None:
+        print("This share is contoured. Run it again without --share when all shares are.", file=sys.stderr)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    card.write(out)
+    if arguments.json:
+        print(
+            json.dumps({"card": str(out), "id": card.id, **card.model_dump(mode="json", include={"segmenter", "fits"})})
+        )
+    else:
+        print_card(card)
+        print(f"Written to {out}.")
 
 
 def _train(arguments: argparse.Namespace) -> None:

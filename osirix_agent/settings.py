@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     serve_idle_s: float = Field(600.0, gt=0, description="served: a session without a request ends")
     serve_grace_s: float = Field(30.0, ge=0, description="served: to finish requests when stopped")
     model_dir: Path | None = Field(None, description="folder of the model and its adapters; none: the shipped one")
+    calibration_dir: Path | None = Field(
+        None, description="folder of a site's own calibration cards; none: those beside the models"
+    )
     language_model_dir: Path | None = Field(
         None, description="folder of a local language model that guesses, to be confirmed, what a sentence means"
     )
