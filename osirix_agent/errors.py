@@ -17,6 +17,7 @@
     |- PluginError              the buttons in OsiriX cannot be put there or taken away  exit 7
     |- ControlError             the socket through which they speak              exit 7
     |- ModelError               a model folder cannot be used                    exit 8
+    |- VoiceError               sound that cannot be used, or nothing to hear it with  exit 10
     `- RemoteError              a segmenter on another machine                   exit 9
        |- UnreachableError      nothing answers there, or no longer
        |- CertificateError      it is not the paired server, or it does not take this pairing
@@ -150,3 +151,7 @@ class SupersededError(RemoteError):
 
 class DamagedError(RemoteError):
     pass
+
+
+class VoiceError(OsirixAgentError):
+    exit_code = 10
