@@ -13,7 +13,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from osirix_agent.prompting import lexicon
-from osirix_agent.prompting.intent import Command, Intent, Reply
+from osirix_agent.prompting.intent import Command, Intent, Reply, Slab
 from osirix_agent.prompting.items import SEPARATORS, STARTS, Item, corrected, items_of
 from osirix_agent.prompting.rules import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.rules import Asked, Clause, rules_for, with_side
@@ -62,7 +62,9 @@ class Understanding:
 
 def needed(intent: Intent) -> float:
     """The confidence with which an intent is carried out unasked."""
-    return SURE_OF_DELETING if isinstance(intent, Command) and intent.verb in GRAVE else SURE
+    grave = isinstance(intent, Command) and intent.verb in GRAVE
+    whole = isinstance(intent, Slab) and intent.how == "include"  # every slice beyond, whole
+    return SURE_OF_DELETING if grave or whole else SURE
 
 
 def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -> Understanding:
