@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from osirix_agent.errors import ModelError, VoiceError
 from osirix_agent.prompting.voice.sound import RATE_HZ, Samples
-from osirix_agent.prompting.voice.spoken import vocabulary
+from osirix_agent.prompting.voice.spoken import EXAMPLES
 
 BEAMS = 5
-_MOST_TOKENS = 60
+_MOST_TOKENS, _MOST_NAMES = 60, 15
 _FFT, _HOP = 400, 160
 _LONGEST_WINDOW_S, _SHORTEST_WINDOW_S, _PAUSE_S = 30.0, 10.0, 1.5
 
@@ -58,12 +58,13 @@ class FreeRecogniser(Protocol):
 
 def prompt_of(known: Collection[str]) -> str:
     """What is said beforehand to the recogniser, so that it expects the field's words."""
-    return " Contouring: " + ", ".join((*vocabulary(), *sorted(known)[:20])) + "."
+    names = " ".join(f"{name}." for name in sorted(known)[:_MOST_NAMES])
+    return f" {names} {EXAMPLES}" if names else f" {EXAMPLES}"
 
 
 def log_mel(samples: Samples, bands: int) -> npt.NDArray[np.float32]:
-    """(bands, frames) as Whisper was taught (Radford et al. 2022): 25 ms windows every 10 ms, Slaney's mel bands, log10,
-    80 dB deep, padded with silence. Not to its 30 s, but to 10 s or a pause: that hears the same in a fifth of the time.
+    """(bands, frames) as Whisper was taught (Radford et al. 2022): 25 ms windows every 10 ms, Slaney's mel bands,
+    log10, 80 dB deep, padded with silence. Not to its 30 s, but to 10 s or a pause: it hears the same in a fifth of the time.
     """
     seconds = min(max(len(samples) / RATE_HZ + _PAUSE_S, _SHORTEST_WINDOW_S), _LONGEST_WINDOW_S)
     sound = np.zeros(int(np.ceil(seconds)) * RATE_HZ, np.float32)

@@ -88,5 +88,8 @@ def _read(hypotheses: Sequence[Hypothesis], known: Collection[str]) -> _Read | N
 
 def _alike(a: str, b: str) -> float:
     """Share of letters in common, spelt alike."""
-    said = [" ".join(RESPELT.get(word, word) for word in re.findall(r"[a-z']+|\d+", text.lower())) for text in (a, b)]
-    return SequenceMatcher(None, *said, autojunk=False).ratio()
+
+    def spelt(text: str) -> str:
+        return " ".join(RESPELT.get(word, word) for word in re.findall(r"[a-z']+|\d+", text.lower()))
+
+    return SequenceMatcher(None, spelt(a), spelt(b), autojunk=False).ratio()

@@ -1,20 +1,23 @@
 """From a push-to-talk buffer to a sentence: the one entry to speech.
 
-    listener = Listener(free=open_free(folder))      # seconds; keep it. `free` may be None: commands only
-    heard = listener.hear(pcm, rate_hz, known)       # pcm: (n,) int16, one hold of the button; any thread, one at a time
-    if heard.text:                                   # hand text and confidence to the session like a typed sentence:
-        Sentence(heard.text, heard.confidence)       #   it asks back what is doubtful, never guesses
+    listener = open_listener(settings)            # takes seconds; keep it
+    heard = listener.hear(pcm, rate_hz, known)    # pcm: (n,) int16, one hold of the button; any thread
+    if heard.text:                                # goes to the session like a typed sentence,
+        Sentence(heard.text, heard.confidence)    #   which asks back what is doubtful and never guesses
     else:
-        heard.why                                    # what to tell her: nothing heard, no command, not English, too long
+        heard.why                                 # to be told: nothing heard, no command, not English, too long
 
-`heard.intents` and `heard.questions` are what the text means, for showing it before it acts. Nothing is kept or sent.
+`heard.intents` and `heard.questions` are what the text means, for showing it before it acts. `known` are the session's
+structures (`Engine.names`). Nothing is sent anywhere, and nothing kept unless a study's setting says so.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,10 +27,15 @@ from osirix_agent.prompting.command import Question, understand
 from osirix_agent.prompting.intent import Intent
 from osirix_agent.prompting.voice.commands import CommandRecogniser
 from osirix_agent.prompting.voice.detection import spoken
-from osirix_agent.prompting.voice.free import FreeRecogniser
+from osirix_agent.prompting.voice.free import FreeRecogniser, open_free
 from osirix_agent.prompting.voice.fusion import fused
-from osirix_agent.prompting.voice.sound import LONGEST_S, RATE_HZ, samples_of
+from osirix_agent.prompting.voice.sound import LONGEST_S, samples_of, write_wav
+from osirix_agent.settings import Settings
 
+MUTE = (
+    "The microphone gives only zeros: it is muted, or the system does not let this program listen. On a Mac allow it "
+    "under Privacy & Security > Microphone, and start it from the Terminal: what OsiriX starts hears nothing."
+)
 NOTHING = "Nothing was heard. Hold the button while you speak, and check the microphone."
 TOO_LONG = f"That was longer than {LONGEST_S:g} seconds, so nothing was done. Hold the button for one sentence."
 
@@ -59,7 +67,9 @@ class Listener:
     Parameters
     ----------
     free : FreeRecogniser or None
-        Hears any sentence. None: only what the command recogniser expects is understood.
+        Hears any sentence. None: only what the command recogniser expects is understood, and all of it is confirmed.
+    keep : folder or None
+        For studies: what was said is kept there as WAV files. None: nothing is kept.
 
     Raises
     ------
@@ -67,8 +77,8 @@ class Listener:
         pocketsphinx is not installed.
     """
 
-    def __init__(self, free: FreeRecogniser | None = None) -> None:
-        self._commands, self._free = CommandRecogniser(), free
+    def __init__(self, free: FreeRecogniser | None = None, *, keep: Path | None = None) -> None:
+        self._commands, self._free, self._keep = CommandRecogniser(), free, keep
         self._one = threading.Lock()
 
     def hear(self, pcm: npt.NDArray[np.generic], rate_hz: int, known: Collection[str] = ()) -> Heard:
@@ -86,9 +96,13 @@ class Listener:
         """
         if len(pcm) > LONGEST_S * rate_hz:
             return Heard(why=TOO_LONG)
+        if len(pcm) and not np.any(pcm):
+            return Heard(why=MUTE)
         said = spoken(samples_of(pcm, rate_hz))
         if said is None:
             return Heard(why=NOTHING)
+        if self._keep is not None:
+            write_wav(self._keep / f"{time.time_ns()}.wav", said)
         with self._one:
             guesses = self._commands.hypotheses(said, known)
             words = None if self._free is None else self._free.hypotheses(said, known)
@@ -97,3 +111,17 @@ class Listener:
             return Heard(why=choice.why)
         found = understand(choice.text, known, choice.confidence)
         return Heard(choice.text, choice.confidence, choice.by, "", found.intents, found.questions)
+
+
+def open_listener(settings: Settings) -> Listener:
+    """A listener as the settings have it.
+
+    Raises
+    ------
+    VoiceError
+        What it needs is not installed.
+    ModelError
+        `speech_model_dir` holds no speech model.
+    """
+    folder = settings.speech_model_dir
+    return Listener(None if folder is None else open_free(folder), keep=settings.keep_speech_dir)

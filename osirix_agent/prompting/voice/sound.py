@@ -70,3 +70,14 @@ def read_wav(path: Path) -> tuple[npt.NDArray[np.int16], int]:
         raise VoiceError(
             f"{path.name} cannot be read as sound ({type(error).__name__}).", "Give a WAV file with 16-bit PCM."
         ) from None
+
+
+def write_wav(path: Path, samples: Samples) -> None:
+    """16-bit PCM, readable by its owner only; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes(as_int16(samples).tobytes())
+    path.chmod(0o600)

@@ -85,8 +85,8 @@ SHAPES: dict[str, str] = {
     "shape": """{verb:crop} [<what>] [to] [the] <structure> | {verb:fill} [[of] [the] <structure>]
         | {verb:copy} [<what>] [to | onto] {beside}""",
     "go": "({verb:go} | show me) (slice [number] <slices> | {beside}) | slice [number] <slices> | {beside}",
-    "contour": """[{verb:contour} | {verb:use} | and] [the] <structure> [and [the] <structure>] | go to [the] <structure>
-        | {verb:new} [called] <structure> | {verb:rename} <what> [to | as] <structure>""",
+    "contour": """[{verb:contour} | {verb:use}] [the] <structure> [and [the] <structure>]
+        | go to [the] <structure> | {verb:new} [called] <structure> | {verb:rename} <what> [to | as] <structure>""",
     "session": """({command:undo} | {command:redo}) [<times>] | {command:accept} [<what>] | {command:reject} [<what>]
         | {tentative:accept} | {command:reopen} [<what>] | ({command:lock} | {command:unlock}) [<what>] [and <what>]
         | {command:release} ({my_slices} | <what>) | {command:next} | {command:status} | {command:help}
@@ -170,11 +170,13 @@ def _parsed(tokens: list[str]) -> Shape:
     return Shape(tuple(tuple(one) for one in alternatives_))
 
 
-def vocabulary() -> tuple[str, ...]:
-    """Words that a general recogniser does not expect: the field's own, most used first."""
-    return ("GTV", "CTV", "PTV", "parotid", "spinal cord", "trachea", "oesophagus", "mandible", "larynx", "brainstem",
-            "submandibular", "superiorly", "inferiorly", "anteriorly", "posteriorly", "medially", "laterally",
-            "millimetres", "isolines", "contour", "slice", "exclude", "undo")  # fmt: skip
+# what a general recogniser is told was said just before: it goes on in these words and this spelling
+EXAMPLES = (
+    "Grow the GTV by three millimetres superiorly. Shrink it 2.5 mm medially. Exclude the trachea. Not the larynx. "
+    "Left parotid. PTV seventy. CTV primary. Nudge it 5 mm posteriorly. Undo twice, accept. Go to slice forty. "
+    "Crop to the body. Hide the isolines. Level two nodes on the right. Lock the cord, then redo. "
+    "Fill between the slices. Oesophagus, mandible."
+)
 
 
 def names_said(known: Collection[str]) -> list[str]:

@@ -1,5 +1,8 @@
-"""Sentences said by synthetic voices, in quiet and in babble. Nothing is kept; the synthesisers are Debian's packages
-`espeak-ng`, `flite`, `festival` with `festvox-us-slt-hts`."""
+"""Synthetic voices for the demo, the benchmark and the tests: sentences said in quiet and in babble. Nothing is kept.
+
+The synthesisers are programs: Debian's packages `espeak-ng`, `flite`, `festival` with `festvox-us-slt-hts`; on a Mac
+its own `say`.
+"""
 
 from __future__ import annotations
 
@@ -24,33 +27,62 @@ BABBLERS = 6
 
 @dataclass(frozen=True)
 class Voice:
-    """A synthetic voice; `command` has {text} and {wav}."""
+    """A synthetic voice; its command has {text} or {file}, and {wav}.
+
+    Attributes
+    ----------
+    kind : how it makes speech
+    needs : a file or folder without which it cannot
+    """
 
     name: str
-    kind: str  # how it is made
+    kind: str
     command: tuple[str, ...]
+    needs: Path | None = None
 
     @property
     def there(self) -> bool:
-        if shutil.which(self.command[0]) is None:
-            return False
-        return self.name != "slt-hts" or Path("/usr/share/festival/voices/us/cmu_us_slt_arctic_hts").is_dir()
+        return shutil.which(self.command[0]) is not None and (self.needs is None or self.needs.exists())
 
 
 def _espeak(name: str) -> Voice:
-    return Voice(f"espeak {name}", "formants", ("espeak-ng", "-v", name, "-s", "150", "-w", "{wav}", "{text}"))
+    return Voice(f"espeak-ng {name}", "formants", ("espeak-ng", "-v", name, "-s", "150", "-w", "{wav}", "{text}"))
 
 
 def _flite(name: str, kind: str) -> Voice:
     return Voice(f"flite {name}", kind, ("flite", "-voice", name, "-t", "{text}", "-o", "{wav}"))
 
 
+_HTS = Path("/usr/share/festival/voices/us/cmu_us_slt_arctic_hts")
 VOICES = (
-    _espeak("en-us"), _espeak("en-us+f3"), _espeak("en-gb"), _espeak("en-gb-scotland"),
-    _flite("kal16", "diphones"), _flite("slt", "statistical"), _flite("rms", "statistical"), _flite("awb", "statistical"),
-    Voice("slt-hts", "hidden Markov model",
-          ("text2wave", "-eval", "(voice_cmu_us_slt_arctic_hts)", "-o", "{wav}", "{file}")),
+    _espeak("en-us"), _espeak("en-us+f3"), _espeak("en-gb"), _espeak("en-gb-scotland"), _flite("kal16", "diphones"),
+    _flite("slt", "statistical"), _flite("rms", "statistical"), _flite("awb", "statistical"),
+    Voice("festival slt-hts", "hidden Markov model",
+          ("text2wave", "-eval", "(voice_cmu_us_slt_arctic_hts)", "-o", "{wav}", "{file}"), _HTS),
+    Voice("macOS Samantha", "neural",
+          ("say", "-v", "Samantha", "-o", "{wav}", "--data-format=LEI16@16000", "{text}"), Path("/usr/bin/say")),
 )  # fmt: skip
+_CLEAREST = ("macOS Samantha", "flite slt", "flite rms", "festival slt-hts", "espeak-ng en-us")
+
+
+def voices() -> list[Voice]:
+    """The voices that this machine has."""
+    return [voice for voice in VOICES if voice.there]
+
+
+def clearest() -> Voice:
+    """The voice that is understood best, of those that are there.
+
+    Raises
+    ------
+    VoiceError
+        There is none.
+    """
+    there = {voice.name: voice for voice in voices()}
+    found = next((there[name] for name in _CLEAREST if name in there), None)
+    if found is None:
+        raise VoiceError("No speech synthesiser is installed.", "Install flite or espeak-ng (Debian: apt-get).")
+    return found
 
 
 def said_aloud(sentence: str) -> str:
