@@ -164,6 +164,8 @@ def _parted(items: list[Item], known: Collection[str]) -> tuple[list[Intent], li
             continue
         if start and not (items[start - 1].is_a(*SEPARATORS) or items[start].is_a(*STARTS)):
             continue
+        if start and not items[start - 1].is_a(*SEPARATORS) and items[start].text.lower() == "next":
+            continue  # "the thyroid next" asks for no uncertain slice
         for end in range(start + 1, len(items) + 1):
             inner = items[start:end]
             if inner[-1].is_a(*SEPARATORS) and end < len(items):
@@ -216,6 +218,8 @@ def _check_pauses(inner: list[Item]) -> None:
         It may belong to the clause, or be a clause of its own.
     """
     verb = next((item.value("verb") for item in inner if item.is_a("verb")), None)
+    if any(a.is_a("structure") and b.is_a("structure") for a, b in pairwise(inner)) and verb != "rename":
+        raise Asked("One structure after the other: say 'and' between them.")
     for a, pause, c in zip(inner, inner[1:], inner[2:], strict=False):
         if pause.is_a(*SEPARATORS) and c.is_a("structure"):
             if not a.is_a("structure") and verb != "new":

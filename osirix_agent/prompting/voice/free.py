@@ -64,7 +64,7 @@ def prompt_of(known: Collection[str]) -> str:
 
 def log_mel(samples: Samples, bands: int) -> npt.NDArray[np.float32]:
     """(bands, frames) as Whisper was taught (Radford et al. 2022): 25 ms windows every 10 ms, Slaney's mel bands,
-    log10, 80 dB deep, padded with silence. Not to its 30 s, but to 10 s or a pause: it hears the same in a fifth of the time.
+    log10, 80 dB deep, padded with silence: not to its 30 s, but to 10 s or a pause, which hears the same much sooner.
     """
     seconds = min(max(len(samples) / RATE_HZ + _PAUSE_S, _SHORTEST_WINDOW_S), _LONGEST_WINDOW_S)
     sound = np.zeros(int(np.ceil(seconds)) * RATE_HZ, np.float32)

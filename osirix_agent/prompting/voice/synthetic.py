@@ -126,7 +126,7 @@ def babble(voices: Sequence[Voice], sentences: Sequence[str], seconds: float, se
     for _ in range(BABBLERS):
         track = np.zeros(0, np.float32)
         while len(track) < size:
-            voice, text = (some[int(random.integers(len(some)))] for some in (voices, sentences))
+            voice, text = voices[int(random.integers(len(voices)))], sentences[int(random.integers(len(sentences)))]
             track = np.concatenate([track, speak(voice, text)])
         mixed += np.roll(track, int(random.integers(len(track))))[:size]
     return (mixed / np.sqrt(np.mean(mixed**2))).astype(np.float32)
