@@ -110,7 +110,11 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--sequences", type=int, default=10_000, help="of the soak (%(default)s)")
     bench.add_argument("--runs", type=int, default=1000, help="of the faults (%(default)s)")
     bench.add_argument("--kills", type=int, default=50, help="of processes, among the faults (%(default)s)")
-    bench.add_argument("--text-only", action="store_true", help="of voice: only typed sentences (so far all there is)")
+    bench.add_argument("--text-only", action="store_true", help="of voice: only typed sentences, none spoken")
+    bench.add_argument(
+        "--sample", type=int, metavar="N", help="of voice: only so many spoken sentences, in one voice each"
+    )
+    bench.add_argument("--speech-model-dir", type=Path, help="of voice: Whisper's folder")
     bench.add_argument("--corpus", type=Path, help="of voice: JSON lines of sentences with their expected intents")
     bench.add_argument("--only", action="append", metavar="ID", help="only these rows")
     _json(bench)
@@ -255,6 +259,19 @@ def _say(arguments: argparse.Namespace) -> int:
     return 0 if say_sounds(open_listener(load_settings(**chosen)), sounds, tell) else 5
 
 
+def _bench_speech(arguments: argparse.Namespace) -> Any:
+    from osirix_agent.bench.speech import measure_speech
+    from osirix_agent.prompting.voice.free import open_free
+    from osirix_agent.prompting.voice.listener import Listener
+    from osirix_agent.prompting.voice.synthetic import voices
+
+    free = None if arguments.speech_model_dir is None else open_free(arguments.speech_model_dir)
+    with _busy("making the language model") as tell:
+        return measure_speech(
+            arguments.seed, arguments.corpus, arguments.sample, Listener(free), free, voices(), tell
+        )  # fmt: skip
+
+
 def _virtual(arguments: argparse.Namespace) -> None:
     from osirix_agent.demo.alone import run_virtual_osirix
 
@@ -335,6 +352,8 @@ def _bench(arguments: argparse.Namespace) -> int:
         from osirix_agent.bench.voice import measure_text
 
         figures = measure_text(arguments.seed, arguments.corpus)
+        if not arguments.text_only:
+            figures += _bench_speech(arguments)
         report(
             figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench voice"
         )

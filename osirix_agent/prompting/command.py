@@ -89,6 +89,8 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
     asked = ASKED if any(item.is_a("question") for item in items) else 1.0
     intents = [replace(one, confidence=round(min(one.confidence, asked) * heard, 4)) for one in intents]
     intents = [one for n, one in enumerate(intents) if not (isinstance(one, Reply) and n and intents[n - 1] == one)]
+    if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):
+        questions = [*questions, Question("Say 'yes' or 'no' alone.", whole)]
     strange = any(item.is_a("unknown") for item in items)
     if questions and strange and {w.text for w in words_of(sentence)} & lexicon.FOREIGN:
         questions = [Question("Only English is understood so far. Say it in English, or draw.", whole)]

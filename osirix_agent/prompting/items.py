@@ -18,7 +18,7 @@ STARTS = ("verb", "command", "tentative")
 
 _TABLE = lexicon.table()
 _LONGEST = max(len(words) for words in _TABLE)
-_VOCABULARY = frozenset(word for words in _TABLE for word in words) | naming.WORDS | NUMBER_WORDS
+VOCABULARY = frozenset(word for words in _TABLE for word in words) | naming.WORDS | NUMBER_WORDS
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ def _phrase(texts: list[str], at: int) -> tuple[tuple[tuple[str, Any], ...], int
 
 def _spelt(word: Word) -> Word:
     """A long word that no table holds, one slip away from exactly one that some table does, is read as that."""
-    if word.text in _VOCABULARY or len(word.text) < 6 or not word.text.isalpha():
+    if word.text in VOCABULARY or len(word.text) < 6 or not word.text.isalpha():
         return word
-    if word.text[-1:] == "s" and word.text[:-1] in _VOCABULARY:
+    if word.text[-1:] == "s" and word.text[:-1] in VOCABULARY:
         return word
-    near = {other for other in _VOCABULARY if len(other) >= 5 and _one_slip(word.text, other)}
+    near = {other for other in VOCABULARY if len(other) >= 5 and _one_slip(word.text, other)}
     return replace(word, text=near.pop()) if len(near) == 1 else word
 
 

@@ -20,7 +20,8 @@ PHRASES: dict[str, dict[object, str]] = {
             "too small/tight/narrow/thin"
         ),
         "shrink": (
-            "shrink/shrinking|reduce/reducing|contract|erode|tighten (it/this) (up)|too big/large/wide/fat/thick|smaller|tighter|thinner|narrower|"
+            "shrink/shrinking|reduce/reducing|contract|erode|tighten (it/this) (up)|too big/large/wide/fat/thick|"
+            "smaller|tighter|thinner|narrower|"
             "cut back|shave/shaving (off)|trim (off/back)|deflate|decrease"
         ),
         "shift": "shift/shifting|move/moving|translate|nudge|push|slide|displace|drag",
@@ -65,13 +66,15 @@ PHRASES: dict[str, dict[object, str]] = {
             "next structure is|next up|draw"
         ),
         "use": (
-            "use|select|switch (over/back) to|active|the active one|work on|activate|make active|go back to working on|change to|"
+            "use|select|switch (over/back) to|active|the active one|work on|activate|make active|"
+            "go back to working on|change to|"
             "active structure is|back on"
         ),
         "new": (
             "new structure|create/make/start/add/open/begin (a) new structure|new target|"
             "create/make/start/add (a) new target|create (a) structure|make (a) structure|"
-            "start (a) structure|create|(create/make/start/begin) a new one|new organ|add (a) structure|new|i want a new structure|"
+            "start (a) structure|create|(create/make/start/begin) a new one|new organ|add (a) structure|new|"
+            "i want a new structure|"
             "i need a new structure|we need a new structure|i would like a new structure"
         ),
         "rename": "rename/renaming|call|should/must be called|change the name (of)|relabel|change its name",
@@ -86,7 +89,9 @@ PHRASES: dict[str, dict[object, str]] = {
     # commands that need nothing more
     "command": {
         "undo": (
-            "undo|undo what i (just) did|take (that/it/this) back|take back|step back|go back (one/a step)|go back one step|revert|"
+            "undo|reverse (my) (the) last step/change|undo what i (just) did|take (that/it/this) back|"
+            "take back|step back|go back (one/a step)|"
+            "go back one step|revert|"
             "back up|roll back|undo that/it/this|reverse that|one step back|go back a step"
         ),
         "redo": "redo|do (that/it) again|redo that/it/this|undo the undo|bring that/it back|put that/it back",
@@ -98,7 +103,8 @@ PHRASES: dict[str, dict[object, str]] = {
         "reject": (
             "reject|discard|throw (that/it/this) away|bin it/that/this|scrap it/that/this|get rid of it|"
             "drop it|throw away|throw it out|reject it|discard it|remove the proposal|delete the proposal|"
-            "drop the proposal|get rid of this/that/the proposal|throw this/that one away|throw this/that one out|throw it out"
+            "drop the proposal|get rid of this/that/the proposal|throw this/that one away|throw this/that one out|"
+            "throw it out"
         ),
         "reopen": "reopen|re open|unaccept|open (it/this) (up) again",
         "lock": "lock|protect|freeze|lock down|fix in place|don't touch|do not touch|leave alone",
@@ -110,11 +116,14 @@ PHRASES: dict[str, dict[object, str]] = {
             "what do you propose"
         ),
         "status": (
-            "status|what have we got (so far)|how are we doing|what state is it in|how far have we got|where are we|what do we have|what is the status|what's the status|how far are we"
+            "status|what have we got (so far)|how are we doing|what state is it in|how far have we got|"
+            "where are we|what do we have|what is the status|what's the status|"
+            "status report|what's the state of play|how far are we"
         ),
         "help": (
             "help|what can i say|what can you do|list (the) commands|show (the) commands|"
-            "which commands are there|which/what commands do you know|what do you understand|how does this work|help me|what are the commands"
+            "which commands are there|which/what commands do you know|what do you understand|how does this work|"
+            "help me|what are the commands"
         ),
         "quit": "quit|exit|end the session|close the agent|stop the agent|end session|finish the session",
         "start": "start|start the agent",
@@ -127,9 +136,10 @@ PHRASES: dict[str, dict[object, str]] = {
         ),
         "next": (
             "next|next look|where am i (least/most) sure/unsure/certain/uncertain|where do i need to look (next)|"
-            "where are you (least/most) certain/confident|show me where it's (most/least) certain/uncertain/unsure|show me where it is (most/least) certain/uncertain/unsure|"
+            "where are you (least/most) certain/confident|show me where it's (most/least) certain/uncertain/unsure|"
+            "show me where it is (most/least) certain/uncertain/unsure|"
             "(jump/go) (to) the slice you're/you (are) (least/most/not) sure/certain/unsure/uncertain about/of|"
-            "where (should/do/shall) i look (next/now/first)|where to look (next/now)|"
+            "where (should/do/shall) i/we look (next/now/first)|where to look (next/now)|"
             "what should i check (next)|where should i check (next)|"
             "where are you (least/most) sure/unsure/uncertain|where are you not sure|where aren't you sure|"
             "where you are (least/most) sure/unsure/uncertain|where is it least sure|least sure|"
@@ -267,7 +277,8 @@ PHRASES: dict[str, dict[object, str]] = {
     },
     "everything": {
         True: (
-            "everything|anything|all of it|all (the) slices|all the stuff|all of that|all of the contour|all that is|whatever is|the part|what is|what's|all|"
+            "everything|anything|all of it|all (the) slices|all the stuff|all of that|all of the contour|"
+            "all that is|whatever is|the part|what is|what's|all|"
             "everything that is|everything that's|anything that is|the bit|the contour/contours/outline|"
             "contour/contours"
         ),
@@ -365,7 +376,8 @@ PHRASES: dict[str, dict[object, str]] = {
         True: (
             "um|uh|er|erm|ah|hmm|mm hm|mhm|hm|please|the|a|an|of|by|for|on|at|ok|okay|now|just|could you|"
             "can you|will you|i'd like (you) to|i would like (you) to|i want you to|let's|let us|"
-            "go ahead and|well|so|right then|kindly|thanks|thank you|like|you know|let me|i think|alright|after all|any more|any longer|anymore|from now on|up again|to you|i did|that i did|"
+            "go ahead and|well|so|right then|kindly|thanks|thank you|like|you know|let me|i think|alright|"
+            "after all|any more|any longer|anymore|from now on|up again|to you|i did|that i did|"
             "all right then|hey|basically|then please|make|made|give it|give|about|approximately|"
             "exactly|around it|let|me|want to|i want to|we need to|we should|please can you|please could you|"
             "cheers|also please|if you would|quickly|for me|do|'|\"|:|again|number|along|round|my|your|its|"

@@ -311,7 +311,7 @@ RULES = (
       for verb in ("remove", "take")),
     _rule("delete", "structure", "it", _ask("Subtract it from another structure, or reject its proposal?")),
     *(_rule(verb, where, "this it of off to from inside", _here(how))
-      for verb, how in (("add", _IN), ("include", _IN), ("exclude", _OUT), ("remove", _OUT), ("take", _OUT), ("delete", _OUT))
+      for verb, how in (("add", _IN), ("include", _IN), *((v, _OUT) for v in ("exclude", "remove", "take", "delete")))
       for where in ("here", "this")),
     *(_rule(verb, f"side {where}", "everything off it", _slab(how))
       for verb, how in _SLABS for where in _SLICES),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -103,9 +104,10 @@ class Listener:
             return Heard(why=NOTHING)
         if self._keep is not None:
             write_wav(self._keep / f"{time.time_ns()}.wav", said)
-        with self._one:
+        with self._one, ThreadPoolExecutor(1) as beside:
+            asked = None if self._free is None else beside.submit(self._free.hypotheses, said, known)
             guesses = self._commands.hypotheses(said, known)
-            words = None if self._free is None else self._free.hypotheses(said, known)
+            words = None if asked is None else asked.result()
         choice = fused(guesses, words, known)
         if not choice.text:
             return Heard(why=choice.why)
