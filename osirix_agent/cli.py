@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a check or a measured reach failed, or an unexpected error; 2 wrong usage or setting; 3 OsiriX or
 its viewer; 4 images that cannot be used; 5 a prompt that cannot be used; 6 the journal; 7 the buttons in OsiriX; 8 a
-model; 9 a segmenter on another machine; 130 interrupted.
+model; 9 a segmenter on another machine; 10 sound or what hears it; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     say = commands.add_parser(
         "say", help="tell the running agent a sentence: 'two millimetres superiorly, undo, accept'"
     )
-    say.add_argument("sentence", nargs="+", help="what could be dictated")
+    say.add_argument("sentence", nargs="*", help="what could be dictated")
+    say.add_argument("--wav", type=Path, metavar="FILE", help="speech in a WAV file instead (extra 'voice')")
+    say.add_argument("--microphone", action="store_true", help="speech instead: Enter begins, Enter ends a sentence")
+    say.add_argument("--speech-model-dir", type=Path, help="Whisper's folder, which hears more than commands")
     say.add_argument(
         "--heard", type=float, default=1.0, help="confidence of the speech recogniser, 0 to 1 (%(default)s)"
     )
@@ -118,7 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--serve", action="store_true", help="of soak: sessions on one server instead")
     bench.add_argument("--sessions", type=int, help="of the log (200); of the soak of a server (16)")
     bench.add_argument("--minutes", type=float, help="of that soak (15); of processor time, of the fuzzer (10)")
-    bench.add_argument("--text-only", action="store_true", help="of voice: only typed sentences (so far all there is)")
+    bench.add_argument("--text-only", action="store_true", help="of voice: only typed sentences, none spoken")
+    bench.add_argument(
+        "--sample", type=int, metavar="N", help="of voice: only so many spoken sentences, in one voice each"
+    )
+    bench.add_argument("--speech-model-dir", type=Path, help="of voice: Whisper's folder")
     bench.add_argument("--corpus", type=Path, help="of voice: JSON lines of sentences with their expected intents")
     bench.add_argument("--only", action="append", metavar="ID", help="only these rows")
     _json(bench)
@@ -335,9 +342,38 @@ def _run(arguments: argparse.Namespace) -> None:
 def _say(arguments: argparse.Namespace) -> int:
     from osirix_agent.agent.control import ask_agents
 
-    answer = ask_agents({"say": " ".join(arguments.sentence), "heard": arguments.heard})
-    print(json.dumps(answer) if arguments.json else answer.get("message", ""))
-    return 0 if answer.get("ok") else 5
+    if bool(arguments.sentence) + bool(arguments.wav) + arguments.microphone != 1:
+        print("osirix-agent: say a sentence, or give --wav FILE or --microphone.", file=sys.stderr)
+        return 2
+    if arguments.sentence:
+        answer = ask_agents({"say": " ".join(arguments.sentence), "heard": arguments.heard})
+        print(json.dumps(answer) if arguments.json else answer.get("message", ""))
+        return 0 if answer.get("ok") else 5
+    from osirix_agent.agent.hearing import from_file, from_microphone, say_sounds
+    from osirix_agent.prompting.voice.listener import open_listener
+    from osirix_agent.prompting.voice.microphone import Microphone
+    from osirix_agent.settings import load_settings
+
+    def tell(answer: dict[str, object]) -> None:
+        heard = f"Heard: {answer['heard']}. " if answer.get("heard") else ""
+        print(json.dumps(answer) if arguments.json else f"{heard}{answer.get('message', '')}", flush=True)
+
+    sounds = from_file(arguments.wav) if arguments.wav else from_microphone(Microphone(), input)
+    chosen = {"speech_model_dir": arguments.speech_model_dir} if arguments.speech_model_dir else {}
+    return 0 if say_sounds(open_listener(load_settings(**chosen)), sounds, tell) else 5
+
+
+def _bench_speech(arguments: argparse.Namespace) -> Any:
+    from osirix_agent.bench.speech import measure_speech
+    from osirix_agent.prompting.voice.free import open_free
+    from osirix_agent.prompting.voice.listener import Listener
+    from osirix_agent.prompting.voice.synthetic import voices
+
+    free = None if arguments.speech_model_dir is None else open_free(arguments.speech_model_dir)
+    with _busy("making the language model") as tell:
+        return measure_speech(
+            arguments.seed, arguments.corpus, arguments.sample, Listener(free), free, voices(), tell
+        )  # fmt: skip
 
 
 def _virtual(arguments: argparse.Namespace) -> None:
@@ -420,6 +456,8 @@ def _bench(arguments: argparse.Namespace) -> int:
         from osirix_agent.bench.voice import measure_text
 
         figures = measure_text(arguments.seed, arguments.corpus)
+        if not arguments.text_only:
+            figures += _bench_speech(arguments)
         report(
             figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench voice"
         )

@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     language_model_dir: Path | None = Field(
         None, description="folder of a local language model that guesses, to be confirmed, what a sentence means"
     )
+    speech_model_dir: Path | None = Field(
+        None, description="folder of a Whisper model in CTranslate2's format, which hears any sentence; none: commands"
+    )
+    keep_speech_dir: Path | None = Field(None, description="studies: folder for what was said; none: it is not kept")
     device: str = Field("auto", description="where the model runs: auto, cpu, cuda or mps")
     isoline_levels: Annotated[tuple[int, ...], NoDecode] = (5, 50, 95)
     isolines_shown: bool = True

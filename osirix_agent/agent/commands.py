@@ -33,6 +33,7 @@ SAID = {
     "release": "The edited slices are the agent's again.",
     "refine": "The outline that was there is taken to start from.",
     "use": "That structure is the active one.",
+    "rename": "Renamed; undo takes it back.",
     "help": "The commands are listed in the terminal.",
     "quit": "Leaving.",
 }
@@ -100,6 +101,8 @@ class Commands:
                 self._refine(name)
             case "use":
                 session.use(name)
+            case "rename":
+                session.rename(session.state.active, name)
             case "isolines":
                 self.isolines_on = not self.isolines_on
                 said = "Isolines are shown." if self.isolines_on else "Isolines are hidden."

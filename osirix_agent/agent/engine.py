@@ -6,6 +6,7 @@ paints the difference between what should be in the viewer and what is. It never
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -447,6 +448,8 @@ class Engine:
         self._active_at = self._clock()
         if isinstance(command, Sentence):
             return self._dictation.hear(command)
+        if command.verb == "names":  # asked by a speech recogniser, never said
+            return json.dumps(sorted(self._dictation.known()))
         if command.verb in ("accept", "propose"):
             self._settle()
         if command.verb in ("isolines", "show"):
