@@ -125,6 +125,8 @@ def work(path: Path, n: int, prompts: int, seed: int, acknowledge: Connection) -
     """One session, in a process of its own that may be killed at any time; begun again it goes on."""
     volume, store = image(), Store.beside(path)
     store.clear_torn()
+    if path.is_file() and b'"session_ended"' in path.read_bytes():  # killed after its end
+        return
     with ThreadPoolExecutor(1) as executor:
         log = open_log(path, volume, Keeper(store, executor), lambda link: acknowledge.send_bytes(link.encode()), n)
         done = sum(isinstance(event, PromptChanged) for event in read_journal(path))
