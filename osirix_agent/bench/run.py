@@ -13,6 +13,7 @@ from osirix_agent.bench import (
     idle,
     path,
     reading,
+    record,
     serve_faults,
     serve_soak,
     serving,
@@ -42,20 +43,23 @@ def measure(
     quiet: bool,
     runs: int = 1000,
     kills: int = 50,
+    prompts: int = 20_000,
     minutes: float | None = None,
-    sessions: int = 16,
+    sessions: int | None = None,
 ) -> list[Figure]:
     """Measure; a row that fails is there with the reason.
 
     Parameters
     ----------
-    what : 'all', 'click', 'soak', 'faults', 'serve', 'serve-faults', 'serve-soak' or 'fuzz'
+    what : 'all', 'click', 'soak', 'faults', 'record', 'serve', 'serve-faults', 'serve-soak' or 'fuzz'
     sequences : int
         Of the soak.
     runs, kills : int
         Of the faults.
+    prompts : int
+        Of the log.
     minutes : of the server's soak (15), or of processor time for the fuzzer (10)
-    sessions : of the server's soak
+    sessions : of the log (200), or of the server's soak (16)
     only : list of row ids, or None for all
     quiet : bool
         No progress bar.
@@ -77,7 +81,7 @@ def measure(
             task = bar.add_task("serve-faults", total=runs // serve_faults.ASKS + kills)
             return serve_faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
         if what == "serve-soak":
-            minutes = 15 if minutes is None else minutes
+            minutes, sessions = 15 if minutes is None else minutes, sessions or 16
             task = bar.add_task("soak", total=60 * minutes / serve_soak.SAMPLE_S)
             return serve_soak.measure(Path(folder), seed, sessions, minutes, advance=lambda n: bar.advance(task, n))
         if what == "fuzz":
@@ -86,6 +90,10 @@ def measure(
         if what == "serve":
             task = bar.add_task("serve", total=serving.PAIRS + serving.UPLOADS + 2)
             return serving.measure(seed, lambda n: bar.advance(task, n))
+        if what == "record":
+            sessions = sessions or 200
+            task = bar.add_task("record", total=sessions)
+            return record.measure(Path(folder), seed, sessions, prompts, lambda n: bar.advance(task, n))
         rows = [row for row in ROWS if not only or set(row[0]) & set(only)]
         task = bar.add_task("bench", total=len(rows))
         for ids, unit, reach, act in rows:
