@@ -19,6 +19,7 @@ from osirix_agent.bench import (
     serving,
     soak,
     starting,
+    uncertain,
     writing,
 )
 from osirix_agent.figures import Figure, failed
@@ -51,7 +52,7 @@ def measure(
 
     Parameters
     ----------
-    what : 'all', 'click', 'soak', 'faults', 'record', 'serve', 'serve-faults', 'serve-soak' or 'fuzz'
+    what : 'all', 'belief', 'click', 'soak', 'faults', 'record', 'serve', 'serve-faults', 'serve-soak' or 'fuzz'
     sequences : int
         Of the soak.
     runs, kills : int
@@ -71,6 +72,9 @@ def measure(
         if what == "click":
             bar.add_task("click", total=None)
             return click.measure(Path(folder), seed)
+        if what == "belief":
+            bar.add_task("belief", total=None)
+            return uncertain.measure(seed)
         if what == "soak":
             task = bar.add_task("soak", total=sequences)
             return soak.measure(Path(folder), seed, sequences, lambda n: bar.advance(task, n))

@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 
 from osirix_agent.errors import CertificateError, SettingsError
-from osirix_agent.segmenter.choice import make_segmenter
+from osirix_agent.segmenter.choice import plain_segmenter
 from osirix_agent.segmenter.protocol import Segmenter
 from osirix_agent.segmenter.server.metrics import Metrics, log_line
 from osirix_agent.segmenter.server.service import LOCAL, Limits, SegmenterService, Tell
@@ -142,7 +142,7 @@ def serve(
         log_line(event, **fields)
         metrics.tell(event, **fields)
 
-    server = SegmenterServer(make_segmenter(settings), limits_of(settings), tls, host, port, tell)
+    server = SegmenterServer(plain_segmenter(settings), limits_of(settings), tls, host, port, tell)
     left = (lambda: days_left(identity(tls).expires_at)) if tls is not None else (lambda: math.inf)
     metrics.watch(server.service, left)
     if metrics_port is not None:
