@@ -72,15 +72,32 @@ class Settings(BaseSettings):
     language_model_dir: Path | None = Field(
         None, description="folder of a local language model that guesses, to be confirmed, what a sentence means"
     )
+    speech_model_dir: Path | None = Field(
+        None, description="folder of a Whisper model in CTranslate2's format, which hears any sentence; none: commands"
+    )
+    keep_speech_dir: Path | None = Field(None, description="studies: folder for what was said; none: it is not kept")
     device: str = Field("auto", description="where the model runs: auto, cpu, cuda or mps")
     isoline_levels: Annotated[tuple[int, ...], NoDecode] = (5, 50, 95)
     isolines_shown: bool = True
     isoline_slices: int = Field(2, ge=0, description="slices either side of the displayed one with isolines")
     remove_prompts_on_accept: bool = True
+    export_dir: Path | None = Field(
+        None, description="at every accept an RTSTRUCT of what is accepted goes here, one folder a session; none: not"
+    )
+    dicom_title: str = Field("OSIRIXAGENT", min_length=1, max_length=16, description="own title towards DICOM nodes")
+    dicom_deadline_s: float = Field(
+        30.0, gt=0, description="for each answer of a DICOM node, and for OsiriX's database"
+    )
     watch_active_hz: float = Field(10.0, gt=0, le=50)
     watch_idle_hz: float = Field(1.0, gt=0, le=50)
     watch_idle_after_s: float = Field(5.0, ge=0)
     polygon_settle_s: float = Field(1.0, ge=0, description="a polygon drawn click by click must rest this long as well")
+    clinician: str | None = Field(
+        None, description="who contours, kept as a pseudonym only; none: the user who is logged in"
+    )
+    study_keeps_words: bool = Field(
+        False, description="a study: the journal keeps what was said, as far as the grammar knows the words"
+    )
     notify: bool = Field(True, description="desktop notifications (never with patient data)")
 
     @field_validator("structure")

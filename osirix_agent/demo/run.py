@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osirix_agent.agent.engine import Engine
+from osirix_agent.agent.exporting import ExportOnAccept
 from osirix_agent.agent.feedback import RecordedFeedback
 from osirix_agent.agent.opening import OpenSession, open_session
 from osirix_agent.agent.request import Request
@@ -23,6 +24,7 @@ from osirix_agent.imaging.dicom import Truth, find_truths, read_image_header
 from osirix_agent.imaging.nifti import write_mask
 from osirix_agent.imaging.structure import ascii_name, structure_name
 from osirix_agent.prompting.grammar import Command
+from osirix_agent.record.export.files import RTSTRUCT
 from osirix_agent.settings import Settings, load_settings
 from osirix_agent.training.clicks import dice
 from osirix_agent.virtual_osirix.app import Viewer, VirtualOsirix
@@ -136,6 +138,7 @@ def _contour(
             result.verdict = verdict_said(final)
             write_mask(folder / f"{name}.nii.gz", final.mask(), opened.volume.geometry)
         _write_contours(folder / "contours.json", opened, name)
+        ExportOnAccept(opened.viewer, folder, feedback)(opened.engine.session.state)
         result.notices += feedback.texts
         return result
     finally:
@@ -259,3 +262,5 @@ def print_results(results: Sequence[DemoResult]) -> None:
         for text in result.notices:
             console.print(f"  agent: {text}", markup=False)
         console.print(f"  pictures, journal and contours: {result.folder}", markup=False)
+        if (result.folder / RTSTRUCT).is_file():
+            console.print(f"  for the clinic's systems: {result.folder / RTSTRUCT}", markup=False)
