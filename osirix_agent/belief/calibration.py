@@ -69,7 +69,7 @@ class Fit(BaseModel):
     slope: float
     per_mm: float = Field(ge=0)
     shift: float
-    centre: float = Field(0.0, ge=-1, le=2)
+    centre: float = Field(default=0.0, ge=-1, le=2)
     patients: int = Field(gt=0)
     temperature: float = 1.0
     held_out: tuple[float, float] | None = None
