@@ -104,7 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
-    bench.add_argument("what", nargs="?", choices=["all", "click", "soak", "faults", "serve", "voice"], default="all",
+    bench.add_argument("what", nargs="?", default="all",
+                       choices=["all", "click", "soak", "faults", "serve", "voice", "export"],
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
     bench.add_argument("--seed", type=int, default=1)
     bench.add_argument("--sequences", type=int, default=10_000, help="of the soak (%(default)s)")
@@ -112,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--kills", type=int, default=50, help="of processes, among the faults (%(default)s)")
     bench.add_argument("--text-only", action="store_true", help="of voice: only typed sentences (so far all there is)")
     bench.add_argument("--corpus", type=Path, help="of voice: JSON lines of sentences with their expected intents")
+    bench.add_argument("--dicom", type=Path, help="of export: write on the series of this folder, too")
     bench.add_argument("--only", action="append", metavar="ID", help="only these rows")
     _json(bench)
     bench.set_defaults(act=_bench)
@@ -352,7 +354,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         return 0 if all(figure.holds is not False for figure in figures) else 1
     figures = measure(
         arguments.what, arguments.seed, arguments.sequences, arguments.only,
-        quiet=arguments.json, runs=arguments.runs, kills=arguments.kills,
+        quiet=arguments.json, runs=arguments.runs, kills=arguments.kills, dicom=arguments.dicom,
     )  # fmt: skip
     report(figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench")
     return 0 if all(figure.holds is not False for figure in figures) else 1

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from osirix_agent.bench import click, faults, idle, path, reading, serving, soak, starting, writing
+from osirix_agent.bench import click, export, faults, idle, path, reading, serving, soak, starting, writing
 from osirix_agent.figures import Figure, failed
 
 Row = tuple[tuple[str, ...], str, str, Callable[[Path, int], list[Figure]]]
@@ -21,17 +21,19 @@ ROWS: list[Row] = [
 
 
 def measure(
-    what: str, seed: int, sequences: int, only: list[str] | None, *, quiet: bool, runs: int = 1000, kills: int = 50
-) -> list[Figure]:
+    what: str, seed: int, sequences: int, only: list[str] | None, *, quiet: bool, runs: int = 1000, kills: int = 50,
+    dicom: Path | None = None,
+) -> list[Figure]:  # fmt: skip
     """Measure; a row that fails is there with the reason.
 
     Parameters
     ----------
-    what : 'all', 'click', 'soak', 'faults' or 'serve'
+    what : 'all', 'click', 'soak', 'faults', 'serve' or 'export'
     sequences : int
         Of the soak.
     runs, kills : int
         Of the faults.
+    dicom : folder of further series, of the export
     only : list of row ids, or None for all
     quiet : bool
         No progress bar.
@@ -52,6 +54,9 @@ def measure(
         if what == "serve":
             task = bar.add_task("serve", total=serving.PAIRS + serving.UPLOADS + 2)
             return serving.measure(seed, lambda n: bar.advance(task, n))
+        if what == "export":
+            task = bar.add_task("export", total=export.steps())
+            return export.measure(Path(folder), seed, dicom, lambda: bar.advance(task))
         rows = [row for row in ROWS if not only or set(row[0]) & set(only)]
         task = bar.add_task("bench", total=len(rows))
         for ids, unit, reach, act in rows:
