@@ -85,6 +85,12 @@ class Settings(BaseSettings):
     watch_idle_hz: float = Field(1.0, gt=0, le=50)
     watch_idle_after_s: float = Field(5.0, ge=0)
     polygon_settle_s: float = Field(1.0, ge=0, description="a polygon drawn click by click must rest this long as well")
+    clinician: str | None = Field(
+        None, description="who contours, kept as a pseudonym only; none: the user who is logged in"
+    )
+    study_keeps_words: bool = Field(
+        False, description="a study: the journal keeps what was said, as far as the grammar knows the words"
+    )
     notify: bool = Field(True, description="desktop notifications (never with patient data)")
 
     @field_validator("structure")
