@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a check or a measured reach failed, or an unexpected error; 2 wrong usage or setting; 3 OsiriX or
 its viewer; 4 images that cannot be used; 5 a prompt that cannot be used; 6 the journal; 7 the buttons in OsiriX; 8 a
-model; 9 a segmenter on another machine; 130 interrupted.
+model; 9 a segmenter on another machine; 10 an export that could not be made or handed on; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -189,7 +189,6 @@ def _parser() -> argparse.ArgumentParser:
     _json(export)
     export.add_argument("--state-dir", type=Path, help="folder with the site key of the session")
     export.add_argument("--server", metavar="HOST:PORT", help="osirixgrpc server (else the plugin's, else 50051)")
-    export.add_argument("--segmenter", help="the one that the session was contoured with, where the journal's is away")
     export.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
     export.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
     export.set_defaults(act=_export)
