@@ -24,7 +24,8 @@
     |  |- BusyError             its queue is full, or a quota is used up
     |  |- SupersededError       a newer request of the same session came first
     |  `- DamagedError          what arrived is not what was sent
-    `- ExportError              contours that cannot leave: file, database or DICOM node  exit 10
+    |- ExportError              contours that cannot leave: file, database or DICOM node  exit 10
+    `- VoiceError               sound that cannot be used, or nothing to hear it with  exit 11
 
 `str(error)` is one or two sentences without patient data; `error.cure` is the part that says what to do.
 """
@@ -155,3 +156,7 @@ class DamagedError(RemoteError):
 
 class ExportError(OsirixAgentError):
     exit_code = 10
+
+
+class VoiceError(OsirixAgentError):
+    exit_code = 11

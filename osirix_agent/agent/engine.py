@@ -6,6 +6,7 @@ paints the difference between what should be in the viewer and what is. It never
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -34,8 +35,10 @@ from osirix_agent.agent.scene import (
 )
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.agent.state import SessionState
+from osirix_agent.agent.verdict import verdict_said, volume_said
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
+from osirix_agent.belief.gate import Judgement
 from osirix_agent.errors import (
     EditedMeanwhileError,
     JournalError,
@@ -133,6 +136,7 @@ class Engine:
         self._look_closely = False
         self._active_at = clock()
         self._said: str | None = None
+        self._judged: dict[str, Judgement] = {}
         self._find_companions: Callable[[], None] | None = None
         self._found_at = 0.0
         self._find_again: Callable[[], Viewer] | None = None
@@ -444,6 +448,8 @@ class Engine:
         self._active_at = self._clock()
         if isinstance(command, Sentence):
             return self._dictation.hear(command)
+        if command.verb == "names":  # asked by a speech recogniser, never said
+            return json.dumps(sorted(self._dictation.known()))
         if command.verb in ("accept", "propose"):
             self._settle()
         if command.verb in ("isolines", "show"):
@@ -498,6 +504,15 @@ class Engine:
         self.last_timing = Timing(self.last_timing.segment_ms, plan_ms, paint_ms, waited or 0.0, len(plan.writes))
         if plan.writes:
             self._log.painted(len(plan.writes), len(plan.slices), plan_ms, paint_ms, waited)
+        self._tell_verdicts()
+
+    def _tell_verdicts(self) -> None:
+        """Once for each that is new: a click that changes no verdict says nothing."""
+        for name, belief in self._proposals.shown.items():
+            if belief.judgement is not None and self._judged.get(name) != belief.judgement:
+                self._judged[name] = belief.judgement
+                size = volume_said(belief, self.session.volume.geometry)
+                self._feedback.notice(f"{size}; {verdict_said(belief)}.", name)
 
     def _say_once(self, text: str) -> None:
         if text != self._said:

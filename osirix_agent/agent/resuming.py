@@ -203,6 +203,8 @@ class Resumption:
                 session.set_locked(name, shown.get(name), self._outlines.get(self._log.name(name)))
             case "reopen" | "reject" | "unlock" | "release" | "use":
                 getattr(session, verb)(name)
+            case "rename":
+                session.rename(session.state.active, name)
             case verb if verb in _DISPLAY:
                 self._display(verb)
 
