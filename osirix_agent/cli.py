@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 a check or a measured reach failed, or an unexpected error; 2 wrong usage or setting; 3 OsiriX or
 its viewer; 4 images that cannot be used; 5 a prompt that cannot be used; 6 the journal; 7 the buttons in OsiriX; 8 a
-model; 9 a segmenter on another machine; 10 sound or what hears it; 130 interrupted.
+model; 9 a segmenter on another machine; 10 an export that could not be made or handed on; 11 sound or what hears it;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -110,7 +111,19 @@ def _parser() -> argparse.ArgumentParser:
     plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
-    measured = ["all", "belief", "click", "faults", "fuzz", "record", "serve", "serve-faults", "soak", "voice"]
+    measured = [
+        "all",
+        "belief",
+        "click",
+        "export",
+        "faults",
+        "fuzz",
+        "record",
+        "serve",
+        "serve-faults",
+        "soak",
+        "voice",
+    ]
     bench.add_argument("what", nargs="?", choices=measured, default="all",
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
     bench.add_argument("--seed", type=int, default=1)
@@ -127,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--speech-model-dir", type=Path, help="of voice: Whisper's folder")
     bench.add_argument("--corpus", type=Path, help="of voice: JSON lines of sentences with their expected intents")
+    bench.add_argument("--dicom", type=Path, help="of export: write on the series of this folder, too")
     bench.add_argument("--only", action="append", metavar="ID", help="only these rows")
     _json(bench)
     bench.set_defaults(act=_bench)
@@ -225,7 +239,6 @@ def _parser() -> argparse.ArgumentParser:
     _json(export)
     export.add_argument("--state-dir", type=Path, help="folder with the site key of the session")
     export.add_argument("--server", metavar="HOST:PORT", help="osirixgrpc server (else the plugin's, else 50051)")
-    export.add_argument("--segmenter", help="the one that the session was contoured with, where the journal's is away")
     export.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
     export.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
     export.set_defaults(act=_export)
@@ -466,7 +479,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         "serve-soak" if arguments.what == "soak" and arguments.serve else arguments.what,
         arguments.seed, arguments.sequences, arguments.only, quiet=arguments.json, runs=arguments.runs,
         kills=arguments.kills, minutes=arguments.minutes, sessions=arguments.sessions,
-        prompts=arguments.prompts,
+        prompts=arguments.prompts, dicom=arguments.dicom,
     )  # fmt: skip
     report(figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench")
     return 0 if all(figure.holds is not False for figure in figures) else 1
