@@ -104,8 +104,8 @@ def test_drawn_sentences_are_sayable_and_mostly_mean_something():
 
 
 def test_names_as_they_are_said():
-    said = names_said({"GTVp", "node 4", "PTV_70", "GTV-T2"})
-    assert {"gtv p", "node four", "ptv seventy", "gtv t two", "left parotid", "level two nodes on the right"} <= {*said}
+    said = names_said({"GTVp", "node 4", "PTV_70"})
+    assert {"gtv p", "node four", "ptv seventy", "left parotid", "level two nodes on the right"} <= {*said}
 
 
 def test_the_language_model_sums_to_one():
