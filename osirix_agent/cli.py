@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="show the main job on a virtual OsiriX")
     demo.add_argument("--dicom", type=Path, help="a DICOM folder instead of the generated phantom")
+    demo.add_argument("--voice", action="store_true", help="the clinician speaks (extra 'voice', and a synthesiser)")
     demo.add_argument("--out", type=Path, default=Path("osirix-agent-demo"), help="output folder (%(default)s)")
     _json(demo)
     _settings(demo, server=False)
@@ -331,7 +332,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     from osirix_agent.demo.run import print_results, run_demo
 
     with _busy("opening the study") as tell:
-        results = run_demo(arguments.out, arguments.dicom, _overrides(arguments), tell)
+        results = run_demo(arguments.out, arguments.dicom, _overrides(arguments), tell, by_voice=arguments.voice)
     if arguments.json:
         print(json.dumps({"results": [result.as_json() for result in results]}))
     else:
