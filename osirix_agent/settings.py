@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     watch_idle_hz: float = Field(1.0, gt=0, le=50)
     watch_idle_after_s: float = Field(5.0, ge=0)
     polygon_settle_s: float = Field(1.0, ge=0, description="a polygon drawn click by click must rest this long as well")
+    panel_port: int = Field(0, ge=0, le=65535, description="of the companion page; 0 takes a free one")
+    panel_opens: bool = Field(True, description="open the companion page in the browser")
     notify: bool = Field(True, description="desktop notifications (never with patient data)")
 
     @field_validator("structure")

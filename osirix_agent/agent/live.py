@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from osirix_agent.agent.control import ControlSocket
 from osirix_agent.agent.engine import Engine
-from osirix_agent.agent.feedback import Feedback, TerminalFeedback
+from osirix_agent.agent.feedback import Feedback, Several, TerminalFeedback
 from osirix_agent.agent.opening import open_session
 from osirix_agent.agent.request import Request, Sentence
 from osirix_agent.agent.waiting import wait_until_open
@@ -29,9 +30,16 @@ WELCOME = (
 )
 
 
+class Page(Feedback, Protocol):
+    """What shows the session elsewhere than in OsiriX, and asks through the same queue."""
+
+    def attach(self, engine: Engine) -> None: ...
+
+
 def run_live(
-    settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None, fresh: bool = False
-) -> None:
+    settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None, fresh: bool = False,
+    page: Page | None = None,
+) -> None:  # fmt: skip
     """Contour with the frontmost viewer.
 
     Parameters
@@ -40,6 +48,8 @@ def run_live(
         How long to wait for OsiriX and a viewer at the start; 0 refuses at once, None waits for ever.
     fresh : bool
         Begin anew even if a session on this series was cut short.
+    page : Page or None
+        The companion page.
 
     Raises
     ------
@@ -48,7 +58,9 @@ def run_live(
     """
     from rich.progress import Progress
 
-    feedback = TerminalFeedback(notify=settings.notify)
+    feedback: Feedback = TerminalFeedback(notify=settings.notify)
+    if page is not None:
+        feedback = Several(feedback, page)
     segmenter = make_segmenter(settings)  # once, however long OsiriX is waited for
     with ThreadPoolExecutor(1) as executor, _buttons(feedback) as buttons:
         with Progress(transient=True) as bar:
@@ -63,6 +75,8 @@ def run_live(
         engine = opened.engine
         print(f"{WELCOME}\nJournal: {opened.journal_path}", flush=True)
         _stop_on_signals(engine)
+        if page is not None:
+            page.attach(engine)
         if buttons is not None:
             buttons.answer_with(engine.ask)
         threading.Thread(target=_read_commands, args=(engine,), daemon=True).start()

@@ -33,14 +33,18 @@ class Looks:
         """
         if belief is not self._belief:
             self._belief, self._seen = belief, set()
-        low, high = (logit(percent) for percent in BAND_PERCENT)
-        area = np.count_nonzero((belief.mean_logit >= low) & (belief.mean_logit < high), axis=(1, 2))
-        first = belief.corner_kji[0]
-        ranked = [first + int(row) for row in np.argsort(-area, kind="stable") if area[row]]
-        ranked = [k for k in ranked if k not in hers]
-        if self._seen.issuperset(ranked):
+        best = ranked(belief, hers)
+        if self._seen.issuperset(best):
             self._seen.clear()
-        k = next((k for k in ranked if k not in self._seen), None)
+        k = next((k for k in best if k not in self._seen), None)
         if k is not None:
             self._seen.add(k)
         return k
+
+
+def ranked(belief: Belief, hers: Collection[int]) -> list[int]:
+    """Slices with a band between the outer isolines, widest first, without those that are hers."""
+    low, high = (logit(percent) for percent in BAND_PERCENT)
+    area = np.count_nonzero((belief.mean_logit >= low) & (belief.mean_logit < high), axis=(1, 2))
+    first = belief.corner_kji[0]
+    return [k for row in np.argsort(-area, kind="stable") if area[row] and (k := first + int(row)) not in hers]

@@ -1,5 +1,5 @@
-"""A command or a sentence on its way to the session: from the terminal, which waits for nothing, or from a button or
-`osirix-agent say`, which do."""
+"""What is on its way to the session: a command or a sentence, from the terminal, which waits for nothing, or from a
+button or `osirix-agent say`, which do; or what was done on the companion page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from osirix_agent.prompting.intent import Command, Intent
+from osirix_agent.prompting.prompt import Prompt
 
 Said = tuple[bool, str, bool]  # done?, what happened, was it another viewer's business?
 
@@ -28,6 +29,31 @@ class Sentence:
     said: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """A prompt that was drawn elsewhere than in the viewer; for the active structure if none is named."""
+
+    prompt: Prompt
+    structure: str | None = None
+
+
+@dataclass(frozen=True)
+class TakeOut:
+    """An earlier prompt, by its number, is to be taken out."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The viewer is to show slice k."""
+
+    k: int
+
+
+Wish = Command | Sentence | Draw | TakeOut | Turn
+
+
 class Request:
     """Handed from a waiting thread to the session's; either withdrawn or carried out, never both.
 
@@ -37,7 +63,7 @@ class Request:
         Pressed in OsiriX: meant for the viewer in front.
     """
 
-    def __init__(self, command: Command | Sentence, *, from_button: bool = False) -> None:
+    def __init__(self, command: Wish, *, from_button: bool = False) -> None:
         self.command, self.from_button = command, from_button
         self._changed = threading.Condition()
         self._begun = self._withdrawn = self._given_up = False

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,19 @@ class DemoResult:
 def run_demo(
     out: Path, dicom: Path | None, overrides: dict[str, Any], tell: Callable[[str], object] = str
 ) -> list[DemoResult]:
+    """The main job; see `open_demo`."""
+    with open_demo(out, dicom, overrides, tell) as (results, _):
+        return results
+
+
+@contextmanager
+def open_demo(
+    out: Path, dicom: Path | None, overrides: dict[str, Any], tell: Callable[[str], object] = str
+) -> Iterator[tuple[list[DemoResult], Settings]]:
     """The main job on the generated phantom, or on every series of a DICOM folder (those with a reference first).
+
+    The study stays open in the virtual OsiriX, the first series that was contoured in front, until the context is left;
+    the settings find it there.
 
     Parameters
     ----------
@@ -93,6 +106,7 @@ def run_demo(
     viewers = app.open_folder(dicom)
     results: list[DemoResult] = []
     refused: list[OsirixAgentError] = []
+    done: list[Viewer] = []
     with VirtualServer(app) as server:
         settings = load_settings(**{**overrides, "server": server.address, "state_dir": out / "state"})
         for viewer in viewers:
@@ -104,9 +118,13 @@ def run_demo(
                 results.append(_contour(app, viewer, dicom, folder, settings, tell))
             except OsirixAgentError as error:
                 refused.append(error)
-    if not results:
-        raise refused[0]
-    return results
+            else:
+                done.append(viewer)
+        if not results:
+            raise refused[0]
+        app.viewers.remove(done[0])
+        app.viewers.insert(0, done[0])
+        yield results, settings
 
 
 def _contour(
