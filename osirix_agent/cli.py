@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="contour with the frontmost OsiriX viewer")
     run.add_argument("--panel", action="store_true", help="with the companion page in the browser")
+    run.add_argument("--gaze", action="store_true", default=None, help="watch an eye tracker (extra 'gaze')")
     run.add_argument("--for-seconds", type=float, help="leave after this time (for scripts)")
     run.add_argument("--fresh", action="store_true",
                      help="begin anew even if a session on this series was cut short")  # fmt: skip
@@ -103,8 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
-    bench.add_argument("what", nargs="?", choices=["all", "click", "soak", "faults", "serve", "voice"], default="all",
-                       help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
+    rows = ["all", "click", "soak", "faults", "serve", "voice", "panel"]
+    bench.add_argument("what", nargs="?", choices=rows, default="all",
+                       help="click: answers of the shipped model, and of a peer (extra 'train'); panel: the companion "
+                            "page in headless Chromium")  # fmt: skip
     bench.add_argument("--seed", type=int, default=1)
     bench.add_argument("--sequences", type=int, default=10_000, help="of the soak (%(default)s)")
     bench.add_argument("--runs", type=int, default=1000, help="of the faults (%(default)s)")
@@ -194,7 +197,9 @@ def _settings(parser: argparse.ArgumentParser, *, server: bool = True) -> None:
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("server", "state_dir", "structure", "segmenter", "pairing", "model_dir", "device", "isoline_levels")
+    names = (
+        "server", "state_dir", "structure", "segmenter", "pairing", "model_dir", "device", "isoline_levels", "gaze",
+    )  # fmt: skip
     return {name: getattr(arguments, name, None) for name in names}
 
 

@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     polygon_settle_s: float = Field(1.0, ge=0, description="a polygon drawn click by click must rest this long as well")
     panel_port: int = Field(0, ge=0, le=65535, description="of the companion page; 0 takes a free one")
     panel_opens: bool = Field(True, description="open the companion page in the browser")
+    gaze: bool = Field(
+        False, description="watch an eye tracker (Lab Streaming Layer): how long she looks at each slice"
+    )
+    gaze_stream: str | None = Field(None, description="name of its stream, where several trackers publish")
     notify: bool = Field(True, description="desktop notifications (never with patient data)")
 
     @field_validator("structure")

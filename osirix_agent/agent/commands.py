@@ -45,6 +45,8 @@ class Commands:
     isolines_on, isolines_everywhere : bool
     stopped : bool
         `quit` was given.
+    reviewed : frozenset of slice
+        Those that she has looked at, as far as her eyes are watched.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Commands:
         self.isolines_on = settings.isolines_shown
         self.isolines_everywhere = False
         self.stopped = False
+        self.reviewed: frozenset[int] = frozenset()
         self._looks = Looks()
 
     def do(self, command: Command, shown: Mapping[str, Belief]) -> str:
@@ -125,7 +128,10 @@ class Commands:
         if self._main.watcher.drawing:
             raise PromptError("A shape is still being drawn.", "Finish it first.")  # scrolling would end it
         belief = shown.get(name)
-        k = None if belief is None else self._looks.next(belief, self._session.state.structure(name).edits)
+        hers, k = self._session.state.structure(name).edits, None
+        if belief is not None:
+            k = self._looks.next(belief, {*hers, *self.reviewed})
+            k = self._looks.next(belief, hers) if k is None else k
         if k is None:
             raise PromptError("There is no uncertain slice to show.", "Click or draw on the structure first.")
         self._main.viewer.show_slice(k)

@@ -50,6 +50,8 @@ from osirix_agent.errors import (
     ViewerTimeoutError,
 )
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.prompting.gaze.dwell import SliceDwell
+from osirix_agent.prompting.gaze.sample import Tracker
 from osirix_agent.prompting.grammar import Command
 from osirix_agent.record.events import Event, Proposed
 from osirix_agent.segmenter.protocol import FixedSlice, Segmenter
@@ -121,6 +123,8 @@ class Engine:
         self._look_at_s = 0.0
         self._show: Callable[[Sight], None] | None = None
         self._shown_last: tuple[object, ...] = ()
+        self._eyes: Tracker | None = None
+        self._dwell = SliceDwell()
 
     # -- beginning and end -----------------------------------------------------------------------------------
     def start(self) -> None:
@@ -236,6 +240,10 @@ class Engine:
         """Give `show` what the session looks like, now and whenever that changes, on the session's thread."""
         self._show, self._shown_last = show, ()
 
+    def watch_eyes(self, tracker: Tracker) -> None:
+        """From now on take note of how long she looks at each slice."""
+        self._eyes = tracker
+
     def add_companion(self, viewer: Viewer, refusal: str | None) -> None:
         """Watch a second viewer; with a reason, its prompts are refused with it."""
         former = next((one for one in self._gone if _same_series(one.viewer, viewer)), None)
@@ -345,6 +353,7 @@ class Engine:
             for window in list(self._windows):
                 self._poll(window, full=self._look_closely)
             self._look_closely = False
+            self._see_eyes()
             self._drain()
             self._proposals.update(self.session, self._fixed_slices)
             self._publish()
@@ -378,6 +387,14 @@ class Engine:
             self._active_at = self._clock()
         window.waiting.extend(changes)
         self._acts.act_on_all(window)
+
+    def _see_eyes(self) -> None:
+        if self._eyes is None:
+            return
+        left = self._dwell.take(self._eyes.read(), self._acts.displayed_k)
+        if left is not None:
+            self._log.dwelt(*left)
+        self._commands.reviewed = self._dwell.reviewed()
 
     def _drain(self) -> None:
         while not self._inbox.empty():
@@ -506,14 +523,18 @@ class Engine:
             return
         main, history, k = self._windows[0], self.session.history, self._acts.displayed_k
         busy = bool(self._proposals.in_flight)
-        now = (*self._picture()[:3], k, busy, self.lost, self.last_timing, history.depth, history.undone)
+        eyes = None if self._eyes is None else self._dwell.state
+        reviewed = self._commands.reviewed
+        now = (
+            *self._picture()[:3], k, busy, self.lost, self.last_timing, history.depth, history.undone, eyes, reviewed,
+        )  # fmt: skip
         if now == self._shown_last:
             return
         self._shown_last = now
         hers = tuple(state.spec for uid in main.hers if (state := main.watcher.reported.get(uid)) is not None)
         self._show(Sight(
             self.session.state, dict(self._proposals.shown), hers, k, main.viewer.pixels, self._look(), history.depth,
-            history.undone, busy, self.lost, self.last_timing,
+            history.undone, busy, self.lost, self.last_timing, eyes, reviewed,
         ))  # fmt: skip
 
     def _say_once(self, text: str) -> None:

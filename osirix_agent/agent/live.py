@@ -18,7 +18,15 @@ from osirix_agent.agent.feedback import Feedback, Several, TerminalFeedback
 from osirix_agent.agent.opening import open_session
 from osirix_agent.agent.request import Request, Sentence
 from osirix_agent.agent.waiting import wait_until_open
-from osirix_agent.errors import ControlError, NoServerError, OsirixAgentError, ViewerClosedError, ViewerTimeoutError
+from osirix_agent.errors import (
+    ControlError,
+    NoServerError,
+    OsirixAgentError,
+    SettingsError,
+    ViewerClosedError,
+    ViewerTimeoutError,
+)
+from osirix_agent.prompting.gaze.stream import LslTracker
 from osirix_agent.prompting.grammar import Command, parse_command
 from osirix_agent.segmenter.choice import make_segmenter
 from osirix_agent.settings import Settings
@@ -77,6 +85,8 @@ def run_live(
         _stop_on_signals(engine)
         if page is not None:
             page.attach(engine)
+        if settings.gaze:
+            _watch_eyes(engine, settings, feedback)
         if buttons is not None:
             buttons.answer_with(engine.ask)
         threading.Thread(target=_read_commands, args=(engine,), daemon=True).start()
@@ -104,6 +114,14 @@ def _buttons(feedback: Feedback) -> Iterator[ControlSocket | None]:
         return
     with socket:
         yield socket
+
+
+def _watch_eyes(engine: Engine, settings: Settings, feedback: Feedback) -> None:
+    """Without a tracker the session goes on as it would anyway."""
+    try:
+        engine.watch_eyes(LslTracker(settings.gaze_stream))
+    except SettingsError as error:
+        feedback.notice(str(error))
 
 
 def _leave(engine: Engine, reason: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from osirix_agent.agent.scene import Look
 from osirix_agent.agent.state import SessionState
 from osirix_agent.belief.belief import Belief
+from osirix_agent.prompting.gaze.sound import State
 from osirix_agent.viewer.pixel import PixelMap
 from osirix_agent.viewer.roi import RoiSpec
 
@@ -35,6 +36,8 @@ class Sight:
     undo, redo : how many steps there are either way
     busy : is a proposal being worked out?
     lost : is the viewer away?
+    eyes : what the eye tracker is worth now; None: there is none
+    reviewed : slices that she has looked at for long enough
     """
 
     state: SessionState
@@ -48,3 +51,5 @@ class Sight:
     busy: bool
     lost: bool
     timing: Timing
+    eyes: State | None
+    reviewed: frozenset[int]

@@ -27,7 +27,7 @@ def measure(
 
     Parameters
     ----------
-    what : 'all', 'click', 'soak', 'faults' or 'serve'
+    what : 'all', 'click', 'soak', 'faults', 'serve' or 'panel'
     sequences : int
         Of the soak.
     runs, kills : int
@@ -49,6 +49,11 @@ def measure(
         if what == "faults":
             task = bar.add_task("faults", total=runs + kills)
             return faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
+        if what == "panel":
+            from osirix_agent.bench import panel  # its packages are an extra
+
+            bar.add_task("panel", total=None)
+            return panel.measure(Path(folder), seed)
         if what == "serve":
             task = bar.add_task("serve", total=serving.PAIRS + serving.UPLOADS + 2)
             return serving.measure(seed, lambda n: bar.advance(task, n))

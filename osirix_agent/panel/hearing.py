@@ -1,36 +1,49 @@
-"""Push-to-talk: sound from the page's microphone, handed to whatever recognises speech. It is never kept."""
+"""Push-to-talk: sound from the page's microphone, handed to whatever recognises speech. The server keeps none."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 RATE_HZ = 16_000
 LONGEST_S = 30  # of one press; the page stops by itself
 LONGEST_BYTES = 2 * RATE_HZ * (LONGEST_S + 1)
 
 
-@dataclass(frozen=True)
-class Heard:
-    """What was understood of a press, and how sure that is (0 to 1)."""
+class Heard(Protocol):
+    """What was understood of a press.
 
-    text: str
-    confidence: float
+    Attributes
+    ----------
+    text : the sentence; "" where there is none to act on
+    confidence : 0 to 1
+    why : what to tell her where there is no text
+    """
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def why(self) -> str: ...
 
 
 class Recogniser(Protocol):
     """Speech to words, on this machine."""
 
-    def hear(self, pcm: bytes, rate: int) -> Heard:
+    def hear(self, pcm: npt.NDArray[np.int16], rate_hz: int, known: Collection[str]) -> Heard:
         """Words of one press.
 
         Parameters
         ----------
-        pcm : 16-bit signed little-endian mono samples
-        rate : samples a second
+        pcm : (n,) int16, one channel
+        known : names of the session's structures
 
         Raises
         ------
-        PromptError
-            Nothing was said, or nothing that could be understood.
+        OsirixAgentError
+            The recogniser cannot work.
         """

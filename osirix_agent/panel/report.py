@@ -36,6 +36,7 @@ def session(sight: Sight, geometry: Geometry) -> dict[str, Any]:
         "busy": sight.busy,
         "lost": sight.lost,
         "bands": len(sight.look.levels) > 1,
+        "eyes": sight.eyes,
         "segment_ms": sight.timing.segment_ms,
         "redraw_ms": sight.timing.seen_to_redraw_ms,
     }

@@ -24,7 +24,7 @@ from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.request import Request
 from osirix_agent.agent.sight import Sight
 from osirix_agent.belief.belief import Belief
-from osirix_agent.errors import PromptError, SettingsError
+from osirix_agent.errors import OsirixAgentError, PromptError, SettingsError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.panel import picture, report
 from osirix_agent.panel.door import Door
@@ -103,6 +103,12 @@ class Panel:
             self._changed.notify_all()
         self._waiters.shutdown(wait=False, cancel_futures=True)
         self._server.shutdown()
+
+    @property
+    def engine(self) -> Engine:
+        """Of the session that is shown."""
+        assert self._engine is not None
+        return self._engine
 
     # -- from the session ------------------------------------------------------------------------------------
     def attach(self, engine: Engine) -> None:
@@ -224,12 +230,14 @@ class _Page:
         if recogniser is None:
             self._send({"kind": "heard", "text": "", "confidence": 0, "said": NO_VOICE})
             return
+        sight = self._panel._sight
+        known = set() if sight is None else {*sight.state.structures, sight.state.active}
         try:
-            heard = recogniser.hear(pcm[: len(pcm) // 2 * 2], RATE_HZ)
-        except PromptError as error:
+            heard = recogniser.hear(np.frombuffer(pcm, "<i2", len(pcm) // 2).astype(np.int16), RATE_HZ, known)
+        except OsirixAgentError as error:
             self._send({"kind": "heard", "text": "", "confidence": 0, "said": str(error)})
             return
-        self._send({"kind": "heard", "text": heard.text, "confidence": heard.confidence, "said": ""})
+        self._send({"kind": "heard", "text": heard.text, "confidence": heard.confidence, "said": heard.why})
 
     def _later(self, number: int, act: Callable[[], None]) -> None:
         """In a thread of its own, so that slices are not kept waiting by a busy OsiriX."""
@@ -292,7 +300,7 @@ class _Page:
 
     def _send_looks(self, sight: Sight) -> None:
         belief = sight.shown.get(sight.state.active)
-        hers = frozenset(sight.state.structure(sight.state.active).edits)
+        hers = frozenset(sight.state.structure(sight.state.active).edits) | sight.reviewed
         if self._best is None or self._best[0] is not belief or self._best[1] != hers:
             if belief is None:
                 self._send({"kind": "looks", "slices": []})

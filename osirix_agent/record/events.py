@@ -143,6 +143,14 @@ class Painted(_Event):
     click_to_redraw_ms: float | None
 
 
+class SliceDwelt(_Event):
+    """She left a slice that her eyes had rested on; only where an eye tracker is watched."""
+
+    event: Literal["slice_dwelt"] = "slice_dwelt"
+    k: int
+    seconds: float = Field(description="of fixations, this time")
+
+
 class SessionEnded(_Event):
     event: Literal["session_ended"] = "session_ended"
     reason: str
@@ -151,7 +159,7 @@ class SessionEnded(_Event):
 
 Event = Annotated[
     SessionStarted | Baseline | Resumed | PromptChanged | PromptRefused | SliceEdited | CommandGiven
-    | StructureLocked | Proposed | Painted | SessionEnded,
+    | StructureLocked | Proposed | Painted | SliceDwelt | SessionEnded,
     Field(discriminator="event"),
 ]  # fmt: skip
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,6 @@ from urllib.parse import urlsplit
 import numpy as np
 from websockets.sync.client import connect
 
-from osirix_agent.panel.hearing import Heard
 from osirix_agent.panel.server import Panel
 from osirix_agent.prompting.grammar import Command
 from tests.conftest import Practice
@@ -31,16 +31,26 @@ def until(holds: Callable[[], Any]) -> None:
         time.sleep(0.02)
 
 
+@dataclass
+class Heard:
+    text: str = ""
+    confidence: float = 0.0
+    why: str = ""
+
+
 class Parrot:
     """Hears what it was told to hear."""
 
     def __init__(self) -> None:
         self.says = Heard("undo", 0.9)
-        self.sounds: list[bytes] = []
+        self.sounds: list[np.ndarray] = []
+        self.known: set[str] = set()
 
-    def hear(self, pcm: bytes, rate: int) -> Heard:
-        assert rate == 16_000
+    def hear(self, pcm: np.ndarray, rate_hz: int, known: set[str]) -> Heard:
+        assert rate_hz == 16_000
+        assert pcm.dtype == np.int16
         self.sounds.append(pcm)
+        self.known = known
         return self.says
 
 

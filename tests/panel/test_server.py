@@ -8,13 +8,12 @@ import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from osirix_agent.agent.state import PAGE
-from osirix_agent.errors import NoViewerError, PromptError, SettingsError
-from osirix_agent.panel.hearing import Heard
+from osirix_agent.errors import ModelError, NoViewerError, SettingsError
 from osirix_agent.panel.server import Panel
 from osirix_agent.record.events import PromptChanged
 from osirix_agent.record.journal import read_journal
 from osirix_agent.virtual_osirix.roi import ToolMode
-from tests.panel.desk import Desk, Page, Parrot, until
+from tests.panel.desk import Desk, Heard, Page, Parrot, until
 
 
 @pytest.fixture
@@ -195,7 +194,7 @@ def test_her_edit_and_a_lock_in_osirix_are_seen_on_the_page(desk, page, practice
     page.look(0, 6)
     click(page, 6, 24, 28)
     page.rests(1)
-    until(practice.drafts)
+    until(lambda: practice.drafts() and not practice.engine.pending)
     (roi,) = [one for one in practice.clinician.rois(6) if "~draft" in one.name]
     practice.clinician.move_vertex(roi, 0, (45.0, 24.5))
 
@@ -222,7 +221,8 @@ def test_what_was_heard_comes_back_to_be_corrected_before_it_acts(desk, page, pa
     page.has("hello")
     page.socket.send(b"\x01\x00" * 1600 + b"\x07")
     assert page.has("heard") == {"kind": "heard", "text": "undo", "confidence": 0.9, "said": ""}
-    assert len(parrot.sounds[0]) == 3200  # whole samples
+    assert len(parrot.sounds[0]) == 1600  # whole samples
+    assert parrot.known == {"GTV"}
     assert page.has("session")["undo"] == 0
     assert "Only 0 steps" in page.ask(do="say", text="undo", heard=0.9)["said"]
     assert "Did you mean" in page.ask(do="say", text="accept", heard=0.3)["said"]
@@ -231,13 +231,16 @@ def test_what_was_heard_comes_back_to_be_corrected_before_it_acts(desk, page, pa
 
 def test_what_cannot_be_heard_is_said(practice, desk, page, parrot):
     page.has("hello")
+    parrot.says = Heard(why="Nothing was heard.")
+    page.socket.send(b"\x00" * 3200)
+    assert page.has("heard")["said"] == "Nothing was heard."
 
-    def refuses(pcm: bytes, rate: int) -> Heard:
-        raise PromptError("Nothing was said.", "Hold the button while you speak.")
+    def refuses(*sound: object) -> Heard:
+        raise ModelError("The speech model is gone.", "Put it back.")
 
     parrot.hear = refuses
     page.socket.send(b"\x00" * 3200)
-    assert "Nothing was said." in page.has("heard")["said"]
+    page.read(lambda: "Put it back." in page.has("heard")["said"])
 
 
 def test_without_a_recogniser_the_page_says_that_voice_is_not_installed(practice):

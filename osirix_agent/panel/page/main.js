@@ -8,6 +8,7 @@ import { Speech } from "./speech.js";
 const TURN_MS = 120; // how long a slice must rest before OsiriX is turned to it
 const HEARD_MS = 2000;
 const WINDOWS = { CT: [["Soft", 40, 400], ["Lung", -600, 1500], ["Bone", 400, 1800], ["Brain", 40, 80]] };
+const EYES = { sound: "watching", away: "no eyes", frozen: "stands still" };
 const $ = (id) => document.getElementById(id);
 
 const page = { plane: 0, index: [0, 0, 0], planes: [], session: null, windows: [], window: 0, clicked: null };
@@ -97,6 +98,7 @@ function showLight() {
     : ["on", "connected"];
   $("light").className = `light ${look}`;
   $("light").textContent = words;
+  $("eyes").textContent = session?.eyes ? `eye tracker: ${EYES[session.eyes]}` : "";
   if (!session?.segment_ms) return;
   const here = page.pageMs ? `, click to contour ${(page.pageMs / 1000).toFixed(2)} s` : "";
   $("latency").textContent = `model ${(session.segment_ms / 1000).toFixed(2)} s${here}`;
@@ -141,7 +143,7 @@ function show(plane, index, turn = false) {
 
 function showWhere([row, column] = page.pointer ?? []) {
   const plane = page.planes[page.plane];
-  const at = row === undefined ? "" : `   row ${Math.round(row)}, column ${Math.round(column)}`;
+  const at = row === undefined || $("stage").clientWidth < 520 ? "" : `   row ${Math.round(row)}, column ${Math.round(column)}`;
   $("where").textContent = `${plane.name} ${page.index[page.plane] + 1} of ${plane.count}${at}`;
 }
 
