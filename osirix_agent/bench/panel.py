@@ -12,14 +12,12 @@ import numpy as np
 from osirix_agent.agent.feedback import RecordedFeedback
 from osirix_agent.agent.opening import open_session
 from osirix_agent.bench.browser import Browser
-from osirix_agent.bench.study import BIG_SPACING_KJI_MM, big_study
+from osirix_agent.bench.study import BIG_SPACING_KJI_MM, big_study, served
 from osirix_agent.figures import Figure
 from osirix_agent.panel.server import Panel
 from osirix_agent.prompting.grammar import Command
 from osirix_agent.settings import load_settings
 from osirix_agent.training.clicks import Click, next_click
-from osirix_agent.virtual_osirix.app import VirtualOsirix
-from osirix_agent.virtual_osirix.server import VirtualServer
 
 SLICES, LOADS, ROUNDS, CLICKS = 100, 7, 3, 4
 PAINT_REACH, CLICK_REACH = "1 s", "100 ms over the agent's own"
@@ -46,11 +44,9 @@ def measure(folder: Path, seed: int) -> list[Figure]:
         There is no Chromium.
     """
     study = big_study(folder / "study", SLICES)
-    app = VirtualOsirix()
-    app.open_folder(study.folder)
     links: list[str] = []
-    with VirtualServer(app) as server, ThreadPoolExecutor(1) as executor, Panel(0, None, links.append) as panel:
-        settings = load_settings(server=server.address, state_dir=folder / "state", segmenter="classical")
+    with served(study.folder) as address, ThreadPoolExecutor(1) as executor, Panel(0, None, links.append) as panel:
+        settings = load_settings(server=address, state_dir=folder / "state", segmenter="classical")
         opened = open_session(settings, RecordedFeedback(), executor=executor)
         panel.attach(opened.engine)
         thread = threading.Thread(target=opened.engine.run_until_stopped)
@@ -67,7 +63,7 @@ def measure(folder: Path, seed: int) -> list[Figure]:
             opened.engine.finish()
             opened.close()
     paint, click = float(np.median(loads)) / 1000, float(np.median(over))
-    note = f"512 x 512 x {SLICES} CT in headless Chromium; page, agent and virtual OsiriX share the machine"
+    note = f"512 x 512 x {SLICES} CT in headless Chromium; the virtual OsiriX is a process of its own"
     return [
         Figure(id="panel.time.paint", value=paint, unit="s", interval=(min(loads) / 1000, max(loads) / 1000),
                n=len(loads), reach=PAINT_REACH, holds=paint <= 1, note=f"{note}; medians, lowest to highest"),

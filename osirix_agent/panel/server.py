@@ -154,6 +154,7 @@ class _Page:
         self.gone = False
         self._waiting = threading.BoundedSemaphore(WAITING)
         self._look: tuple[int, int] | None = None
+        self._drawn: tuple[object, ...] = ()
         self._best: tuple[Belief, frozenset[int], list[dict[str, Any]]] | None = None
 
     def feed(self) -> None:
@@ -181,10 +182,10 @@ class _Page:
                     self._send(self._hello(sight))
                 if look is not None and look != looked:
                     self._send_slice(look)
+                if look is not None:
+                    self._send_lines(sight, look)  # first what she waits for
                 if sight is not sent:
                     self._send(report.session(sight, panel._planes[0].geometry))
-                if look is not None:
-                    self._send_lines(sight, look)
                 if sight is not sent and not sight.busy:
                     self._send_looks(sight)
                 sent, looked = sight, look
@@ -290,10 +291,15 @@ class _Page:
         self.connection.send(np.array([plane, index, *values.shape], "<u4").tobytes() + values.astype("<f4").tobytes())
 
     def _send_lines(self, sight: Sight, look: tuple[int, int]) -> None:
-        plane = self._panel._planes[look[0]]
+        beliefs = tuple(sight.shown.items())
+        drawn = sight.state, beliefs, sight.hers, sight.look, sight.busy, look
+        if drawn == self._drawn:
+            return
+        self._drawn, plane = drawn, self._panel._planes[look[0]]
         self._send(
             {
                 "kind": "lines", "plane": look[0], "index": look[1], "steps": sight.undo, "busy": sight.busy,
+                "segment_ms": sight.timing.segment_ms,
                 "outlines": picture.outlines(sight, plane, look[1]), "marks": picture.marks(sight, plane, look[1]),
             }
         )  # fmt: skip

@@ -209,9 +209,10 @@ def test_her_edit_and_a_lock_in_osirix_are_seen_on_the_page(desk, page, practice
     assert max(column for ring in outline["rings"] for _, column in ring) == pytest.approx(44.5)
     page.look(1, 24)
     (across,) = [one for one in page.last["lines"]["outlines"] if one["level"] == 50]
-    assert (
-        max(column for ring in across["rings"] for _, column in ring) > 35
-    )  # the edited slice as a row of the plane across
+    edits = practice.engine.session.state.structure("GTV").edits[6]
+    (columns,) = practice.viewer.pixels.mask_of([spec for _, spec in edits])[24].nonzero()
+    there = [column for ring in across["rings"] for row, column in ring if abs(row - (11 - 6)) < 0.1]
+    assert max(there) == pytest.approx(columns.max() + 0.5, abs=0.1)  # the edited slice is a row of the plane across
     page.ask(do="press", verb="lock", name="GTV")
     assert page.rests(3)["structures"][0]["locked"]
 

@@ -63,7 +63,7 @@ function session(message) {
   document.querySelector('[data-press="redo"]').disabled = !message.redo;
   const turned = before && before.displayed !== message.displayed && message.displayed !== page.turned;
   if (turned && page.plane === 0 && !turning) show(0, message.displayed); // she has scrolled in OsiriX
-  Object.assign(document.body.dataset, { busy: message.busy, steps: message.undo, segmentMs: message.segment_ms });
+  Object.assign(document.body.dataset, { busy: message.busy, steps: message.undo });
 }
 
 function lines(message) {
@@ -78,6 +78,7 @@ function lines(message) {
     requestAnimationFrame(() => {
       page.pageMs = performance.now() - at;
       document.body.dataset.pageMs = page.pageMs.toFixed(1);
+      document.body.dataset.segmentMs = message.segment_ms;
       document.body.dataset.clicks = Number(document.body.dataset.clicks ?? 0) + 1;
       showLight();
     });
