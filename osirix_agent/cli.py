@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
-    rows = ["all", "click", "soak", "faults", "serve", "voice", "panel"]
+    rows = ["all", "click", "soak", "faults", "serve", "voice", "record", "panel"]
     bench.add_argument("what", nargs="?", choices=rows, default="all",
                        help="click: answers of the shipped model, and of a peer (extra 'train'); panel: the companion "
                             "page in headless Chromium")  # fmt: skip
@@ -112,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--sequences", type=int, default=10_000, help="of the soak (%(default)s)")
     bench.add_argument("--runs", type=int, default=1000, help="of the faults (%(default)s)")
     bench.add_argument("--kills", type=int, default=50, help="of processes, among the faults (%(default)s)")
+    bench.add_argument("--sessions", type=int, default=200, help="of the log (%(default)s)")
+    bench.add_argument("--prompts", type=int, default=20_000, help="of the log, in all sessions (%(default)s)")
     bench.add_argument("--text-only", action="store_true", help="of voice: only typed sentences (so far all there is)")
     bench.add_argument("--corpus", type=Path, help="of voice: JSON lines of sentences with their expected intents")
     bench.add_argument("--only", action="append", metavar="ID", help="only these rows")
@@ -167,6 +169,8 @@ def _parser() -> argparse.ArgumentParser:
         kind.add_argument("--seed", type=int, help="instead of the recipe's")
     train.set_defaults(act=_train)
 
+    _log_parser(commands.add_parser("log", help="what was recorded: verify, show, count, export, merge, forget"))
+
     replay = commands.add_parser("replay", help="reproduce every mask of a journal")
     replay.add_argument("journal", type=Path)
     replay.add_argument(
@@ -176,6 +180,32 @@ def _parser() -> argparse.ArgumentParser:
     _settings(replay)
     replay.set_defaults(act=_replay)
     return parser
+
+
+def _log_parser(log: argparse.ArgumentParser) -> None:
+    acts = log.add_subparsers(dest="what", required=True, metavar="WHAT")
+    verify = acts.add_parser("verify", help="find altered, missing and moved events, and what the store lacks")
+    show = acts.add_parser("show", help="one line an event of a journal")
+    stats = acts.add_parser("stats", help="clicks and time to accept, latency, editing effort")
+    export = acts.add_parser("export", help="Parquet tables with a Croissant description (extra 'study')")
+    report = acts.add_parser("report", help="one HTML page with plots")
+    merge = acts.add_parser("merge", help="bring the sessions of several logs into one folder")
+    forget = acts.add_parser("forget", help="delete a patient's sessions whole; leaves a tombstone, marks adapters")
+    for one in (verify, stats, export, report):
+        one.add_argument("log", type=Path, nargs="?", help="a journal or a folder of them (default: this machine's)")
+    show.add_argument("log", type=Path, metavar="JOURNAL")
+    merge.add_argument("logs", type=Path, nargs="+", metavar="LOG")
+    merge.add_argument("--out", type=Path, required=True, help="folder; sessions that are there stay")
+    export.add_argument("--out", type=Path, required=True, help="folder")
+    report.add_argument("--out", type=Path, default=Path("osirix-agent-report.html"), help="file (%(default)s)")
+    forget.add_argument("patient", help="patient ID, or its pseudonym as the journal has it; '-' reads it from the "
+                                        "standard input, so that it stays out of the shell's history")  # fmt: skip
+    forget.add_argument("--models", type=Path, action="append", default=[], help="folder with adapters")
+    for one in (verify, stats, export, report, forget):
+        one.add_argument("--state-dir", type=Path, help="folder of journals and site key")
+    for one in (verify, stats, export, merge, forget):
+        _json(one)
+    log.set_defaults(act=_log)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
@@ -338,7 +368,8 @@ def _bench(arguments: argparse.Namespace) -> int:
         return 0 if all(figure.holds is not False for figure in figures) else 1
     figures = measure(
         arguments.what, arguments.seed, arguments.sequences, arguments.only,
-        quiet=arguments.json, runs=arguments.runs, kills=arguments.kills,
+        quiet=arguments.json, runs=arguments.runs, kills=arguments.kills, sessions=arguments.sessions,
+        prompts=arguments.prompts,
     )  # fmt: skip
     report(figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench")
     return 0 if all(figure.holds is not False for figure in figures) else 1
@@ -395,6 +426,32 @@ def _train(arguments: argparse.Namespace) -> None:
 
         recipe = RECIPES[arguments.name].model_copy(update=changes)
         train_adapter(recipe, arguments.base, arguments.work, arguments.out, __version__)
+
+
+def _log(arguments: argparse.Namespace) -> int:
+    from osirix_agent.record import console
+    from osirix_agent.settings import load_settings
+
+    settings = load_settings(state_dir=getattr(arguments, "state_dir", None))
+    match arguments.what:
+        case "verify":
+            found = console.verify(arguments.log, settings.state_dir)
+        case "show":
+            found = console.show(arguments.log)
+        case "stats":
+            found = console.stats(arguments.log or settings.state_dir)
+        case "export":
+            found = console.export(arguments.log or settings.state_dir, arguments.out)
+        case "report":
+            found = console.report(arguments.log or settings.state_dir, arguments.out)
+        case "merge":
+            found = console.merge(arguments.logs, arguments.out)
+        case _:
+            patient = sys.stdin.readline().strip() if arguments.patient == "-" else arguments.patient
+            models = arguments.models or [one for one in (settings.model_dir,) if one is not None]
+            found = console.forget(patient, settings.state_dir, models)
+    print(json.dumps(found.as_json) if getattr(arguments, "json", False) else "\n".join(found.lines))
+    return 0 if found.good else 1
 
 
 def _replay(arguments: argparse.Namespace) -> int:

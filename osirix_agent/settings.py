@@ -80,10 +80,14 @@ class Settings(BaseSettings):
     polygon_settle_s: float = Field(1.0, ge=0, description="a polygon drawn click by click must rest this long as well")
     panel_port: int = Field(0, ge=0, le=65535, description="of the companion page; 0 takes a free one")
     panel_opens: bool = Field(True, description="open the companion page in the browser")
-    gaze: bool = Field(
-        False, description="watch an eye tracker (Lab Streaming Layer): how long she looks at each slice"
-    )
+    gaze: bool = Field(False, description="watch an eye tracker: how long she looks at each slice")
     gaze_stream: str | None = Field(None, description="name of its stream, where several trackers publish")
+    clinician: str | None = Field(
+        None, description="who contours, kept as a pseudonym only; none: the user who is logged in"
+    )
+    study_keeps_words: bool = Field(
+        False, description="a study: the journal keeps what was said, as far as the grammar knows the words"
+    )
     notify: bool = Field(True, description="desktop notifications (never with patient data)")
 
     @field_validator("structure")

@@ -82,12 +82,16 @@ class Commands:
                 if not step():
                     raise PromptError(f"There is nothing to {command.verb}.", "Nothing was changed.")
             case "accept":
+                held, seen = session.state.structure(name), self._seen_belief(name, shown)
                 session.accept(name, shown.get(name), consume_prompts=self._consume)
+                self._log.decided("accepted", held, seen)
                 self._feedback.notice("accepted.", name)
             case "reopen":
                 session.reopen(name)
             case "reject":
+                held = session.state.structure(name)
                 session.reject(name)
+                self._log.decided("rejected", held, shown.get(name))
             case "lock":
                 session.set_locked(name, shown.get(name), self.outline(name, shown))
             case "unlock":
@@ -153,6 +157,12 @@ class Commands:
         if belief is not None:
             self._log.locked(name, belief.mask_digest, slices)
         return belief
+
+    def _seen_belief(self, name: str, shown: Mapping[str, Belief]) -> Belief | None:
+        """A structure as she sees it, voxel by voxel."""
+        if not self._session.state.structure(name).is_asked:
+            return None
+        return outline_belief(self.seen(name, shown), self._session.volume.geometry)
 
     def seen(self, name: str, shown: Mapping[str, Belief]) -> dict[int, RingsLps]:
         """A structure's contour by slice: what the session shows of it, else her ROIs of that name."""

@@ -95,6 +95,7 @@ class Engine:
         self.session = ContouringSession(volume, settings.structure)
         self.settings, self.run, self.last_timing = settings, run, Timing()
         self._log, self._ledger, self._feedback = log, ledger, feedback
+        log.geometry = volume.geometry
         self._clock = clock
         self._windows = [Window(0, viewer, clock, settings.polygon_settle_s)]
         self._gone: list[Window] = []  # companions that were closed: they may be opened again
@@ -359,6 +360,7 @@ class Engine:
             self._publish()
             self._paint()
             self._publish()
+            self._log.settle(wait=False)
             self._said = None
         except ViewerTimeoutError as error:  # a dialog is open in OsiriX: wait, say so once
             self._say_once(str(error))
@@ -380,6 +382,8 @@ class Engine:
 
     def _look_at(self, window: Window, *, at_once: bool = False, full: bool = False) -> None:
         snapshot, changes = window.observe(at_once=at_once, full=full)
+        if window.number == 0:
+            self._log.looking_at(snapshot.displayed_k)
         if window.number == 0 and snapshot.displayed_k != self._acts.displayed_k:
             self._acts.displayed_k = snapshot.displayed_k
             self._active_at = self._clock()
@@ -415,7 +419,8 @@ class Engine:
                     "press again.", elsewhere=True,
                 )  # fmt: skip
                 return
-            said = self._do(request.command)
+            with self._log.by(request.modality):
+                said = self._do(request.command)
             if isinstance(request.command, Sentence) and said and not request.from_button:
                 self._feedback.notice(said)  # typed in the terminal: nobody waits for the answer
             request.answer(True, said)

@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,10 @@ from osirix_agent.errors import JournalError, NoServerError, OsirixAgentError, V
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.events import Event, SessionStarted
 from osirix_agent.record.journal import Journal
+from osirix_agent.record.keeping import Keeper
 from osirix_agent.record.ledger import Ledger, SeriesLock
 from osirix_agent.record.pseudonym import Pseudonyms
+from osirix_agent.record.store import Store
 from osirix_agent.segmenter.choice import make_segmenter
 from osirix_agent.segmenter.protocol import LooksAhead, Segmenter
 from osirix_agent.settings import Settings
@@ -42,8 +44,10 @@ class OpenSession:
     log: SessionLog
     journal_path: Path
     lock: SeriesLock
+    keeping: Executor
 
     def close(self) -> None:
+        self.keeping.shutdown(cancel_futures=True)
         self.log.close()
         self.lock.release()
         self.connection.close()
@@ -95,6 +99,7 @@ def open_session(
     connect = connect or (lambda: OsirixConnection.find(settings))
     connection = connect()
     lock: SeriesLock | None = None
+    keeping = ThreadPoolExecutor(1, "keeping")
     try:
         viewer = OsirixViewer.frontmost(connection, settings)
         series = pseudonyms.of(viewer.identity.series_uid)
@@ -107,8 +112,13 @@ def open_session(
         chooser = _chooser(settings)
 
         def begin(run: str, path: Path, events: Sequence[Event] = ()) -> tuple[Engine, SessionLog]:
-            elapsed_s = events[-1].elapsed_s if events else 0.0
-            log = SessionLog(Journal(path, resume=bool(events)), pseudonyms, time.time, clock, elapsed_s)
+            journal = Journal(path, resume=bool(events), seal=pseudonyms.seal)
+            store = Store.beside(path)
+            store.clear_torn()
+            log = SessionLog(
+                journal, pseudonyms, time.time, clock, events, keeper=Keeper(store, keeping),
+                keep_words=settings.study_keeps_words,
+            )  # fmt: skip
             engine = Engine(
                 viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor, clock=clock,
                 chooser=chooser,
@@ -117,17 +127,19 @@ def open_session(
                 if events:
                     engine.resume(events)
                 else:
-                    log.started(run, viewer.identity, volume, segmenter.name, settings)
+                    nth = len(list(path.parent.glob("*.jsonl")))
+                    log.started(run, viewer.identity, volume, segmenter.name, settings, nth)
                     engine.start()
                     lock.note(path)
             except BaseException:
                 log.close()
                 if not events:  # nothing of hers is in it
-                    path.unlink(missing_ok=True)
+                    log.discard()
                 raise
             return engine, log
 
-        path = journal_path or _journal_path(settings.state_dir, run)
+        shift_s = pseudonyms.shift_s(pseudonyms.of(viewer.identity.patient_id))
+        path = journal_path or _journal_path(settings.state_dir, run, time.time() - shift_s)
         engine = log = None
         if not fresh and journal_path is None and lock.journal is not None:
             try:
@@ -146,9 +158,10 @@ def open_session(
     except BaseException:
         if lock is not None:
             lock.release()
+        keeping.shutdown(cancel_futures=True)
         connection.close()
         raise
-    return OpenSession(engine, connection, viewer, volume, log, path, lock)
+    return OpenSession(engine, connection, viewer, volume, log, path, lock, keeping)
 
 
 def _run_of(events: Sequence[Event]) -> str:
@@ -190,6 +203,7 @@ class _Companions:
                 self._feedback.notice(f"A second viewer cannot be used for prompts: {error.what}")
 
 
-def _journal_path(state_dir: Path, run: str) -> Path:
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+def _journal_path(state_dir: Path, run: str, at: float) -> Path:
+    """`at`: seconds since 1970, shifted as all dates of the patient are."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(at))
     return state_dir / "journal" / f"{stamp}-{run}-{os.getpid()}.jsonl"

@@ -17,6 +17,7 @@ from scipy.special import expit
 from osirix_agent.belief.spread import Spread, probability
 from osirix_agent.imaging.contour import FloatArray, isocontour
 from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.imaging.mask import mask_bytes
 
 OUTSIDE_LOGIT = -10.0
 WORLDS = 100
@@ -135,15 +136,12 @@ class Belief:
     @cached_property
     def mask_digest(self) -> str:
         """SHA-256 of the mask, whatever the crop: equal masks have equal digests."""
-        held = np.argwhere(self.crop_mask)
-        h = hashlib.sha256(repr(self.shape_kji).encode())
-        if held.size:
-            low, high = held.min(0), held.max(0) + 1
-            tight = self.crop_mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-            h.update(repr([int(a + c) for a, c in zip(low, self.corner_kji, strict=True)]).encode())
-            h.update(repr(tight.shape).encode())
-            h.update(np.packbits(tight).tobytes())
-        return h.hexdigest()
+        return hashlib.sha256(self.mask_bytes).hexdigest()
+
+    @property
+    def mask_bytes(self) -> bytes:
+        """The mask as it is stored."""
+        return mask_bytes(self.crop_mask, self.corner_kji, self.shape_kji)
 
 
 def logit(level_percent: float) -> float:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from osirix_agent.bench import click, faults, idle, path, reading, serving, soak, starting, writing
+from osirix_agent.bench import click, faults, idle, path, reading, record, serving, soak, starting, writing
 from osirix_agent.figures import Figure, failed
 
 Row = tuple[tuple[str, ...], str, str, Callable[[Path, int], list[Figure]]]
@@ -21,17 +21,28 @@ ROWS: list[Row] = [
 
 
 def measure(
-    what: str, seed: int, sequences: int, only: list[str] | None, *, quiet: bool, runs: int = 1000, kills: int = 50
+    what: str,
+    seed: int,
+    sequences: int,
+    only: list[str] | None,
+    *,
+    quiet: bool,
+    runs: int = 1000,
+    kills: int = 50,
+    sessions: int = 200,
+    prompts: int = 20_000,
 ) -> list[Figure]:
     """Measure; a row that fails is there with the reason.
 
     Parameters
     ----------
-    what : 'all', 'click', 'soak', 'faults', 'serve' or 'panel'
+    what : 'all', 'click', 'soak', 'faults', 'serve', 'record' or 'panel'
     sequences : int
         Of the soak.
     runs, kills : int
         Of the faults.
+    sessions, prompts : int
+        Of the log.
     only : list of row ids, or None for all
     quiet : bool
         No progress bar.
@@ -57,6 +68,9 @@ def measure(
         if what == "serve":
             task = bar.add_task("serve", total=serving.PAIRS + serving.UPLOADS + 2)
             return serving.measure(seed, lambda n: bar.advance(task, n))
+        if what == "record":
+            task = bar.add_task("record", total=sessions)
+            return record.measure(Path(folder), seed, sessions, prompts, lambda n: bar.advance(task, n))
         rows = [row for row in ROWS if not only or set(row[0]) & set(only)]
         task = bar.add_task("bench", total=len(rows))
         for ids, unit, reach, act in rows:

@@ -12,6 +12,7 @@ from osirix_agent.errors import JournalError
 from osirix_agent.record.journal import read_journal
 from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.virtual_osirix.phantom import PhantomRecipe, write_phantom
+from tests.record.rewriting import raw, rewrite
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +68,9 @@ def test_a_replay_that_differs_is_found(small_demo, monkeypatch):
 
 def test_a_replay_with_another_segmenter_says_so(small_demo, capsys):
     out, _ = small_demo
-    lines = (out / "journal.jsonl").read_text().splitlines()
-    first = json.loads(lines[0])
+    first, *rest = raw(out / "journal.jsonl")
     now, then = first["segmenter"], f"{first['segmenter']}, once"
-    other = out / "other.jsonl"
-    other.write_text("\n".join([json.dumps({**first, "segmenter": then}), *lines[1:]]) + "\n")
+    other = rewrite(out / "other.jsonl", [{**first, "segmenter": then}, *rest])
     said = f"The journal was made with another segmenter ({then}; this is {now}), so masks may differ."
     main(["replay", str(other)])
     assert said in capsys.readouterr().out
