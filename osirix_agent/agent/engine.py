@@ -124,6 +124,7 @@ class Engine:
         self._look_at_s = 0.0
         self._show: Callable[[Sight], None] | None = None
         self._shown_last: tuple[object, ...] = ()
+        self._flipped = False
         self._eyes: Tracker | None = None
         self._dwell = SliceDwell()
 
@@ -536,10 +537,12 @@ class Engine:
         if now == self._shown_last:
             return
         self._shown_last = now
+        with suppress(ViewerError):  # it may be away just now
+            self._flipped = main.viewer.slice_shown_as(1) != 0
         hers = tuple(state.spec for uid in main.hers if (state := main.watcher.reported.get(uid)) is not None)
         self._show(Sight(
             self.session.state, dict(self._proposals.shown), hers, k, main.viewer.pixels, self._look(), history.depth,
-            history.undone, busy, self.lost, self.last_timing, eyes, reviewed,
+            history.undone, busy, self.lost, self.last_timing, eyes, reviewed, self._flipped,
         ))  # fmt: skip
 
     def _say_once(self, text: str) -> None:

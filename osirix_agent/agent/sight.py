@@ -38,6 +38,7 @@ class Sight:
     lost : is the viewer away?
     eyes : what the eye tracker is worth now; None: there is none
     reviewed : slices that she has looked at for long enough
+    flipped : does the viewer number the slices from the other end?
     """
 
     state: SessionState
@@ -53,3 +54,4 @@ class Sight:
     timing: Timing
     eyes: State | None
     reviewed: frozenset[int]
+    flipped: bool

@@ -27,7 +27,7 @@ def run_with_panel(
     try:
         from osirix_agent.panel.server import Panel
     except ModuleNotFoundError as error:
-        if error.name != "websockets":
+        if (error.name or "").partition(".")[0] != "websockets":
             raise
         raise SettingsError("The companion page needs one more package.", f"Install it: {NEEDED}") from None
     links: list[str] = []

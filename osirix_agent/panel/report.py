@@ -31,6 +31,7 @@ def session(sight: Sight, geometry: Geometry) -> dict[str, Any]:
             for record in held.prompts
         ],
         "displayed": sight.displayed_k,
+        "flipped": sight.flipped,
         "undo": sight.undo,
         "redo": sight.redo,
         "busy": sight.busy,

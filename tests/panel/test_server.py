@@ -187,6 +187,7 @@ def test_scrolling_goes_both_ways(desk, page, practice):
     practice.hospital.window.flipped = True
     page.look(0, 2, turn=True)
     page.read(lambda: page.has("session")["displayed"] == 2)
+    assert page.last["session"]["flipped"]
     assert practice.hospital.window.index == 2
 
 

@@ -51,9 +51,9 @@ function facts(one) {
   return line;
 }
 
-export function showHistory(list, session, go, takeOut) {
+export function showHistory(list, session, numbered, go, takeOut) {
   const rows = session.prompts.toSorted((a, b) => b.number - a.number).map((one) => {
-    const where = one.k === null ? "" : `, slice ${one.k + 1}`;
+    const where = one.k === null ? "" : `, slice ${numbered(one.k)}`;
     const what = one.words ? `“${one.words}”` : KINDS[one.kind].toLowerCase();
     const sign = make("span", { className: "sign", textContent: one.include ? "+" : "−" });
     const show = make("button", { type: "button", className: "go", data: { key: `go ${one.number}` } }, sign, `${what}, ${one.structure}${where}`);
@@ -68,9 +68,9 @@ export function showHistory(list, session, go, takeOut) {
   fill(list, rows, "Nothing drawn or said yet.");
 }
 
-export function showLooks(place, slices, go) {
+export function showLooks(place, slices, numbered, go) {
   const buttons = slices.map(({ k, band_mm }) => {
-    const button = make("button", { type: "button", textContent: band_mm === null ? `slice ${k + 1}` : `slice ${k + 1}, ± ${(band_mm / 2).toFixed(1)} mm` });
+    const button = make("button", { type: "button", textContent: `slice ${numbered(k)}` + (band_mm === null ? "" : `, ± ${(band_mm / 2).toFixed(1)} mm`) });
     button.onclick = () => go(k);
     return button;
   });

@@ -57,7 +57,7 @@ function session(message) {
   page.session = message;
   showLight();
   showStructures($("structures"), message, press);
-  showHistory($("history"), message, go, (number) => ask({ do: "take_out", number }));
+  showHistory($("history"), message, numbered, go, (number) => ask({ do: "take_out", number }));
   $("bands").setAttribute("aria-pressed", String(message.bands));
   document.querySelector('[data-press="undo"]').disabled = !message.undo;
   document.querySelector('[data-press="redo"]').disabled = !message.redo;
@@ -86,7 +86,7 @@ function lines(message) {
 }
 
 function looks({ slices }) {
-  showLooks($("looks"), slices, go);
+  showLooks($("looks"), slices, numbered, go);
 }
 
 function showLight() {
@@ -142,11 +142,19 @@ function show(plane, index, turn = false) {
   }
 }
 
+/** A slice's number as OsiriX gives it. */
+function numbered(k) {
+  return page.session?.flipped ? page.planes[0].count - k : k + 1;
+}
+
 function showWhere([row, column] = page.pointer ?? []) {
   const plane = page.planes[page.plane];
   const at = row === undefined || $("stage").clientWidth < 520 ? "" : `   row ${Math.round(row)}, column ${Math.round(column)}`;
-  $("where").textContent = `${plane.name} ${page.index[page.plane] + 1} of ${plane.count}${at}`;
+  const number = page.plane ? page.index[page.plane] + 1 : numbered(page.index[0]);
+  $("where").textContent = `${plane.name} ${number} of ${plane.count}${at}`;
 }
+
+addEventListener("resize", () => page.planes.length && showWhere());
 
 const toPlane = (plane) => show(plane, page.index[plane]);
 const scroll = (by) => show(page.plane, page.index[page.plane] + by, true);

@@ -2,7 +2,7 @@
 // Places are (row, column) with integers at pixel centres, as the agent gives and takes them.
 
 const HALO = "rgb(0 0 0 / .6)";
-const DASHES = { 5: [7, 5], 25: [2, 3], 75: [2, 3], 95: [1, 4], 0: [10, 3] };
+const DASHES = { 5: [7, 5], 25: [4, 3], 75: [3, 3], 95: [2, 3], 0: [10, 3] };
 const CLOSE_PX = 4; // screen pixels between two places of a stroke
 
 export class Picture {
@@ -218,8 +218,8 @@ export class Picture {
     const path = new Path2D();
     for (const ring of rings) path.addPath(line(ring, (p) => this.at(p, scale), true));
     pen.setLineDash(DASHES[level] ?? []);
-    if (level === 50) stroke(pen, path, HALO, 5);
-    stroke(pen, path, `rgb(${colour})`, level === 50 ? 2.5 : 1.4);
+    stroke(pen, path, HALO, level === 50 ? 5 : 3.5);
+    stroke(pen, path, `rgb(${colour})`, level === 50 ? 2.5 : 1.6);
     pen.setLineDash([]);
   }
 
