@@ -9,6 +9,7 @@ from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.look import Looks
 from osirix_agent.agent.outline import RingsLps, lps_rings, outline_belief, structure_outline
 from osirix_agent.agent.session import ContouringSession
+from osirix_agent.agent.verdict import verdict_said, volume_said
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
@@ -32,6 +33,7 @@ SAID = {
     "release": "The edited slices are the agent's again.",
     "refine": "The outline that was there is taken to start from.",
     "use": "That structure is the active one.",
+    "rename": "Renamed; undo takes it back.",
     "help": "The commands are listed in the terminal.",
     "quit": "Leaving.",
 }
@@ -102,6 +104,8 @@ class Commands:
                 self._refine(name)
             case "use":
                 session.use(name)
+            case "rename":
+                session.rename(session.state.active, name)
             case "isolines":
                 self.isolines_on = not self.isolines_on
                 said = "Isolines are shown." if self.isolines_on else "Isolines are hidden."
@@ -132,14 +136,15 @@ class Commands:
         if self._main.watcher.drawing:
             raise PromptError("A shape is still being drawn.", "Finish it first.")  # scrolling would end it
         belief = shown.get(name)
-        hers, k = self._session.state.structure(name).edits, None
-        if belief is not None:
-            k = self._looks.next(belief, {*hers, *self.reviewed})
-            k = self._looks.next(belief, hers) if k is None else k
-        if k is None:
+        spacing = self._session.volume.geometry.spacing_kji_mm
+        hers, look = self._session.state.structure(name).edits, None
+        if belief is not None:  # what her eyes rested on comes last
+            look = self._looks.next(belief, {*hers, *self.reviewed}, spacing, name)
+            look = look or self._looks.next(belief, hers, spacing, name)
+        if look is None:
             raise PromptError("There is no uncertain slice to show.", "Click or draw on the structure first.")
-        self._main.viewer.show_slice(k)
-        return "This slice is where the outline is least sure of those not yet shown."
+        self._main.viewer.show_slice(look.k)
+        return look.reason
 
     def _status(self, name: str, shown: Mapping[str, Belief]) -> str:
         structure, belief = self._session.state.structure(name), shown.get(name)
@@ -147,6 +152,9 @@ class Commands:
         words.append("no contour yet" if belief is None else f"contour on {len(belief.slices())} slices")
         words += [word for word, holds in (("locked", structure.locked), ("accepted", structure.accepted)) if holds]
         said = f"The active structure has {', '.join(words)}."
+        if belief is not None:
+            size = volume_said(belief, self._session.volume.geometry)
+            said = f"{said} It is {size}; {verdict_said(belief)}."
         self._feedback.notice(said)
         return said
 

@@ -1,7 +1,8 @@
 """The control socket: the buttons in OsiriX say to the running agent what a `!` name says.
 
 One request a connection, one JSON line each way: {"command": "accept"} -> {"ok": true, "message": "Accepted."}, and
-{"say": "two millimetres superiorly, undo"} from `osirix-agent say`, with "heard", its confidence, if it was speech. A
+{"say": "two millimetres superiorly, undo"} from `osirix-agent say`, with "heard", its confidence, if it was speech;
+{"names": true} asks what the session calls its structures, for the speech recogniser (a JSON list in "message"). A
 request goes into the session's one queue like any other; the thread here only carries words. Only the user's own
 programs reach it: the folder is 0700, the socket 0600, and a peer of another user is hung up on.
 """
@@ -187,7 +188,9 @@ class ControlSocket:
         command: Command | Sentence | None = None
         with suppress(ValueError, TypeError, KeyError, AttributeError):
             said = json.loads(line)
-            if "say" in said:
+            if said.get("names") is True:
+                command = Command("names")
+            elif "say" in said:
                 command = Sentence(str(said["say"]), min(1.0, max(0.0, float(said.get("heard", 1.0)))))
             else:
                 command = parse_command(said["command"])

@@ -139,16 +139,12 @@ class Dictation:
                 return self._here(intent)
             case Part():
                 return self._part(intent)
-            case Slab(how="include"):
-                raise PromptError("A whole slab of the patient is no contour.", "Say 'exclude' or 'keep only' instead.")
             case Edit() | Crop() | Fill() | Copy() | Slab():
                 return self._edit(intent)
             case Go():
                 return self._go(intent)
             case Rename():
-                raise PromptError(
-                    "Renaming is understood, but not available yet.", "Begin a structure of that name instead."
-                )
+                return self._rename(intent)
             case Reply():
                 raise PromptError("'Yes' and 'no' are answers of their own.", "Say them alone.")
 
@@ -178,6 +174,21 @@ class Dictation:
             return "That structure is the active one. Click or draw in it."
         self._add(name, TextPrompt(phrase=name))
         return "Contouring it by name."
+
+    def _rename(self, intent: Rename) -> str:
+        session = self._session
+        old = intent.structure or session.state.active
+        if intent.name in self.known():
+            raise PromptError("There is a structure of that name already.", "Choose another name.")
+        if not session.state.structure(old).is_asked and old in self._commands.baseline_names():
+            raise PromptError("That contour was there before.", "Rename its ROIs in OsiriX, or say 'refine' first.")
+        active = session.state.active
+        self._do(Command("use", old))
+        try:
+            return self._do(Command("rename", intent.name))
+        except PromptError:
+            self._do(Command("use", active))
+            raise
 
     def _here(self, intent: Here) -> str:
         target = intent.structure or self._session.state.active
@@ -213,7 +224,7 @@ class Dictation:
         shown_as, at = self._main.viewer.slice_shown_as, self._acts.displayed_k
         session.check_open(name)
         seen, other = self._seen(name), {}
-        if not seen:
+        if not seen and not (isinstance(intent, Slab) and intent.how == "include"):
             raise PromptError(
                 "That structure has no contour yet.", "Click, draw or name it first ('refine' takes yours)."
             )

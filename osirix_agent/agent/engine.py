@@ -6,6 +6,7 @@ paints the difference between what should be in the viewer and what is. It never
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from osirix_agent.agent.acts import Acts
 from osirix_agent.agent.commands import Commands
 from osirix_agent.agent.dictation import Chooser, Dictation
 from osirix_agent.agent.feedback import Feedback
-from osirix_agent.agent.interpret import rings_lps
+from osirix_agent.agent.interpret import fixed_slices
 from osirix_agent.agent.leftovers import SessionLedger, clear_leftovers
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.proposals import Answer, Proposals
@@ -34,8 +35,11 @@ from osirix_agent.agent.scene import (
 )
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.agent.sight import Sight, Timing
+from osirix_agent.agent.state import SessionState
+from osirix_agent.agent.verdict import verdict_said, volume_said
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
+from osirix_agent.belief.gate import Judgement
 from osirix_agent.errors import (
     EditedMeanwhileError,
     JournalError,
@@ -53,6 +57,7 @@ from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.gaze.dwell import SliceDwell
 from osirix_agent.prompting.gaze.sample import Tracker
 from osirix_agent.prompting.grammar import Command
+from osirix_agent.prompting.prompt import ShapePrompt
 from osirix_agent.record.events import Event, Proposed
 from osirix_agent.segmenter.protocol import FixedSlice, Segmenter
 from osirix_agent.settings import Settings
@@ -85,6 +90,11 @@ class Engine:
         Monotonic seconds.
     chooser : Chooser or None
         Guesses, to be confirmed, what a sentence means that the grammar does not understand.
+
+    Attributes
+    ----------
+    on_accept : callable
+        Told of the state after every accept, and at the end.
     """
 
     def __init__(
@@ -113,10 +123,12 @@ class Engine:
             self.session, self._windows[0], self._proposals.shown, segmenter.capabilities, log, feedback,
             self._commands, self._acts, self._do, self._settle, chooser,
         )  # fmt: skip
+        self.on_accept: Callable[[SessionState], object] = lambda _: None
         self._painted: tuple[object, ...] = ()
         self._look_closely = False
         self._active_at = clock()
         self._said: str | None = None
+        self._judged: dict[str, Judgement] = {}
         self._find_companions: Callable[[], None] | None = None
         self._found_at = 0.0
         self._find_again: Callable[[], Viewer] | None = None
@@ -143,6 +155,12 @@ class Engine:
         self._log.baseline(state.spec for state in snapshot.rois.values())
         self._acts.displayed_k = snapshot.displayed_k
         self._painted = self._picture()
+
+    def start_from(self, shapes: Sequence[tuple[str, ShapePrompt]]) -> None:
+        """Propose these shapes; each is a step that can be undone."""
+        for name, shape in shapes:
+            record = self.session.add_prompt(name, shape)
+            self._log.prompt("added", record, name, self._acts.displayed_k)
 
     def resume(self, events: Sequence[Event]) -> None:
         """Go on with a session that was cut short, instead of `start`.
@@ -197,6 +215,7 @@ class Engine:
         self._ledger.clear()
         if failure is not None:
             raise failure
+        self.on_accept(self.session.state)
         accepted = tuple(s.name for s in self.session.state.structures.values() if s.accepted)
         self._log.ended(reason, accepted)
 
@@ -455,11 +474,16 @@ class Engine:
                 return "That prompt is taken out; undo brings it back."
             case Turn():
                 return self._turn_to(command.k)
+        if command.verb == "names":  # asked by a speech recogniser, never said
+            return json.dumps(sorted(self._dictation.known()))
         if command.verb in ("accept", "propose"):
             self._settle()
         if command.verb in ("isolines", "show"):
             self._acts.dismissed.clear()
-        return self._commands.do(command, self._proposals.shown)
+        said = self._commands.do(command, self._proposals.shown)
+        if command.verb == "accept":
+            self.on_accept(self.session.state)
+        return said
 
     def _turn_to(self, k: int) -> str:
         if self._windows[0].watcher.drawing:
@@ -472,14 +496,7 @@ class Engine:
 
     # -- proposals and painting ------------------------------------------------------------------------------
     def _fixed_slices(self) -> dict[str, tuple[FixedSlice, ...]]:
-        pixels = self._windows[0].viewer.pixels
-        return {
-            name: tuple(
-                FixedSlice(k=k, rings_lps=rings_lps(tuple(roi for _, roi in rois), pixels))
-                for k, rois in sorted(structure.edits.items())
-            )
-            for name, structure in self.session.state.structures.items()
-        }
+        return fixed_slices(self.session.state, self._windows[0].viewer.pixels)
 
     def _log_answer(self, answer: Answer) -> None:
         self._log.proposed(answer.request, answer.belief, answer.error, answer.segment_ms)
@@ -522,6 +539,15 @@ class Engine:
         self.last_timing = Timing(self.last_timing.segment_ms, plan_ms, paint_ms, waited or 0.0, len(plan.writes))
         if plan.writes:
             self._log.painted(len(plan.writes), len(plan.slices), plan_ms, paint_ms, waited)
+        self._tell_verdicts()
+
+    def _tell_verdicts(self) -> None:
+        """Once for each that is new: a click that changes no verdict says nothing."""
+        for name, belief in self._proposals.shown.items():
+            if belief.judgement is not None and self._judged.get(name) != belief.judgement:
+                self._judged[name] = belief.judgement
+                size = volume_said(belief, self.session.volume.geometry)
+                self._feedback.notice(f"{size}; {verdict_said(belief)}.", name)
 
     def _publish(self) -> None:
         """Show those who look on what has changed."""

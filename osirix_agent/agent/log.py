@@ -12,12 +12,12 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from osirix_agent import __version__
+from osirix_agent.agent.marks import Marks
 from osirix_agent.agent.outline import RingsLps
 from osirix_agent.agent.state import PromptRecord, StructureState
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.geometry import Geometry
-from osirix_agent.imaging.structure import public_name
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.canonical import canonical, screened
 from osirix_agent.prompting.intent import Intent
@@ -35,7 +35,7 @@ LOGGED_PACKAGES = ("numpy", "scipy", "scikit-image", "grpcio", "protobuf", "osir
 LOGGED_SETTINGS = ("isoline_levels", "half_pixel_px", "remove_prompts_on_accept", "segmenter")
 
 
-class SessionLog:
+class SessionLog(Marks):
     """Writes one session's events.
 
     Parameters
@@ -60,7 +60,8 @@ class SessionLog:
         self, journal: Journal, pseudonyms: Pseudonyms, wall: Callable[[], float], monotonic: Callable[[], float],
         before: Sequence[events.Event] = (), *, keeper: Keeper | None = None, keep_words: bool = False,
     ) -> None:  # fmt: skip
-        self._journal, self._pseudonyms = journal, pseudonyms
+        super().__init__(pseudonyms)
+        self._journal = journal
         self._wall, self._monotonic = wall, monotonic
         self._keeper, self._keep_words = keeper, keep_words
         self._began = monotonic() - (before[-1].elapsed_s if before else 0.0)
@@ -229,14 +230,6 @@ class SessionLog:
     def discard(self) -> None:
         """Close it and take the journal away: nothing of hers is in it."""
         self._journal.discard()
-
-    def name(self, structure: str) -> str:
-        """The structure's name as it stands in the journal."""
-        return public_name(structure, self._pseudonyms.of(structure))
-
-    def mark(self, roi: RoiSpec) -> events.RoiMark:
-        """By what the ROI is known again."""
-        return events.RoiMark(k=roi.k, itype=roi.itype, shape=roi.shape_digest, name=self._pseudonyms.of(roi.name))
 
     def _voxels(self, prompt: Prompt) -> tuple[events.PointKji, ...]:
         points = () if isinstance(prompt, MaskPrompt | ShapePrompt) else prompt_points_lps(prompt)

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from osirix_agent.agent.dictation import Chooser
 from osirix_agent.agent.engine import Engine
+from osirix_agent.agent.exporting import ExportOnAccept
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.leftovers import SessionLedger
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.resuming import unfinished
+from osirix_agent.agent.starting import starting_shapes
 from osirix_agent.agent.waiting import SeriesFinder
 from osirix_agent.errors import JournalError, NoServerError, OsirixAgentError, ViewerTimeoutError
 from osirix_agent.imaging.volume import Volume
@@ -53,6 +55,14 @@ class OpenSession:
         self.connection.close()
 
 
+@dataclass(frozen=True)
+class Start:
+    """An RTSTRUCT or SEG file to start from; without names every structure of it."""
+
+    file: Path
+    structures: tuple[str, ...] = ()
+
+
 def new_run_id() -> str:
     return secrets.token_hex(3)
 
@@ -69,7 +79,7 @@ def open_session(
     settings: Settings, feedback: Feedback, *, executor: Executor | None = None, progress: Progress | None = None,
     journal_path: Path | None = None, run: str | None = None, companions: bool = True,
     connect: Callable[[], OsirixConnection] | None = None, segmenter: Segmenter | None = None,
-    clock: Callable[[], float] = time.monotonic, fresh: bool = False,
+    clock: Callable[[], float] = time.monotonic, fresh: bool = False, start: Start | None = None,
 ) -> OpenSession:  # fmt: skip
     """Bind the frontmost viewer and start a session on it.
 
@@ -87,6 +97,8 @@ def open_session(
         Monotonic seconds.
     fresh : bool
         Begin a new session even if one on this series was cut short.
+    start : Start or None
+        Contours to begin a new session with.
 
     Raises
     ------
@@ -107,6 +119,9 @@ def open_session(
         volume = viewer.read_volume(progress)
         if isinstance(segmenter, LooksAhead):
             segmenter.look(volume)
+        shapes = [] if start is None else starting_shapes(
+            start.file, volume, viewer.identity, start.structures, feedback.notice
+        )  # fmt: skip
         ledger = SessionLedger(Ledger(settings.state_dir / "ledger" / f"{series}.jsonl"), viewer.identity, pseudonyms)
 
         chooser = _chooser(settings)
@@ -151,6 +166,11 @@ def open_session(
                 feedback.notice(str(error))
         if engine is None or log is None:
             engine, log = begin(run, path)
+            engine.start_from(shapes)
+        elif shapes:
+            feedback.notice("The contours of the file are not read again: the session has them, or began without.")
+        if settings.export_dir is not None:
+            engine.on_accept = ExportOnAccept(viewer, settings.export_dir / engine.run, feedback)
         finder = SeriesFinder(viewer, connection, settings, connect)
         engine.wait_for(finder)
         if companions:

@@ -34,8 +34,8 @@ class Answer:
 
     @property
     def nbytes(self) -> int:
-        """What it costs to keep: the logits and the mask made of them."""
-        return 0 if self.belief is None else self.belief.mean_logit.nbytes + self.belief.mean_logit.size
+        """What it costs to keep."""
+        return 0 if self.belief is None else self.belief.nbytes
 
 
 class Proposals:
@@ -88,7 +88,7 @@ class Proposals:
                 continue
             request = session.request(structure.name, slices)
             if request is not None:
-                complete &= self._answer(request, wait)
+                complete &= self._answer(structure.name, request, wait)
         self._seen = (state, self.version) if complete else None
 
     def take(self, answer: Answer) -> None:
@@ -102,7 +102,7 @@ class Proposals:
         """The answers that are shown, or say why nothing is."""
         return [self._known[digest] for digest in self._settled.values() if digest in self._known]
 
-    def _answer(self, request: SegmentationRequest, wait: bool) -> bool:
+    def _answer(self, name: str, request: SegmentationRequest, wait: bool) -> bool:
         known = self._known.get(request.digest)
         if wait and known is not None and known.error is not None and known.error.passing:  # it may be back
             del self._known[request.digest]
@@ -116,7 +116,7 @@ class Proposals:
             else:
                 return False
         self._known.move_to_end(request.digest)
-        self._show(request.structure, request.digest, self._known[request.digest].found)
+        self._show(name, request.digest, self._known[request.digest].found)
         return True
 
     def _done(self, future: Future[Answer]) -> None:

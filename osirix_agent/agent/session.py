@@ -9,6 +9,7 @@ from osirix_agent.agent.state import History, PromptRecord, SessionState, Struct
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.prompting.grammar import parse_roi_name
 from osirix_agent.prompting.prompt import Prompt, ShapePrompt
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest
 from osirix_agent.viewer.roi import RoiSpec
@@ -52,7 +53,7 @@ class ContouringSession:
         before = held.prompts
         if isinstance(prompt, ShapePrompt):
             before = tuple(replace(r, consumed=True) for r in before)
-        changed = replace(held, prompts=(*before, record))
+        changed = replace(held, prompts=(*before, record), asked_as=None)
         self.history.push(self.state.with_structure(changed, active=structure))
         return record
 
@@ -190,6 +191,26 @@ class ContouringSession:
         """Make a structure the active one; no step of its own."""
         self.history.amend(replace(self.state, active=structure))
 
+    def rename(self, structure: str, name: str) -> None:
+        """Another name for a structure, which becomes the active one; its contour stays. Her prompts' ROIs go by the
+        new name too.
+
+        Raises
+        ------
+        PromptError
+            There is no such structure, it is locked, or the name cannot be had.
+        """
+        held = self._unlocked(structure)
+        if not held.is_asked:
+            raise PromptError("That structure has nothing to rename yet.", "Click, draw or name it first.")
+        if self.state.structure(name).is_asked or self.state.structure(name).locked:
+            raise PromptError("There is a structure of that name already.", "Choose another name.")
+        if not name.isascii() or name[:1] in {"", "+", "-", "?", "!"} or "~" in name:
+            raise PromptError("No structure can have that name.", "Choose one of letters and digits.")
+        self._hues.setdefault(name, held.hue)
+        renamed = _renamed(held, name)
+        self.history.push(self.state.without_structure(structure).with_structure(renamed, active=name))
+
     # -- what follows ----------------------------------------------------------------------------------------
     def request(self, name: str, fixed: Mapping[str, tuple[FixedSlice, ...]]) -> SegmentationRequest | None:
         """The request that the state of a structure stands for; None while nothing is asked of it.
@@ -207,7 +228,8 @@ class ContouringSession:
             if other.locked and other.name != name and other.outline is not None
         )
         prompts = tuple(r.prompt for r in structure.prompts)
-        return SegmentationRequest(self.volume, name, prompts, fixed.get(name, ()), excluded)
+        asked_as = structure.asked_as or name
+        return SegmentationRequest(self.volume, asked_as, prompts, fixed.get(name, ()), excluded)
 
     def _structure(self, name: str) -> StructureState:
         """The structure, or a new one with a colour of its own."""
@@ -231,3 +253,21 @@ class ContouringSession:
                 "The structure is accepted.", "Name another structure, or open it again ('!reopen NAME')."
             )
         return structure
+
+
+def _renamed(held: StructureState, name: str) -> StructureState:
+    """The structure by another name, and so its ROIs that carried the old one."""
+
+    def named(roi: RoiSpec) -> RoiSpec:
+        said = parse_roi_name(roi.name, {held.name})
+        if said.structure != held.name or roi.name != roi.name.strip():
+            return roi
+        return replace(roi, name=(roi.name[0] if said.polarity is not None else "") + name)
+
+    prompts = tuple(
+        record if record.roi is None or record.permanent else replace(record, roi=named(record.roi))
+        for record in held.prompts
+    )
+    edits = {k: tuple((n, named(roi)) for n, roi in rois) for k, rois in held.edits.items()}
+    kept = None if held.kept is None else _renamed(held.kept, name)
+    return replace(held, name=name, asked_as=held.asked_as or held.name, prompts=prompts, edits=edits, kept=kept)

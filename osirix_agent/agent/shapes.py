@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
 
 from osirix_agent.errors import PromptError
-from osirix_agent.imaging.contour import FloatArray, fill
+from osirix_agent.imaging.contour import FloatArray, fill, isocontour
 from osirix_agent.imaging.shaping import (
     DIRECTIONS_LPS,
     Field,
@@ -60,6 +62,8 @@ def edited(
         case Fill():
             (field,) = field_of([seen], geometry, 0)
             made = filled_between(field).contours()
+        case Slab(how="include"):
+            made = _joined_slab(intent, seen, displayed_k if intent.slice is None else shown_as(intent.slice), volume)
         case Slab():
             made = _cut(intent, seen, displayed_k if intent.slice is None else shown_as(intent.slice), volume)
         case Copy():
@@ -117,10 +121,23 @@ def _lps(way: str, seen: Rings, volume: Volume, name: str) -> FloatArray:
 
 def _midline_x(volume: Volume, k: int) -> float:
     """LPS x of the middle of the body on a slice, mm."""
-    plane = volume.array[k]
-    body = np.argwhere(plane > (-300.0 if volume.modality == "CT" else float(plane.mean())))
-    middle = body.mean(0) if len(body) else (np.array(plane.shape) - 1) / 2
+    body = np.argwhere(_tissue(volume, k))
+    middle = body.mean(0) if len(body) else (np.array(volume.array.shape[1:]) - 1) / 2
     return float(volume.geometry.to_lps([k, *middle])[0])
+
+
+def _tissue(volume: Volume, k: int) -> npt.NDArray[np.bool_]:
+    plane = volume.array[k]
+    return np.asarray(plane > (-300.0 if volume.modality == "CT" else float(plane.mean())))
+
+
+def _body(volume: Volume, k: int) -> npt.NDArray[np.bool_]:
+    """The patient on a slice: the largest piece that is no air, with what is inside it."""
+    pieces, count = ndimage.label(_tissue(volume, k))
+    if not count:
+        return np.zeros(pieces.shape, np.bool_)
+    largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+    return np.asarray(ndimage.binary_fill_holes(pieces == largest))
 
 
 def _up(volume: Volume) -> int:
@@ -135,6 +152,17 @@ def _cut(intent: Slab, seen: Rings, at: int, volume: Volume) -> Rings:
     beyond = {k for k in seen if (k - at) * up > 0}
     kept = beyond if intent.how == "keep" else set(seen) - beyond
     return {k: rings for k, rings in seen.items() if k in kept}
+
+
+def _joined_slab(intent: Slab, seen: Rings, at: int, volume: Volume) -> Rings:
+    """All of the patient on the slices beyond, besides what is there."""
+    up = _up(volume) * (1 if intent.side == "above" else -1)
+    count, *shape = volume.geometry.shape_kji
+    made = dict(seen)
+    for k in (k for k in range(count) if (k - at) * up > 0):
+        patient = _body(volume, k) | fill(seen.get(k, ()), (shape[0], shape[1]))
+        made[k] = tuple(isocontour(patient.astype(float), 0.5))
+    return made
 
 
 def _displayed(seen: Rings, k: int) -> tuple[FloatArray, ...]:

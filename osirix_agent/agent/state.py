@@ -46,6 +46,9 @@ class StructureState:
     ----------
     hue : int
         Its colour; the same for the whole session.
+    asked_as : str or None
+        The name under which its contour was asked for, until the next prompt, if it was renamed since: a new name
+        alone changes no contour.
     edits : mapping of slice to her ROIs there, each with its ordinal
         These slices are hers: frozen, and evidence for their neighbours.
     final : Belief or None
@@ -60,6 +63,7 @@ class StructureState:
 
     name: str
     hue: int = 0
+    asked_as: str | None = None
     prompts: tuple[PromptRecord, ...] = ()
     edits: Mapping[int, tuple[tuple[int, RoiSpec], ...]] = field(default_factory=dict)
     locked: bool = False

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from osirix_agent.belief.gate import Judgement
 from osirix_agent.belief.spread import Spread, probability
 from osirix_agent.imaging.contour import FloatArray, isocontour
 from osirix_agent.imaging.geometry import Geometry
@@ -41,6 +42,8 @@ class Belief:
         None: probabilities are not calibrated, and nothing may call them so.
     spread : Spread or None
         None: no spread; the probability is that of the mean logit.
+    judgement : Judgement or None
+        Whether its numbers may be relied on, and why not; None: nothing can be said.
     """
 
     mean_logit: npt.NDArray[np.float32]
@@ -49,7 +52,16 @@ class Belief:
     source: str
     calibration_id: str | None = None
     spread: Spread | None = None
+    judgement: Judgement | None = None
     _isolines: dict[tuple[int, int], tuple[FloatArray, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def nbytes(self) -> int:
+        """What it costs to keep: logits, the mask made of them, and the spread with what is worked out of it."""
+        held = self.mean_logit.nbytes + self.mean_logit.size
+        if self.spread is not None:
+            held += self.spread.nbytes + self.mean_logit.nbytes
+        return held
 
     @cached_property
     def region(self) -> tuple[slice, slice, slice]:

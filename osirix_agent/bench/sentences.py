@@ -22,6 +22,8 @@ from osirix_agent.prompting.prompt import Polarity
 # written by hand while the grammar was frozen, and measured once before it was changed: see docs/reference/dictation.md
 PARAPHRASES = Path(__file__).with_name("paraphrases.jsonl")
 MORE_PARAPHRASES = Path(__file__).with_name("paraphrases-2.jsonl")
+THIRD_PARAPHRASES = Path(__file__).with_name("paraphrases-3.jsonl")
+FOURTH_PARAPHRASES = Path(__file__).with_name("paraphrases-4.jsonl")
 KNOWN = ("GTV", "GTVp", "Parotid_L", "SpinalCord")  # the structures of the session that they are said in
 
 

@@ -8,13 +8,28 @@ from pathlib import Path
 
 from scipy.stats import beta
 
-from osirix_agent.bench.sentences import KNOWN, MORE_PARAPHRASES, PARAPHRASES, Sentence, read_sentences, recipe
+from osirix_agent.bench.sentences import (
+    FOURTH_PARAPHRASES,
+    KNOWN,
+    MORE_PARAPHRASES,
+    PARAPHRASES,
+    THIRD_PARAPHRASES,
+    Sentence,
+    read_sentences,
+    recipe,
+)
 from osirix_agent.figures import Figure
 from osirix_agent.prompting.command import understand
 
 REACH = "at least 97 % right"
 REACH_WRONG = "upper 95 % bound at most 0.5 %"
 RECIPE_SENTENCES = 600
+_WRITTEN = {  # and what they gave when they were new: right, something else carried out
+    "first": (PARAPHRASES, "84.4 % and 2.4 %"),
+    "second": (MORE_PARAPHRASES, "96.3 % and 1.1 %"),
+    "third": (THIRD_PARAPHRASES, "75.3 % and 2.7 %"),
+    "fourth": (FOURTH_PARAPHRASES, "91.5 % and 1.4 %"),
+}
 
 
 @dataclass(frozen=True)
@@ -62,10 +77,8 @@ def measure_text(seed: int, corpus: Path | None) -> list[Figure]:
     """Typed sentences: those of a file, or the paraphrases and the recipe's."""
     if corpus is not None:
         return figures_of("corpus", [judge(s) for s in read_sentences(corpus)], "The sentences of the file.")
-    first, second = ([judge(s) for s in read_sentences(path)] for path in (PARAPHRASES, MORE_PARAPHRASES))
+    written = {name: [judge(s) for s in read_sentences(path)] for name, (path, _) in _WRITTEN.items()}
     made = [judge(s) for s in recipe(seed, RECIPE_SENTENCES)]
-    return [
-        *figures_of("first", first, "Unseen they gave 84.4 % and 2.4 %; improved upon since."),
-        *figures_of("second", second, "Unseen they gave 96.3 % and 1.1 %; improved upon since."),
-        *figures_of("all", [*first, *second, *made], "These and the recipe's."),
-    ]
+    rows = [figures_of(n, o, f"Unseen they gave {_WRITTEN[n][1]}; improved upon since.") for n, o in written.items()]
+    every = [one for outcomes in (*written.values(), made) for one in outcomes]
+    return [figure for row in (*rows, figures_of("all", every, "These and the recipe's.")) for figure in row]

@@ -7,16 +7,19 @@ import sys
 import webbrowser
 
 from osirix_agent.agent.live import run_live
-from osirix_agent.errors import SettingsError
+from osirix_agent.agent.opening import Start
+from osirix_agent.errors import SettingsError, VoiceError
 from osirix_agent.panel.hearing import Recogniser
+from osirix_agent.prompting.voice.listener import open_listener
 from osirix_agent.settings import Settings
 
 NEEDED = "pip install 'osirix-agent[panel]'"
 
 
 def run_with_panel(
-    settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None, fresh: bool = False
-) -> None:
+    settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None, fresh: bool = False,
+    start: Start | None = None,
+) -> None:  # fmt: skip
     """`run_live`, with a page that opens in the browser.
 
     Raises
@@ -37,15 +40,24 @@ def run_with_panel(
         words = "Companion page" if len(links) == 1 else "The page is open. To open it elsewhere"
         print(f"{words}: {link}", flush=True)
 
-    with Panel(settings.panel_port, recogniser(), tell) as panel:
+    with Panel(settings.panel_port, recogniser(settings), tell) as panel:
         if settings.panel_opens and _has_screen():
             webbrowser.open(links[0])
-        run_live(settings, for_seconds=for_seconds, wait_s=wait_s, fresh=fresh, page=panel)
+        run_live(settings, for_seconds=for_seconds, wait_s=wait_s, fresh=fresh, start=start, page=panel)
 
 
-def recogniser() -> Recogniser | None:
-    """What hears the page's microphone; None where no speech recogniser is installed."""
-    return None
+def recogniser(settings: Settings) -> Recogniser | None:
+    """What hears the page's microphone; None where no speech recogniser is installed.
+
+    Raises
+    ------
+    ModelError
+        The folder of the free recogniser cannot be used.
+    """
+    try:
+        return open_listener(settings)
+    except VoiceError:
+        return None
 
 
 def _has_screen() -> bool:

@@ -8,6 +8,7 @@ from osirix_agent.agent.look import ranked
 from osirix_agent.agent.scene import HUES
 from osirix_agent.agent.sight import Sight
 from osirix_agent.agent.state import PromptRecord
+from osirix_agent.agent.verdict import verdict_said
 from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.looks import looks
 from osirix_agent.imaging.geometry import Geometry
@@ -55,14 +56,15 @@ def _structure(sight: Sight, name: str, geometry: Geometry) -> dict[str, Any]:
     held, belief = sight.state.structure(name), sight.shown.get(name)
     seen = belief or held.outline
     interval = None
-    if belief is not None and belief.spread is not None and belief.calibration_id is not None:
+    if belief is not None and belief.spread is not None:
         interval = [round(v / 1000, 1) for v in belief.volume_interval_mm3(geometry)]
     return {
         "name": name,
         "colour": list(HUES[held.hue % len(HUES)]),
         "cm3": None if seen is None else round(seen.volume_mm3(geometry) / 1000, 2),
         "interval_cm3": interval,
-        "calibrated": belief is not None and belief.calibration_id is not None,
+        "verdict": None if belief is None or belief.judgement is None else belief.judgement.verdict,
+        "verdict_said": None if belief is None else verdict_said(belief),
         "slices": None if seen is None else len(seen.slices()),
         "edited": sorted(held.edits),
         "locked": held.locked,

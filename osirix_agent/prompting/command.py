@@ -13,7 +13,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from osirix_agent.prompting import lexicon
-from osirix_agent.prompting.intent import Command, Intent, Reply
+from osirix_agent.prompting.intent import Command, Intent, Reply, Slab
 from osirix_agent.prompting.items import SEPARATORS, STARTS, Item, corrected, items_of
 from osirix_agent.prompting.rules import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.rules import Asked, Clause, rules_for, with_side
@@ -62,7 +62,9 @@ class Understanding:
 
 def needed(intent: Intent) -> float:
     """The confidence with which an intent is carried out unasked."""
-    return SURE_OF_DELETING if isinstance(intent, Command) and intent.verb in GRAVE else SURE
+    grave = isinstance(intent, Command) and intent.verb in GRAVE
+    whole = isinstance(intent, Slab) and intent.how == "include"  # every slice beyond, whole
+    return SURE_OF_DELETING if grave or whole else SURE
 
 
 def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -> Understanding:
@@ -87,6 +89,8 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
     asked = ASKED if any(item.is_a("question") for item in items) else 1.0
     intents = [replace(one, confidence=round(min(one.confidence, asked) * heard, 4)) for one in intents]
     intents = [one for n, one in enumerate(intents) if not (isinstance(one, Reply) and n and intents[n - 1] == one)]
+    if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):
+        questions = [*questions, Question("Say 'yes' or 'no' alone.", whole)]
     strange = any(item.is_a("unknown") for item in items)
     if questions and strange and {w.text for w in words_of(sentence)} & lexicon.FOREIGN:
         questions = [Question("Only English is understood so far. Say it in English, or draw.", whole)]
@@ -162,6 +166,8 @@ def _parted(items: list[Item], known: Collection[str]) -> tuple[list[Intent], li
             continue
         if start and not (items[start - 1].is_a(*SEPARATORS) or items[start].is_a(*STARTS)):
             continue
+        if start and not items[start - 1].is_a(*SEPARATORS) and items[start].text.lower() == "next":
+            continue  # "the thyroid next" asks for no uncertain slice
         for end in range(start + 1, len(items) + 1):
             inner = items[start:end]
             if inner[-1].is_a(*SEPARATORS) and end < len(items):
@@ -214,6 +220,8 @@ def _check_pauses(inner: list[Item]) -> None:
         It may belong to the clause, or be a clause of its own.
     """
     verb = next((item.value("verb") for item in inner if item.is_a("verb")), None)
+    if any(a.is_a("structure") and b.is_a("structure") for a, b in pairwise(inner)) and verb != "rename":
+        raise Asked("One structure after the other: say 'and' between them.")
     for a, pause, c in zip(inner, inner[1:], inner[2:], strict=False):
         if pause.is_a(*SEPARATORS) and c.is_a("structure"):
             if not a.is_a("structure") and verb != "new":

@@ -40,7 +40,7 @@ COMMANDS = {
     "help": "list the commands",
     "quit": "leave without accepting",
 }
-TAKES_NAME = NAMED_COMMANDS | {"use", "new"}
+TAKES_NAME = NAMED_COMMANDS | {"use", "new", "rename"}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ STARTS = ("verb", "command", "tentative")
 
 _TABLE = lexicon.table()
 _LONGEST = max(len(words) for words in _TABLE)
-_VOCABULARY = frozenset(word for words in _TABLE for word in words) | naming.WORDS | NUMBER_WORDS
+VOCABULARY = frozenset(word for words in _TABLE for word in words) | naming.WORDS | NUMBER_WORDS
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ def _phrase(texts: list[str], at: int) -> tuple[tuple[tuple[str, Any], ...], int
 
 def _spelt(word: Word) -> Word:
     """A long word that no table holds, one slip away from exactly one that some table does, is read as that."""
-    if word.text in _VOCABULARY or len(word.text) < 6 or not word.text.isalpha():
+    if word.text in VOCABULARY or len(word.text) < 6 or not word.text.isalpha():
         return word
-    if word.text[-1:] == "s" and word.text[:-1] in _VOCABULARY:
+    if word.text[-1:] == "s" and word.text[:-1] in VOCABULARY:
         return word
-    near = {other for other in _VOCABULARY if len(other) >= 5 and _one_slip(word.text, other)}
+    near = {other for other in VOCABULARY if len(other) >= 5 and _one_slip(word.text, other)}
     return replace(word, text=near.pop()) if len(near) == 1 else word
 
 
@@ -129,6 +129,8 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         return taken, _merged(items[at : at + taken], "amount", value * following[0].value("unit"))
     if item.is_a("vague") and following and following[0].is_a("unit"):
         return 2, _merged(items[at : at + 2], "vague", True)
+    if item.is_a("number") and following and following[0].text.lower() in ("slice", "slices"):
+        return 2, _merged(items[at : at + 2], "slices", item.value("number"))
     if item.is_a("number") and following and following[0].is_a("step"):
         return 2, _merged(items[at : at + 2], "times", item.value("number"))
     if item.is_a("slice_word") and following and following[0].is_a("number"):
@@ -138,10 +140,13 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
     if item.is_a("from", "to", "inside"):
         after = next((n for n, one in enumerate(following) if one.senses != (("filler", True),)), None)
         if after is not None and following[after].is_a("structure"):
-            return after + 2, _merged(items[at : at + after + 2], "of", following[after].value("structure"))
+            merged = _merged(items[at : at + after + 2], "of", following[after].value("structure"))
+            if item.is_a("to") and item.text.lower() == "to":
+                merged = replace(merged, senses=(("to_of", merged.value("of")), *merged.senses))
+            return after + 2, merged
         if item.text.lower() == "out of":
             return 1, replace(item, senses=(("off", "out"),))  # "carve the rectum out of it"
-        if item.text.lower() == "in" and any(("verb", "bring") in one.senses for one in before):
+        if item.text.lower() == "in" and any(v in one.senses for one in before for v in _WITH_IN):
             return 1, replace(item, senses=(("off", "in"),))  # "pull it in"
         if item.is_a("to") and any(("verb", "rename") in one.senses for one in before[-3:]):
             return _free_name(items, at, sentence)
@@ -161,6 +166,9 @@ def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | N
     if not text.isascii() or len(text) > MAX_NAME_LENGTH or n > 4:
         return n + 1, _merged(items[at : at + n + 1], "unknown", None)
     return n + 1, _merged(items[at : at + n + 1], "free_name", ascii_name(text))
+
+
+_WITH_IN = (("verb", "bring"), ("verb", "put"))
 
 
 def _merged(items: list[Item], kind: str, value: Any) -> Item:

@@ -8,40 +8,46 @@ from __future__ import annotations
 
 from itertools import product
 
+from osirix_agent.prompting.prompt import Polarity
+
 # kind -> value -> phrases, separated by "|"
 PHRASES: dict[str, dict[object, str]] = {
     # verbs: what is to be done
     "verb": {
         "grow": (
             "grow/growing (it) (out)|expand/expanding|extend/extending|enlarge|dilate|widen|thicken|increase|"
-            "inflate|bigger|larger|wider|fatter|thicker|grow out|push out|blow up|extra"
+            "inflate|bigger|larger|wider|fatter|thicker|grow out|push out|blow up|extra|more|"
+            "too small/tight/narrow/thin"
         ),
         "shrink": (
-            "shrink/shrinking|reduce/reducing|contract|erode|tighten|smaller|tighter|thinner|narrower|"
+            "shrink/shrinking|reduce/reducing|contract|erode|tighten (it/this) (up)|too big/large/wide/fat/thick|"
+            "smaller|tighter|thinner|narrower|"
             "cut back|shave/shaving (off)|trim (off/back)|deflate|decrease"
         ),
         "shift": "shift/shifting|move/moving|translate|nudge|push|slide|displace|drag",
-        "smooth": "smooth/smoothen/smoothing (out/off)|smoother|round off|even out|soften",
-        "add": "add|plus|join|merge (in)|combine with|take in the|unite with",
+        "smooth": "smooth/smoothen/smoothing (out/off)|smoother|round off|round the corners off|even out|soften",
+        "add": "add|plus|join|merge (in)|combine (it/this) with|take in the|unite with",
         "include": (
-            "include/including|is in|is part of (it)|belongs (to (it))|is tumour/tumor|"
+            "include/including|is in|is part of (it)|belongs (to (it))|belongs in (it)|is tumour/tumor|"
             "is part of the tumour/tumor|should be in|counts|put in|belongs to the tumour/tumor"
         ),
         "exclude": (
             "exclude/excluding|subtract/subtracting|minus|without|carve out|leave out|avoid|spare|keep off|"
             "stay off|keep out of|stay out of|keep away from|crop out of|not|is not in|is not part of (it)|"
-            "isn't part of (it)|doesn't belong (to it)|does not belong (to it)|isn't tumour/tumor|"
+            "isn't part of (it)|doesn't belong (to/in it)|does not belong (to/in it)|isn't tumour/tumor|"
             "is not tumour/tumor|never|except (for)|should not be in|shouldn't be in|nothing of|but not|omit|"
-            "ignore"
+            "ignore|should not overlap|shouldn't/mustn't overlap|must not overlap|keep clear of|but without"
         ),
-        "remove": (
-            "remove/removing|take/takes|cut|drop/dropping the part|erase/erasing|strip|clip off|chop|carve|scoop|dig"
-        ),
+        "remove": ("remove/removing|cut|drop/dropping the part|erase/erasing|strip|clip off|chop|carve|scoop|dig"),
+        "take": "take/takes",
+        "put": "put",
+        "leave": "leave",
+        "open": "open (up)",
         "delete": "delete/deleting|get rid of|wipe (out)|clear",
         "keep": "keep (only)|only keep|leave only|retain (only)",
         "crop": (
             "crop/cropping|restrict|limit|confine|clip|constrain|intersect|keep inside|keep within|"
-            "stay inside|stay within|cut (it) to|trim (it) to|bound"
+            "stay inside|stay within|cut (it) (back) to|trim (it) (back) to|bound"
         ),
         "fill": (
             "fill/filling (in) (the) between (the) (slices/contours)|"
@@ -49,41 +55,46 @@ PHRASES: dict[str, dict[object, str]] = {
             "fill in between|fill the slices in between|interpolate between (the) slices/contours|"
             "fill (in) (the) missing slices|interpolate the (missing) slices|interpolate the gaps|"
             "fill (in) (the) slices between|fill (in) (the) gaps between (the) slices/contours|"
-            "fill (in) (the) missing ones|fill (in) between the two"
+            "fill (in) (the) missing ones|fill (in) the slices i skipped/missed|fill (in) the slices i left out|"
+            "join (up) the slices (in between)|fill (in) between the two"
         ),
-        "copy": "copy/copying|propagate|duplicate|paste|repeat|carry (it) over|carry",
-        "go": "go to|jump to|scroll to|take me to|show me|bring up|go|jump|scroll|take us to|back to|go back to",
+        "copy": "copy/copying|propagate|duplicate|paste|repeat|carry (it/this/that) over|carry|(the) same on/onto/for",
+        "go": "go to|jump to|scroll to|take me to|show me|bring up|go|jump|scroll|skip|take us to|back to|go back to",
         "contour": (
             "contour/contouring|segment|outline|delineate|find|mark|mark up|trace|let's do|do|i want|i need|"
             "get me|start with|next is|now for|auto contour|autocontour|auto segment|propose|"
             "next structure is|next up|draw"
         ),
         "use": (
-            "use|select|switch to|work on|activate|make active|go back to working on|change to|"
+            "use|select|switch (over/back) to|active|the active one|work on|activate|make active|"
+            "go back to working on|change to|"
             "active structure is|back on"
         ),
         "new": (
             "new structure|create/make/start/add/open/begin (a) new structure|new target|"
             "create/make/start/add (a) new target|create (a) structure|make (a) structure|"
-            "start (a) structure|create|new organ|add (a) structure|new|i want a new structure|"
+            "start (a) structure|create|(create/make/start/begin) a new one|new organ|add (a) structure|new|"
+            "i want a new structure|"
             "i need a new structure|we need a new structure|i would like a new structure"
         ),
-        "rename": "rename/renaming|call|change the name (of)|relabel|change its name",
+        "rename": "rename/renaming|call|should/must be called|change the name (of)|relabel|change its name",
         "show": "show|show me|turn/switch on|display|let me see|bring back|on|let's see|i want to see|put on",
         "hide": (
             "hide|turn/switch off|off|no more|don't show|do not show|lose|i don't want to see|"
             "i do not want to see|stop showing"
         ),
         "toggle": "toggle",
-        "bring": "bring|pull",
+        "bring": "bring|pull|push",
     },
     # commands that need nothing more
     "command": {
         "undo": (
-            "undo|take (that/it/this) back|take back|step back|go back (one/a step)|go back one step|revert|"
+            "undo|reverse (my) (the) last step/change|undo what i (just) did|take (that/it/this) back|"
+            "take back|step back|go back (one/a step)|"
+            "go back one step|revert|"
             "back up|roll back|undo that/it/this|reverse that|one step back|go back a step"
         ),
-        "redo": "redo|do (that/it) again|redo that/it/this|undo the undo",
+        "redo": "redo|do (that/it) again|redo that/it/this|undo the undo|bring that/it back|put that/it back",
         "accept": (
             "accept|accepted|approve|finalise/finalize|sign off|sign it off|make (it) final|"
             "accept as (it) is|i accept|save it as final|sign it/this/that off|accept as final|"
@@ -92,10 +103,11 @@ PHRASES: dict[str, dict[object, str]] = {
         "reject": (
             "reject|discard|throw (that/it/this) away|bin it/that/this|scrap it/that/this|get rid of it|"
             "drop it|throw away|throw it out|reject it|discard it|remove the proposal|delete the proposal|"
-            "drop the proposal|throw this/that one away|throw this/that one out|throw it out"
+            "drop the proposal|get rid of this/that/the proposal|throw this/that one away|throw this/that one out|"
+            "throw it out"
         ),
-        "reopen": "reopen|re open|open (it) again|unaccept|open up again|open (it) (up) again",
-        "lock": "lock|protect|freeze|lock down|fix in place",
+        "reopen": "reopen|re open|unaccept|open (it/this) (up) again",
+        "lock": "lock|protect|freeze|lock down|fix in place|don't touch|do not touch|leave alone",
         "unlock": "unlock|unprotect|unfreeze",
         "release": "release|give back|hand back|let go of",
         "refine": "refine|start from",
@@ -104,11 +116,14 @@ PHRASES: dict[str, dict[object, str]] = {
             "what do you propose"
         ),
         "status": (
-            "status|what have we got|where are we|what do we have|what is the status|what's the status|how far are we"
+            "status|what have we got (so far)|how are we doing|what state is it in|how far have we got|"
+            "where are we|what do we have|what is the status|what's the status|"
+            "status report|what's the state of play|how far are we"
         ),
         "help": (
             "help|what can i say|what can you do|list (the) commands|show (the) commands|"
-            "which commands are there|how does this work|help me|what are the commands"
+            "which commands are there|which/what commands do you know|what do you understand|how does this work|"
+            "help me|what are the commands"
         ),
         "quit": "quit|exit|end the session|close the agent|stop the agent|end session|finish the session",
         "start": "start|start the agent",
@@ -120,7 +135,11 @@ PHRASES: dict[str, dict[object, str]] = {
             "show (the) uncertainty on all slices"
         ),
         "next": (
-            "next|next look|where (should/do/shall) i look (next/now/first)|where to look (next/now)|"
+            "next|next look|where am i (least/most) sure/unsure/certain/uncertain|where do i need to look (next)|"
+            "where are you (least/most) certain/confident|show me where it's (most/least) certain/uncertain/unsure|"
+            "show me where it is (most/least) certain/uncertain/unsure|"
+            "(jump/go) (to) the slice you're/you (are) (least/most/not) sure/certain/unsure/uncertain about/of|"
+            "where (should/do/shall) i/we look (next/now/first)|where to look (next/now)|"
             "what should i check (next)|where should i check (next)|"
             "where are you (least/most) sure/unsure/uncertain|where are you not sure|where aren't you sure|"
             "where you are (least/most) sure/unsure/uncertain|where is it least sure|least sure|"
@@ -148,11 +167,11 @@ PHRASES: dict[str, dict[object, str]] = {
     "direction": {
         "superior": (
             "superior|superiorly|cranial|cranially|cephalad|craniad|up|upward|upwards|"
-            "(to/towards/toward) the head|at the top|off the top|on top|superior direction|headwards|the top"
+            "(to/towards/toward) the head|at the top|on top|superior direction|headwards|the top"
         ),
         "inferior": (
             "inferior|inferiorly|caudal|caudally|caudad|down|downward|downwards|(to/towards/toward) the feet|"
-            "at the bottom|off the bottom|inferior direction|footwards|the bottom"
+            "at the bottom|inferior direction|footwards|the bottom"
         ),
         "left": (
             "left|leftward|leftwards|to the left|to the patient's left|to patient left|towards the left|"
@@ -193,9 +212,31 @@ PHRASES: dict[str, dict[object, str]] = {
             "(a) bit|(a) little (bit)|(a) few|slightly|(a) touch|(a) tad|some|several|(a) lot|much|a fraction|a smidgen"
         ),
     },
+    "heading": {
+        1: "on|forward|forwards|ahead|further (on)|onwards",
+        -1: "back|backward|backwards|go back|step back",
+    },
+    "trim": {
+        "superior": "off the top",
+        "inferior": "off the bottom",
+        "anterior": "off the front",
+        "posterior": "off the back",
+        "left": "off the left (side)",
+        "right": "off the right (side)",
+    },
+    "verdict": {
+        Polarity.INCLUDE: (
+            "that's (still/all/also/clearly) tumour/tumor|this/that/here is still/all/also/clearly tumour/tumor|"
+            "still tumour/tumor"
+        ),
+        Polarity.EXCLUDE: (
+            "that's not tumour/tumor|that's (just/only) air/oedema/edema/fat/muscle/bone/fluid/inflammation/scar|"
+            "this/that/here is (just/only) air/oedema/edema/fat/muscle/bone/fluid/inflammation/scar"
+        ),
+    },
     "times": {
         1: "once|one time",
-        2: "twice",
+        2: "twice|both of those/them/these",
         3: "thrice",
     },
     "step": {
@@ -236,7 +277,8 @@ PHRASES: dict[str, dict[object, str]] = {
     },
     "everything": {
         True: (
-            "everything|anything|all of it|all that is|whatever is|the part|what is|what's|all|"
+            "everything|anything|all of it|all (the) slices|all the stuff|all of that|all of the contour|"
+            "all that is|whatever is|the part|what is|what's|all|"
             "everything that is|everything that's|anything that is|the bit|the contour/contours/outline|"
             "contour/contours"
         ),
@@ -263,7 +305,7 @@ PHRASES: dict[str, dict[object, str]] = {
     },
     "it": {
         True: (
-            "it|the contour/outline/structure/proposal/volume/segmentation/target/mask/draft/border/edge|"
+            "it|it's|the contour/outline/structure/proposal/volume/segmentation/target/mask/draft/border/edge|"
             "the whole thing|this/that contour/outline/structure/proposal/volume/one/segmentation|"
             "the active structure|the current structure/contour|contour|outline|structure|proposal|the lot|"
             "the current one|them|these|the edges|the corners|edges|the surface|the volume"
@@ -279,7 +321,7 @@ PHRASES: dict[str, dict[object, str]] = {
     },
     "my_slices": {
         True: (
-            "(my/the) edited slices|my slices|my edits|the slices i edited|the slices i changed|"
+            "(my/the) edited slices|the slices (on/in)|my slices|my edits|the slices i edited|the slices i changed|"
             "my edited slices|the edits|the slices of|the edited slices of|my changes|my corrections"
         ),
     },
@@ -318,7 +360,7 @@ PHRASES: dict[str, dict[object, str]] = {
     "cancel": {
         True: (
             "scratch that|forget that|never mind|nevermind|cancel|cancel that|forget it|ignore that|"
-            "disregard that|strike that|disregard|nope|no thanks"
+            "disregard that|strike that|disregard|nope|no thanks|no don't|no do not|no leave it|don't bother"
         ),
     },
     "and": {
@@ -335,11 +377,12 @@ PHRASES: dict[str, dict[object, str]] = {
             "um|uh|er|erm|ah|hmm|mm hm|mhm|hm|please|the|a|an|of|by|for|on|at|ok|okay|now|just|could you|"
             "can you|will you|i'd like (you) to|i would like (you) to|i want you to|let's|let us|"
             "go ahead and|well|so|right then|kindly|thanks|thank you|like|you know|let me|i think|alright|"
-            "all right then|hey|basically|then please|in the|make|made|give it|give|put|about|approximately|"
+            "after all|any more|any longer|anymore|from now on|up again|to you|i did|that i did|"
+            "all right then|hey|basically|then please|make|made|give it|give|about|approximately|"
             "exactly|around it|let|me|want to|i want to|we need to|we should|please can you|please could you|"
             "cheers|also please|if you would|quickly|for me|do|'|\"|:|again|number|along|round|my|your|its|"
             "entire|whole|only|another|around|side|is|are|should be|go|i'd like|as well|instead|say|size|"
-            "the size|too|but|apply|would you please|this time|of the contour|a total of"
+            "the size|too|apply|would you please|this time|of the contour|a total of"
         ),
     },
     "question": {

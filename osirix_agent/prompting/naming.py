@@ -120,6 +120,8 @@ def _spelt(words: list[Word], at: int) -> tuple[Named, int] | None:
 def _organ(texts: list[str], at: int) -> tuple[Named, int] | None:
     side = _BEFORE.get(texts[at])
     n = 1 if side else 0
+    if texts[at : at + 3] in (["left", "and", "right"], ["right", "and", "left"]):
+        side, n = "B", 3
     if side and texts[at + 1 : at + 2] == ["sided"]:
         n += 1
     if side == "B" and texts[at + n : at + n + 1] == ["the"]:

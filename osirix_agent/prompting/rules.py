@@ -82,7 +82,7 @@ class Clause:
 
     @property
     def directions(self) -> tuple[Any, ...]:
-        return tuple(dict.fromkeys([*self.slots.get("direction", []), *self.slots.get("edge", [])]))
+        return tuple(dict.fromkeys(way for kind in ("direction", "edge", "trim") for way in self.slots.get(kind, [])))
 
 
 _SPOKEN = {"amount": "amount", "number": "number", "slice": "slice", "beside": "slice"}
@@ -116,6 +116,30 @@ def _bring(clause: Clause) -> list[Intent]:
     if way is None:
         raise Asked("Out or in?")
     return _edit("grow" if way == "out" else "shrink")(clause)
+
+
+def _off(clause: Clause) -> list[Intent]:
+    """`take two millimetres off`: without "off" it may mean anything."""
+    if "trim" not in clause.slots and clause.slots.get("off") != ["out"]:
+        raise Asked("Grow it, shrink it or shift it?")
+    return _edit("shrink")(clause)
+
+
+def _put(clause: Clause) -> list[Intent]:
+    """`put this in`, `leave the trachea out`."""
+    way = clause.one("off")
+    if way == "back" or (way is None and not clause.slots.get("of")):
+        raise Asked("In or out?")
+    polarity = Polarity.EXCLUDE if way == "out" else Polarity.INCLUDE
+    return (_part if "structure" in clause.slots else _here)(polarity)(clause)
+
+
+def _steps(clause: Clause) -> list[Intent]:
+    """`three slices on`, `go back five slices`."""
+    count = clause.one("slices")
+    if count != int(count) or not 1 <= count <= MOST_TIMES:
+        raise Asked(f"How many slices? From 1 to {MOST_TIMES}.")
+    return [Go(step=int(count) * int(clause.one("heading")))]
 
 
 def _back(clause: Clause) -> list[Intent]:
@@ -164,6 +188,14 @@ def _crop(clause: Clause) -> list[Intent]:
     if len(to) != 1 or len(structure) > 1:
         raise Asked("Crop to which structure?")
     return [Crop(to[0], structure[0] if structure else None)]
+
+
+def _cut_to(clause: Clause) -> list[Intent]:
+    """`trim the GTV to the body`."""
+    (to, *more) = clause.structures("to_of")
+    if more:
+        raise Asked("Crop to which structure?")
+    return [Crop(to, clause.structure())]
 
 
 def _named(clause: Clause) -> list[Intent]:
@@ -240,20 +272,32 @@ def _rule(verb: str | None, needs: str, may: str, build: Callable[[Clause], list
 
 
 _AMOUNT = "amount vague direction all_round structure it this margin edge everything"
+_OFF = _AMOUNT + " off from of trim"
 _IN, _OUT = Polarity.INCLUDE, Polarity.EXCLUDE
 _SLICES = ("slice", "this_slice", "here", "this")
-_SLABS = (("exclude", "exclude"), ("remove", "exclude"), ("delete", "exclude"), ("keep", "keep"),
+_SLABS = (("exclude", "exclude"), ("remove", "exclude"), ("take", "exclude"), ("delete", "exclude"), ("keep", "keep"),
           ("include", "include"),
           ("add", "include"), (None, None))  # fmt: skip
 RULES = (
     _rule("grow", "", _AMOUNT, _edit("grow")),
-    _rule("shrink", "", _AMOUNT + " off", _edit("shrink")),
+    _rule("shrink", "", _AMOUNT + " off trim", _edit("shrink")),
     _rule("shift", "", _AMOUNT, _edit("shift")),
     _rule("bring", "", _AMOUNT + " off", _bring),
     _rule("go", "times", "off", _back),
     _rule(None, "times off", "", _back),
     _rule("add", "amount", _AMOUNT, _edit("grow")),
-    _rule("remove", "amount", _AMOUNT + " off from", _edit("shrink")),
+    _rule("remove", "amount", _OFF, _edit("shrink")),
+    _rule("take", "amount", _OFF, _off),
+    _rule(None, "amount trim", "structure it of", _edit("shrink")),
+    _rule("put", "amount margin", "structure it this direction all_round of edge", _edit("grow")),
+    *(_rule(verb, f"{what} off", "it to", _put) for verb in ("put", "leave") for what in ("structure", "this", "here")),
+    *(_rule("put", f"{what} of", "it off", _put) for what in ("structure", "this", "here")),
+    *(_rule(verb, "to_of", "structure it this off", _cut_to) for verb in ("remove", "shrink")),
+    _rule(None, "verdict", "here this it", lambda c: [Here(c.one("verdict"))]),
+    *(_rule(verb, "slices heading", "", _steps) for verb in (None, "go", "shift")),
+    _rule("open", "", "structure it this", lambda c: [Command("reopen", c.structure())]),
+    _rule("put", "isolines", "", _is(Command("show"))),
+    _rule("put", "isolines heading", "", _is(Command("show"))),
     _rule(None, "amount direction", "", _bare_amount),
     _rule(None, "amount all_round", "", _bare_amount),
     _rule(None, "amount edge", "", _bare_amount),
@@ -261,12 +305,13 @@ RULES = (
     _rule("smooth", "", "amount vague structure it this all_round off everything", _edit("smooth")),
     *(_rule(verb, "structure", "of it off from", _part(how))
       for verb, how in (("add", _IN), ("include", _IN), ("exclude", _OUT))),
-    *(_rule(verb, "structure of", "it off from", _part(_OUT)) for verb in ("remove", "delete")),
-    _rule("remove", "structure off", "it from", _part(_OUT)),
-    _rule("remove", "structure", "it", _ask("Take it out of which structure? Or say 'reject' to drop its proposal.")),
+    *(_rule(verb, "structure of", "it off from", _part(_OUT)) for verb in ("remove", "delete", "take")),
+    *(_rule(verb, "structure off", "it from", _part(_OUT)) for verb in ("remove", "take")),
+    *(_rule(verb, "structure", "it", _ask("Take it out of which structure? Or say 'reject' to drop its proposal."))
+      for verb in ("remove", "take")),
     _rule("delete", "structure", "it", _ask("Subtract it from another structure, or reject its proposal?")),
     *(_rule(verb, where, "this it of off to from inside", _here(how))
-      for verb, how in (("add", _IN), ("include", _IN), ("exclude", _OUT), ("remove", _OUT), ("delete", _OUT))
+      for verb, how in (("add", _IN), ("include", _IN), *((v, _OUT) for v in ("exclude", "remove", "take", "delete")))
       for where in ("here", "this")),
     *(_rule(verb, f"side {where}", "everything off it", _slab(how))
       for verb, how in _SLABS for where in _SLICES),
@@ -293,7 +338,7 @@ RULES = (
     _rule("new", "", "structure of free_name it", lambda c: [Command("new", _new_name(c))]),
     _rule("rename", "", "structure of free_name it this to", _rename),
     *(_rule(verb, "", "isolines switch", _isolines) for verb in ("show", "hide")),
-    *(_rule(verb, "isolines", "", _is(Command("hide"))) for verb in ("remove", "delete")),
+    *(_rule(verb, "isolines", "off", _is(Command("hide"))) for verb in ("remove", "delete", "take")),
     _rule("toggle", "isolines", "", _is(Command("isolines"))),
     _rule(None, "isolines", "", _is(Command("isolines"))),
     _rule(None, "yes", "", _is(Reply(True))),
@@ -303,6 +348,7 @@ RULES = (
 # commands by what else their clause may hold
 _COMMAND_RULES = {
     **{verb: _rule(None, "command", "structure of it this my_slices", _named) for verb in NAMED_COMMANDS},
+    "release": _rule(None, "command", "structure of it this my_slices off", _named),
     **{verb: _rule(None, "command", "times number last it this step", _repeated) for verb in ("undo", "redo")},
     "next": _rule(None, "command", "it", _named),
     "all": _rule(None, "command", "isolines", _named),
@@ -327,7 +373,7 @@ def with_side(slots: dict[str, list[Any]]) -> dict[str, list[Any]]:
     ways = slots.get("direction", [])
     if "amount" in slots or len(ways) != 1 or ways[0] not in ("left", "right"):
         return slots
-    for kind in ("structure", "of"):
+    for kind in ("structure", "of", "to_of"):
         named = slots.get(kind, [])
         if len(named) == 1 and named[0].may_take_side:
             sided = replace(named[0], side=ways[0][0].upper())

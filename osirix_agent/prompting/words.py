@@ -93,6 +93,10 @@ def _whole(words: list[str], at: int) -> tuple[float, int] | None:
     if word in TENS:
         ones = ONES.get(words[at + 1], 0) if at + 1 < len(words) else 0
         return (TENS[word] + ones, 2) if 0 < ones < 10 else (TENS[word], 1)
+    if word in ONES and words[at + 1 : at + 2] == ["oh"] and 0 < ONES[word] < 10:  # "one oh four"
+        last = ONES.get(words[at + 2], 0) if at + 2 < len(words) else 0
+        if 0 < last < 10:
+            return 100 * ONES[word] + last, 3
     if word in ONES:
         if words[at + 1 : at + 2] == ["hundred"] and 0 < ONES[word] < 10:
             return _after_hundred(words, at, 100 * ONES[word], 2)

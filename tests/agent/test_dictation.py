@@ -147,7 +147,6 @@ def test_session_commands(practice, hospital):
     assert say(practice, "new structure called boost")[0]
     assert practice.engine.session.state.active == "boost"
     assert "already" in say(practice, "new structure GTV")[1]
-    assert "not available yet" in say(practice, "rename it GTVn")[1]
     assert say(practice, "use the GTV, reject")[0]
     assert practice.names() == []
     assert "no structure of that name" in say(practice, "lock the left lung")[1]
@@ -175,9 +174,67 @@ def test_everything_above_a_slice(practice, hospital):
     )  # fmt: skip
     assert say(practice, f"keep only everything below slice {last}")[0]
     assert extent(practice.mask())[0].tolist() == [first, last - 2]
-    assert "no contour" in say(practice, "include everything above slice 3")[1]
     assert say(practice, f"undo, go to slice {last}, copy this to the slice above")[0]
     assert extent(practice.mask())[0].tolist() == [first, last]
+
+
+def test_everything_above_a_slice_is_all_of_the_patient_there(practice):
+    click(practice)
+    say(practice, "lock the GTV")
+    click(practice, (12.5, 30.5), name="GTVn")
+    before, locked = practice.mask("GTVn"), practice.mask("GTV")
+    assert say(practice, "include everything above slice ten")[0]
+    after, body = practice.mask("GTVn"), practice.engine.session.volume.array > -300
+    assert np.array_equal(after[:10], before[:10])
+    assert (after[10:].sum((1, 2)) > 0.9 * (body & ~locked)[10:].sum((1, 2))).all()
+    assert not (after & locked).any()
+    practice.do("undo")
+    assert np.array_equal(practice.mask("GTVn"), before)
+    assert "change nothing" in say(practice, "include everything above slice 12")[1]
+    assert "Did you mean: include above?" in say(practice, "include everything above slice ten", heard=0.85)[1]
+
+
+def test_a_renamed_structure_keeps_its_contour(practice):
+    click(practice, name="GTV")
+    click(practice, (12.5, 30.5), name="+GTV")
+    before = practice.mask()
+    assert say(practice, "rename it to GTVn")[1] == "Renamed; undo takes it back."
+    assert "GTV" not in practice.engine.session.state.structures
+    assert practice.engine.session.state.active == "GTVn"
+    assert np.array_equal(practice.mask("GTVn"), before)
+    assert {n.split(" ~")[0] for n in practice.names()} == {"GTVn", "+GTVn"}
+    practice.clinician.move(practice.clinician.find("GTVn")[0], 2, 2)
+    practice.settle()
+    assert not np.array_equal(practice.mask("GTVn"), before)
+    assert "GTV" not in practice.engine.session.state.structures
+
+
+def test_a_name_that_is_taken_or_empty_of_a_contour_is_not_given(practice):
+    assert "nothing to rename" in say(practice, "rename it to GTVn")[1]
+    click(practice, name="GTV")
+    click(practice, (12.5, 30.5), name="GTVn")
+    for sentence in ("rename the GTV to GTVn", "rename it to GTV"):
+        assert "of that name already" in say(practice, sentence)[1]
+    assert say(practice, "lock the GTV")[0]
+    assert "locked" in say(practice, "rename the GTV to boost")[1]
+    assert practice.engine.session.state.active == "GTVn"
+
+
+def test_renaming_is_undone_accepted_and_asked_anew_by_its_name(practice):
+    click(practice, name="GTV")
+    before = practice.mask()
+    assert say(practice, "rename it to node four, accept")[0]
+    assert "node four" in practice.names()
+    practice.do("undo")
+    practice.do("undo")
+    assert np.array_equal(practice.mask("GTV"), before)
+    assert "node four" not in practice.engine.session.state.structures
+    practice.do("redo")
+    click(practice, (12.5, 30.5))
+    asked = [e.structure for e in read_journal(practice.journal) if e.event == "proposed"]
+    assert asked[0] == "GTV"
+    assert asked[-1] not in asked[:-1]
+    assert "node four" not in practice.journal.read_text()
 
 
 def test_other_structures(practice):

@@ -661,3 +661,21 @@ def test_edits_in_words_survive_a_kill(ward):
     ward.do("undo")
     ward.do("undo")
     assert engine.session.history.depth == 2
+
+
+def test_a_new_name_survives_a_kill(ward):
+    engine = ward.start()
+    ward.click()
+    engine.ask(Request(Sentence("rename it to GTVn, include everything above slice ten")))
+    ward.settle()
+    before, mask = ward.scene(), engine.belief("GTVn").mask()
+    ward.kill_agent()
+    engine = ward.start()
+    ward.settle()
+    assert ward.scene() == before
+    assert np.array_equal(engine.belief("GTVn").mask(), mask)
+    ward.do("undo")
+    ward.do("undo")
+    assert engine.session.state.active == "GTV"
+    assert engine.belief("GTVn") is None
+    assert engine.belief("GTV").mask().any()

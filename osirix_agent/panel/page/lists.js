@@ -2,6 +2,8 @@
 
 const KINDS = { point: "Point", box: "Box", scribble: "Stroke", lasso: "Outline", mask: "Contour", shape: "Edit", text: "Words" };
 
+const VERDICTS = { ok: "✓ ok", review: "⚠ for review", withheld: "✕ withheld" };
+
 export function make(tag, given = {}, ...children) {
   const { data = {}, ...rest } = given;
   const element = Object.assign(document.createElement(tag), rest);
@@ -43,11 +45,13 @@ function facts(one) {
     if (one.interval_cm3) line.append(` (${one.interval_cm3[0]} to ${one.interval_cm3[1]})`);
     line.append(` on ${one.slices} slices`);
   }
-  const word = (text, strong = false) => line.append(make("span", { className: strong ? "word strong" : "word", textContent: text }));
+  const word = (text, strong = false, title = "") => {
+    line.append(make("span", { className: strong ? "word strong" : "word", textContent: text, title }));
+  };
   if (one.edited.length) word(`${one.edited.length} edited by you`);
   if (one.locked) word("🔒 locked", true);
   if (one.accepted) word("✓ accepted", true);
-  else if (one.cm3 !== null && !one.locked) word(one.calibrated ? "calibrated" : "not calibrated");
+  else if (one.verdict_said) word(VERDICTS[one.verdict] ?? "not calibrated", one.verdict === "review" || one.verdict === "withheld", one.verdict_said);
   return line;
 }
 

@@ -1,0 +1,220 @@
+"""Sentences said by synthetic voices, in quiet and in babble: how many are understood, and how many wrongly."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import beta
+
+from osirix_agent.bench.sentences import (
+    FOURTH_PARAPHRASES,
+    KNOWN,
+    MORE_PARAPHRASES,
+    PARAPHRASES,
+    THIRD_PARAPHRASES,
+    Sentence,
+    read_sentences,
+    recipe,
+)
+from osirix_agent.errors import VoiceError
+from osirix_agent.figures import Figure
+from osirix_agent.prompting.command import understand
+from osirix_agent.prompting.voice.detection import spoken
+from osirix_agent.prompting.voice.free import FreeRecogniser
+from osirix_agent.prompting.voice.listener import Heard, Listener
+from osirix_agent.prompting.voice.sound import RATE_HZ, Samples, samples_of
+from osirix_agent.prompting.voice.spoken import RESPELT
+from osirix_agent.prompting.voice.synthetic import Voice, as_pcm, babble, in_noise, said_aloud, speak
+
+INTELLIGIBLE = 0.20  # word error of the free recogniser on the clean voice, at most
+FEWEST_VOICES = 6
+CONDITIONS: tuple[tuple[str, float | None], ...] = (("clean", None), ("15dB", 15.0), ("5dB", 5.0))
+_BABBLE_S = 12.0
+_SENTENCES = 300
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One sentence in one voice and condition.
+
+    Attributes
+    ----------
+    errors, words : of the free recogniser's best hypothesis; clean only
+    wall_s, cpu_s : from the end of speech to the sentence
+    """
+
+    voice: str
+    condition: str
+    right: bool
+    wrong_action: bool
+    by: str
+    wall_s: float
+    cpu_s: float
+    errors: int = 0
+    words: int = 0
+
+
+def corpus_of(seed: int, corpus: Path | None) -> list[Sentence]:
+    """The sentences of a file; or at least 300, a third of them from the set that the grammar was frozen before."""
+    if corpus is not None:
+        return read_sentences(corpus)
+    random = np.random.default_rng(seed)
+    unseen = read_sentences(FOURTH_PARAPHRASES)
+    other = [s for path in (PARAPHRASES, MORE_PARAPHRASES, THIRD_PARAPHRASES) for s in read_sentences(path)]
+    other += recipe(seed, 100)
+    picked = [other[n] for n in random.permutation(len(other))[: max(_SENTENCES - len(unseen), 2 * len(unseen))]]
+    both = [*unseen, *picked]
+    return [both[n] for n in random.permutation(len(both))]
+
+
+def measure_speech(
+    seed: int, corpus: Path | None, sample: int | None, listener: Listener, free: FreeRecogniser | None,
+    voices: Sequence[Voice], tell: Callable[[str], object] = str,
+) -> list[Figure]:  # fmt: skip
+    """Every sentence in every voice and condition, or a sample.
+
+    Parameters
+    ----------
+    sample : so many sentences in all, each in one voice and all three conditions; None: all
+    free : by which voices are called intelligible; None: none is
+
+    Raises
+    ------
+    VoiceError
+        Fewer than six voices are installed.
+    """
+    if len(voices) < FEWEST_VOICES:
+        raise VoiceError(
+            f"Only {len(voices)} synthetic voices are installed: {FEWEST_VOICES} are needed.",
+            "Install espeak-ng, flite, festival and festvox-us-slt-hts (Debian: apt-get).",
+        )
+    sentences = corpus_of(seed, corpus)
+    if sample is None:
+        pairs = [(sentence, voice) for sentence in sentences for voice in voices]
+    else:
+        pairs = [(sentences[n % len(sentences)], voices[n % len(voices)]) for n in range(sample)]
+    noise = babble(voices, [s.say for s in sentences[:30]], _BABBLE_S, seed)
+    listener.hear(as_pcm(speak(voices[0], "undo")), RATE_HZ, KNOWN)  # its language model is made at the first sentence
+    found: list[Spoken] = []
+    for n, (sentence, voice) in enumerate(pairs):
+        tell(f"{n + 1} of {len(pairs)}: {voice.name}")
+        said = speak(voice, sentence.say)
+        for name, snr_db in CONDITIONS:
+            sound = said if snr_db is None else in_noise(said, noise, snr_db, seed + n)
+            found.append(_heard(sentence, voice, name, sound, listener, free))
+    return _figures(found, sample, len(sentences))
+
+
+def _heard(
+    sentence: Sentence, voice: Voice, condition: str, sound: Samples, listener: Listener, free: FreeRecogniser | None
+) -> Spoken:
+    pcm = as_pcm(sound)
+    wall, cpu = time.monotonic(), time.process_time()
+    heard = listener.hear(pcm, RATE_HZ, KNOWN)
+    wall, cpu = time.monotonic() - wall, time.process_time() - cpu
+    right, wrong = judged(sentence, heard)
+    errors = words = 0
+    if condition == "clean" and free is not None:
+        stretch = spoken(samples_of(pcm, RATE_HZ))
+        best = "" if stretch is None else free.hypotheses(stretch, KNOWN).hypotheses[0].text
+        errors, words = word_errors(said_aloud(sentence.say), best)
+    return Spoken(voice.name, condition, right, wrong, heard.by, wall, cpu, errors, words)
+
+
+def judged(sentence: Sentence, heard: Heard) -> tuple[bool, bool]:
+    """Right: as meant (a confirmation may be asked for), or nothing where nothing was meant; wrong: something else
+    would be carried out unasked."""
+    found = understand(heard.text, KNOWN, heard.confidence) if heard.text else None
+    done = found.to_be_done if found else ()
+    if sentence.intents:
+        right = found is not None and not found.questions and found.intents == sentence.intents
+    else:
+        right = not done
+    return right, bool(done) and done != sentence.intents
+
+
+def word_errors(said: str, heard: str) -> tuple[int, int]:
+    """Words wrong, missing or too many, and words said; numbers count as they are spoken."""
+    a, b = _spelt(said), _spelt(heard)
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
+    return row[-1], len(a)
+
+
+_SAME = RESPELT | {"millimeters": "mm", "millimeter": "mm", "millimetres": "mm", "millimetre": "mm"}
+_DIGITS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "ten": "10"}
+
+
+def _spelt(text: str) -> list[str]:
+    joined = re.sub(r"\b(g|c|p|i) ?t ?v\b", r"\1tv", text.lower())
+    words = re.findall(r"[a-z']+|\d+", joined)
+    return [_SAME.get(word, _DIGITS.get(word, word)) for word in words]
+
+
+# -- rows --------------------------------------------------------------------------------------------------------
+def _figures(found: Sequence[Spoken], sample: int | None, sentences: int) -> list[Figure]:
+    names = list(dict.fromkeys(one.voice for one in found))
+    errors = {name: _word_error([one for one in found if one.voice == name]) for name in names}
+    clear = {name for name, error in errors.items() if error is not None and error <= INTELLIGIBLE}
+    how = f"A sample of {sample} sentences" if sample is not None else f"{sentences} sentences in every voice"
+    how += f", {len(names)} synthetic voices; intelligible: {', '.join(sorted(clear)) or 'none'}."
+
+    def share(id_: str, chosen: Sequence[Spoken], reach: float | None, note: str | None = None) -> Figure:
+        right, n = sum(one.right for one in chosen), len(chosen)
+        low, high = interval(right, n)
+        return Figure(id=id_, value=100 * right / n if n else None, unit="%", interval=(100 * low, 100 * high), n=n,
+                      reach=None if reach is None else f"at least {reach:g} %",
+                      holds=None if reach is None else n > 0 and 100 * right / n >= reach, note=note)  # fmt: skip
+
+    def of(condition: str, voices: set[str] | list[str]) -> list[Spoken]:
+        return [one for one in found if one.condition == condition and one.voice in voices]
+
+    rows = [
+        share("intent.clean", of("clean", clear), 95, how + " Intervals of shares: 95 %, exact."),
+        share("intent.clean.all", of("clean", names), 70),
+        share("intent.noise.15dB", of("15dB", clear), 80),
+        share("intent.noise.5dB", of("5dB", clear), 55),
+    ]
+    wrong, n = sum(one.wrong_action for one in found), len(found)
+    bound = interval(wrong, n, 0.90)[1]
+    rows.append(Figure(id="intent.wrong", value=100 * wrong / n, unit="%", interval=(0.0, 100 * bound), n=n,
+                       reach="upper 95 % bound at most 0.5 %", holds=bound <= 0.005,
+                       note="Of everything said, all voices and conditions."))  # fmt: skip
+    load = f"Load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores meanwhile."
+    for id_, chosen, reach in (
+        ("voice.time.command", [one for one in found if one.by in ("command", "both")], 0.7),
+        ("voice.time.free", [one for one in found if one.by == "free"], 2.0),
+    ):
+        if chosen:
+            wall, cpu = (np.percentile([getattr(o, k) for o in chosen], 95) for k in ("wall_s", "cpu_s"))
+            rows.append(Figure(id=id_, value=float(wall), unit="s", n=len(chosen), reach=f"at most {reach:g} s",
+                               holds=bool(wall <= reach),
+                               note=f"95th percentile; of processor time it is {cpu:.2f} s. {load}"))  # fmt: skip
+    for name in names:
+        error = errors[name]
+        about = None if error is None else f"word error of the free recogniser, clean: {error:.2f}"
+        rows += [share(f"intent.{c}/{name}", of(c, [name]), None, about if c == "clean" else None)
+                 for c, _ in CONDITIONS]  # fmt: skip
+    return rows
+
+
+def _word_error(of_voice: Sequence[Spoken]) -> float | None:
+    words = sum(one.words for one in of_voice)
+    return sum(one.errors for one in of_voice) / words if words else None
+
+
+def interval(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Two-sided, exact (Clopper & Pearson 1934)."""
+    tail = (1 - level) / 2
+    low = 0.0 if right == 0 else float(beta.ppf(tail, right, n - right + 1))
+    high = 1.0 if right == n else float(beta.ppf(1 - tail, right + 1, n - right))
+    return low, high

@@ -1,0 +1,1 @@
+"""Offline speech: from samples to a sentence and its typed intents (`listener.Listener`)."""

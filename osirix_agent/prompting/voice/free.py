@@ -1,0 +1,161 @@
+"""The free recogniser: Whisper from a local folder, for sentences that nobody foresaw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from osirix_agent.errors import ModelError, VoiceError
+from osirix_agent.prompting.voice.sound import RATE_HZ, Samples
+from osirix_agent.prompting.voice.spoken import EXAMPLES
+
+BEAMS = 5
+_MOST_TOKENS, _MOST_NAMES = 60, 15
+_FFT, _HOP = 400, 160
+_LONGEST_WINDOW_S, _SHORTEST_WINDOW_S, _PAUSE_S = 30.0, 10.0, 1.5
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A sentence that may have been said.
+
+    Attributes
+    ----------
+    score : mean log-likelihood of a token (free) or of a frame (commands); comparable within one recogniser only
+    """
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a free recogniser heard.
+
+    Attributes
+    ----------
+    hypotheses : the best first
+    english : probability that it was English; 1 where the recogniser knows only that
+    no_speech : probability that nobody spoke
+    """
+
+    hypotheses: tuple[Hypothesis, ...]
+    english: float = 1.0
+    no_speech: float = 0.0
+
+
+class FreeRecogniser(Protocol):
+    """Hears any sentence; `score` says how well given sentences fit the same sound."""
+
+    def hypotheses(self, samples: Samples, known: Collection[str]) -> Words: ...
+
+
+def prompt_of(known: Collection[str]) -> str:
+    """What is said beforehand to the recogniser, so that it expects the field's words."""
+    names = " ".join(f"{name}." for name in sorted(known)[:_MOST_NAMES])
+    return f" {names} {EXAMPLES}" if names else f" {EXAMPLES}"
+
+
+def log_mel(samples: Samples, bands: int) -> npt.NDArray[np.float32]:
+    """(bands, frames) as Whisper was taught (Radford et al. 2022): 25 ms windows every 10 ms, Slaney's mel bands,
+    log10, 80 dB deep, padded with silence: not to its 30 s, but to 10 s or a pause, which hears the same much sooner.
+    """
+    seconds = min(max(len(samples) / RATE_HZ + _PAUSE_S, _SHORTEST_WINDOW_S), _LONGEST_WINDOW_S)
+    sound = np.zeros(int(np.ceil(seconds)) * RATE_HZ, np.float32)
+    sound[: len(samples)] = samples[: len(sound)]
+    padded = np.pad(sound, _FFT // 2, mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP][:-1]
+    window = np.hanning(_FFT + 1)[:-1].astype(np.float32)
+    power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
+    mel = np.log10(np.maximum(_mel_bands(bands) @ power.T, 1e-10))
+    return ((np.maximum(mel, mel.max() - 8) + 4) / 4).astype(np.float32)
+
+
+def _mel_bands(bands: int) -> npt.NDArray[np.float64]:
+    """(bands, frequencies) triangles of equal area on Slaney's mel scale: linear below 1 kHz, logarithmic above."""
+    step, at_1k, ratio = 200 / 3, 15.0, np.log(6.4) / 27
+
+    def hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.where(mel < at_1k, step * mel, 1000 * np.exp(ratio * (mel - at_1k)))
+
+    edges = hz(np.linspace(0, at_1k + np.log(RATE_HZ / 2 / 1000) / ratio, bands + 2))
+    at = np.fft.rfftfreq(_FFT, 1 / RATE_HZ)
+    up = (at[None] - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    down = (edges[2:, None] - at[None]) / np.diff(edges)[1:, None]
+    return np.maximum(0, np.minimum(up, down)) * (2 / (edges[2:] - edges[:-2]))[:, None]
+
+
+class Whisper:
+    """Whisper in the format of CTranslate2: `model.bin`, `config.json`, `tokenizer.json`.
+
+    Parameters
+    ----------
+    folder : nothing is downloaded
+    threads : of the processor
+
+    Raises
+    ------
+    VoiceError
+        CTranslate2 is not installed.
+    ModelError
+        The folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 2) -> None:
+        try:
+            import ctranslate2
+            from tokenizers import Tokenizer
+        except ImportError:
+            raise VoiceError("CTranslate2 is not installed.", "Run: pip install 'osirix-agent[voice]'") from None
+        try:
+            self._model: Any = ctranslate2.models.Whisper(
+                str(folder), device="cpu", compute_type="int8", intra_threads=threads
+            )
+            self._tokens: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._bands = int(self._model.n_mels)
+        except Exception as error:  # tokenizers raises plain exceptions
+            raise ModelError(
+                f"The speech model cannot be used ({type(error).__name__}).",
+                "Give a folder with model.bin, config.json, tokenizer.json and vocabulary.json.",
+            ) from None
+        self._ct2 = ctranslate2
+
+    def hypotheses(self, samples: Samples, known: Collection[str]) -> Words:
+        sound = self._ct2.StorageView.from_array(np.ascontiguousarray(log_mel(samples, self._bands)[None]))
+        encoded = self._model.encode(sound)
+        english = 1.0
+        start = ["<|startoftranscript|>"]
+        if self._model.is_multilingual:
+            english = dict(self._model.detect_language(encoded)[0]).get("<|en|>", 0.0)
+            start += ["<|en|>", "<|transcribe|>"]
+        before = self._tokens.encode(prompt_of(known), add_special_tokens=False).tokens
+        (found,) = self._model.generate(
+            encoded, [["<|startofprev|>", *before, *start, "<|notimestamps|>"]], beam_size=BEAMS, num_hypotheses=BEAMS,
+            max_length=len(before) + _MOST_TOKENS, return_scores=True, return_no_speech_prob=True,
+        )  # fmt: skip
+        texts = [self._tokens.decode(ids).strip() for ids in found.sequences_ids]
+        said = [Hypothesis(text, float(score)) for text, score in zip(texts, found.scores, strict=True)]
+        return Words(tuple(said), float(english), float(found.no_speech_prob))
+
+
+def open_free(folder: Path) -> FreeRecogniser:
+    """The recogniser of a folder.
+
+    Raises
+    ------
+    VoiceError
+        The package it needs is not installed.
+    ModelError
+        There is no speech model in it.
+    """
+    try:
+        json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ModelError("There is no speech model in that folder.", "Give a folder with Whisper's files.") from None
+    return Whisper(folder)
