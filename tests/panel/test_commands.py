@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 def follow(process: subprocess.Popen) -> Page:
     """The page behind the link that the process prints."""
-    link = re.search(r"http://\S+", read_until(process, "Companion page:", 120))[0]
+    link = re.search(r"http://\S+", read_until(process, "Companion page:", 300))[0]
     parts = urlsplit(link)
     talk = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
     talk.request("GET", f"{parts.path}?{parts.query}")
