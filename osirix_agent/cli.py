@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,12 +54,16 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="show the main job on a virtual OsiriX")
     demo.add_argument("--dicom", type=Path, help="a DICOM folder instead of the generated phantom")
+    demo.add_argument("--voice", action="store_true", help="the clinician speaks (extra 'voice', and a synthesiser)")
     demo.add_argument("--out", type=Path, default=Path("osirix-agent-demo"), help="output folder (%(default)s)")
+    demo.add_argument("--panel", action="store_true", help="then go on with the study in the companion page")
     _json(demo)
     _settings(demo, server=False)
     demo.set_defaults(act=_demo)
 
     run = commands.add_parser("run", help="contour with the frontmost OsiriX viewer")
+    run.add_argument("--panel", action="store_true", help="with the companion page in the browser")
+    run.add_argument("--gaze", action="store_true", default=None, help="watch an eye tracker (extra 'gaze')")
     run.add_argument("--for-seconds", type=float, help="leave after this time (for scripts)")
     run.add_argument("--fresh", action="store_true",
                      help="begin anew even if a session on this series was cut short")  # fmt: skip
@@ -112,18 +116,9 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
     measured = [
-        "all",
-        "belief",
-        "click",
-        "export",
-        "faults",
-        "fuzz",
-        "record",
-        "serve",
-        "serve-faults",
-        "soak",
+        "all", "belief", "click", "export", "faults", "fuzz", "panel", "record", "serve", "serve-faults", "soak",
         "voice",
-    ]
+    ]  # fmt: skip
     bench.add_argument("what", nargs="?", choices=measured, default="all",
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
     bench.add_argument("--seed", type=int, default=1)
@@ -314,7 +309,9 @@ def _settings(parser: argparse.ArgumentParser, *, server: bool = True) -> None:
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("server", "state_dir", "structure", "segmenter", "pairing", "model_dir", "device", "isoline_levels")
+    names = (
+        "server", "state_dir", "structure", "segmenter", "pairing", "model_dir", "device", "isoline_levels", "gaze",
+    )  # fmt: skip
     return {name: getattr(arguments, name, None) for name in names}
 
 
@@ -328,22 +325,31 @@ def _busy(text: str) -> Iterator[Callable[[str], object]]:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from osirix_agent.demo.run import print_results, run_demo
+    from osirix_agent.demo.run import open_demo, print_results
 
-    with _busy("opening the study") as tell:
-        results = run_demo(arguments.out, arguments.dicom, _overrides(arguments), tell)
-    if arguments.json:
-        print(json.dumps({"results": [result.as_json() for result in results]}))
-    else:
-        print_results(results)
+    with ExitStack() as stack:
+        with _busy("opening the study") as tell:
+            results, settings = stack.enter_context(
+                open_demo(arguments.out, arguments.dicom, _overrides(arguments), tell, by_voice=arguments.voice)
+            )
+        if arguments.json:
+            print(json.dumps({"results": [result.as_json() for result in results]}))
+        else:
+            print_results(results)
+        if arguments.panel:
+            from osirix_agent.panel.live import run_with_panel
+
+            run_with_panel(settings)
 
 
 def _run(arguments: argparse.Namespace) -> None:
     from osirix_agent.agent.live import run_live
     from osirix_agent.agent.opening import Start
+    from osirix_agent.panel.live import run_with_panel
     from osirix_agent.settings import load_settings
 
-    run_live(
+    run = run_with_panel if arguments.panel else run_live
+    run(
         load_settings(**_overrides(arguments)),
         for_seconds=arguments.for_seconds,
         wait_s=arguments.wait,

@@ -54,8 +54,8 @@ def measure(
 
     Parameters
     ----------
-    what : 'all', 'belief', 'click', 'export', 'soak', 'faults', 'record', 'serve', 'serve-faults', 'serve-soak' or
-        'fuzz'
+    what : 'all', 'belief', 'click', 'export', 'soak', 'faults', 'record', 'serve', 'serve-faults', 'serve-soak',
+        'fuzz' or 'panel'
     sequences : int
         Of the soak.
     runs, kills : int
@@ -85,6 +85,11 @@ def measure(
         if what == "faults":
             task = bar.add_task("faults", total=runs + kills)
             return faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
+        if what == "panel":
+            from osirix_agent.bench import panel  # its packages are an extra
+
+            bar.add_task("panel", total=None)
+            return panel.measure(Path(folder), seed)
         if what == "serve-faults":
             task = bar.add_task("serve-faults", total=runs // serve_faults.ASKS + kills)
             return serve_faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
