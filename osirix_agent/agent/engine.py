@@ -243,6 +243,10 @@ class Engine:
             self._commands.stopped = True
         self._inbox.put(request)
 
+    def names(self) -> set[str]:
+        """What a sentence may call structures by; on the session's thread (elsewhere ask `Command("names")`)."""
+        return self._dictation.known()
+
     @property
     def stopped(self) -> bool:
         return self._commands.stopped
@@ -475,7 +479,7 @@ class Engine:
             case Turn():
                 return self._turn_to(command.k)
         if command.verb == "names":  # asked by a speech recogniser, never said
-            return json.dumps(sorted(self._dictation.known()))
+            return json.dumps(sorted(self.names()))
         if command.verb in ("accept", "propose"):
             self._settle()
         if command.verb in ("isolines", "show"):

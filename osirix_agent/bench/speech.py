@@ -150,7 +150,7 @@ def word_errors(said: str, heard: str) -> tuple[int, int]:
     return row[-1], len(a)
 
 
-_SAME = RESPELT | {"millimeters": "mm", "millimeter": "mm", "millimetres": "mm", "millimetre": "mm"}
+_SAME = RESPELT | {"millimeter": "millimeters", "millimetre": "millimeters"}
 _DIGITS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "ten": "10"}
 
 

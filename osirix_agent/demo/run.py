@@ -17,14 +17,17 @@ from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.exporting import ExportOnAccept
 from osirix_agent.agent.feedback import RecordedFeedback
 from osirix_agent.agent.opening import OpenSession, open_session
-from osirix_agent.agent.request import Request
+from osirix_agent.agent.request import Request, Sentence
 from osirix_agent.agent.verdict import verdict_said
 from osirix_agent.demo.script import Action, scripted
-from osirix_agent.errors import DicomError, OsirixAgentError
+from osirix_agent.errors import DicomError, OsirixAgentError, VoiceError
 from osirix_agent.imaging.dicom import Truth, find_truths, read_image_header
 from osirix_agent.imaging.nifti import write_mask
 from osirix_agent.imaging.structure import ascii_name, structure_name
 from osirix_agent.prompting.grammar import Command
+from osirix_agent.prompting.voice.listener import Listener, open_listener
+from osirix_agent.prompting.voice.sound import RATE_HZ
+from osirix_agent.prompting.voice.synthetic import Voice, as_pcm, clearest, speak
 from osirix_agent.record.export.files import RTSTRUCT
 from osirix_agent.settings import Settings, load_settings
 from osirix_agent.training.clicks import dice
@@ -76,17 +79,19 @@ class DemoResult:
 
 
 def run_demo(
-    out: Path, dicom: Path | None, overrides: dict[str, Any], tell: Callable[[str], object] = str
-) -> list[DemoResult]:
+    out: Path, dicom: Path | None, overrides: dict[str, Any], tell: Callable[[str], object] = str,
+    *, by_voice: bool = False,
+) -> list[DemoResult]:  # fmt: skip
     """The main job; see `open_demo`."""
-    with open_demo(out, dicom, overrides, tell) as (results, _):
+    with open_demo(out, dicom, overrides, tell, by_voice=by_voice) as (results, _):
         return results
 
 
 @contextmanager
 def open_demo(
-    out: Path, dicom: Path | None, overrides: dict[str, Any], tell: Callable[[str], object] = str
-) -> Iterator[tuple[list[DemoResult], Settings]]:
+    out: Path, dicom: Path | None, overrides: dict[str, Any], tell: Callable[[str], object] = str,
+    *, by_voice: bool = False,
+) -> Iterator[tuple[list[DemoResult], Settings]]:  # fmt: skip
     """The main job on the generated phantom, or on every series of a DICOM folder (those with a reference first).
 
     The study stays open in the virtual OsiriX, the first series that was contoured in front, until the context is left;
@@ -100,12 +105,15 @@ def open_demo(
     overrides : settings given on the command line
     tell : callable
         Told what is being done, for a progress display.
+    by_voice : bool
+        The clinician speaks, with a synthetic voice of this machine; the agent has only the sound.
 
     Raises
     ------
     OsirixAgentError
-        No series, or the only ones cannot be contoured (the reason is in the message).
+        No series, or the only ones cannot be contoured (the reason is in the message); no voice to speak with.
     """
+    voice = clearest() if by_voice else None
     out.mkdir(parents=True, exist_ok=True)
     if dicom is None:
         dicom = write_phantom(out / "study").folder
@@ -116,13 +124,14 @@ def open_demo(
     done: list[Viewer] = []
     with VirtualServer(app) as server:
         settings = load_settings(**{**overrides, "server": server.address, "state_dir": out / "state"})
+        talk = None if voice is None else Talk(voice, open_listener(settings))
         for viewer in viewers:
             app.viewers.remove(viewer)
             app.viewers.insert(0, viewer)  # in front: the one that is contoured
             label = f"{viewer.series.modality}-{len(results) + len(refused) + 1}"
             folder = out if len(viewers) == 1 else out / label
             try:
-                results.append(_contour(app, viewer, dicom, folder, settings, tell))
+                results.append(_contour(app, viewer, dicom, folder, settings, tell, talk))
             except OsirixAgentError as error:
                 refused.append(error)
             else:
@@ -135,8 +144,9 @@ def open_demo(
 
 
 def _contour(
-    app: VirtualOsirix, viewer: Viewer, dicom: Path, folder: Path, settings: Settings, tell: Callable[[str], object]
-) -> DemoResult:
+    app: VirtualOsirix, viewer: Viewer, dicom: Path, folder: Path, settings: Settings, tell: Callable[[str], object],
+    talk: Talk | None,
+) -> DemoResult:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     feedback = RecordedFeedback()
     journal = folder / "journal.jsonl"
@@ -148,7 +158,7 @@ def _contour(
         name = ascii_name(name, "GTV")
         result = DemoResult(viewer.series.modality, name, folder)
         clinician = Clinician(app, viewer)
-        _play(opened.engine, clinician, truth.mask if truth else None, name, result, tell)
+        _play(opened.engine, clinician, truth.mask if truth else None, name, result, tell, talk)
         final = opened.engine.belief(name)
         opened.engine.finish("demo")
         if final is not None:
@@ -181,6 +191,7 @@ def _play(
     name: str,
     result: DemoResult,
     tell: Callable[[str], object],
+    talk: Talk | None,
 ) -> None:
     shape = engine.session.volume.geometry.shape_kji
 
@@ -188,9 +199,9 @@ def _play(
         belief = engine.belief(name)
         return belief.mask() if belief is not None else np.zeros(shape, np.bool_)
 
-    for number, action in enumerate(scripted(clinician, truth, proposal, name), 1):
+    for number, action in enumerate(scripted(clinician, truth, proposal, name, by_voice=talk is not None), 1):
         tell(f"{result.modality}: {action.text}")
-        step = _do(engine, action, None if truth is None else (lambda: dice(proposal(), truth)))
+        step = _do(engine, action, None if truth is None else (lambda: dice(proposal(), truth)), talk)
         result.steps.append(step)
         shown = "" if step.dice is None else f"   Dice {step.dice:.3f}"
         if action.command == "next":
@@ -203,13 +214,15 @@ def _play(
         )
 
 
-def _do(engine: Engine, action: Action, score: Any) -> Step:
+def _do(engine: Engine, action: Action, score: Any, talk: Talk | None) -> Step:
     before = engine.last_timing
     began = time.monotonic()
     action.act()
     request = None if action.command is None else Request(Command(action.command))
     if request is not None:
         engine.ask(request)
+    if action.says is not None and talk is not None:
+        talk.say(engine, action.says)
     settle(engine)
     said = "" if request is None else request.wait(0)[1]
     total_ms = (time.monotonic() - began) * 1e3
@@ -222,6 +235,37 @@ def _do(engine: Engine, action: Action, score: Any) -> Step:
         action.text, score() if score else None, watch_ms, segment_ms, timing.plan_ms, timing.paint_ms, total_ms,
         timing.writes, action.is_click, said,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Talk:
+    """The clinician's voice and the agent's ears."""
+
+    voice: Voice
+    listener: Listener
+
+    def say(self, engine: Engine, sentence: str) -> None:
+        """Say it aloud, and "yes" where it is asked back.
+
+        Raises
+        ------
+        VoiceError
+            It was not understood.
+        """
+        for said in (sentence, "yes"):
+            settle(engine)
+            pcm = as_pcm(speak(self.voice, said))
+            heard = self.listener.hear(pcm, RATE_HZ, engine.names())
+            if not heard.text:
+                raise VoiceError(f"{said!r} was not understood. {heard.why}", "Run it again with another voice.")
+            request = Request(Sentence(heard.text, heard.confidence))
+            engine.ask(request)
+            settle(engine)
+            done, what, _ = request.wait(SETTLE_LIMIT_S)
+            if done:
+                return
+            if "Did you mean" not in what:
+                raise VoiceError(f"{said!r} was heard as {heard.text!r}. {what}", "Run it again with another voice.")
 
 
 def settle(engine: Engine) -> None:

@@ -1,4 +1,5 @@
-"""What the demo's clinician does: clicks by the benchmark's rule, a box, an edit by hand, an undo, an accept."""
+"""What the demo's clinician does: clicks by the benchmark's rule, a box, an edit by hand, an undo, an accept; with
+`--voice` she says what is not a click."""
 
 from __future__ import annotations
 
@@ -18,17 +19,19 @@ CLICKS_BEFORE_BOX, CLICKS, LOOKS = 1, 5, 3
 
 @dataclass(frozen=True)
 class Action:
-    """One thing she does; `command` is spoken to the agent, everything else happens in the viewer."""
+    """One thing she does; `command` is told to the agent, `says` is said aloud, the rest happens in the viewer."""
 
     text: str
     act: Callable[[], None]
     command: str | None = None
+    says: str | None = None
     is_click: bool = False
 
 
 def scripted(
-    clinician: Clinician, truth: BoolArray | None, proposal: Callable[[], BoolArray], name: str
-) -> Iterator[Action]:
+    clinician: Clinician, truth: BoolArray | None, proposal: Callable[[], BoolArray], name: str, *,
+    by_voice: bool = False,
+) -> Iterator[Action]:  # fmt: skip
     """The demo's actions, each decided when it is its turn.
 
     Parameters
@@ -39,7 +42,22 @@ def scripted(
         The mask she sees now.
     name : str
         Structure's name, given with the first prompt.
+    by_voice : bool
+        She speaks: edits in millimetres, undo, where to look, accept.
     """
+    if by_voice:
+        steps = _with_truth(clinician, truth, proposal, name) if truth is not None else _without_truth(clinician, name)
+        first = next(steps, None)
+        if first is not None:
+            yield first
+        yield _said("grow by three millimetres")
+        yield _said("undo")
+        yield from steps
+        yield _said("smooth by two millimetres")
+        yield _said("where should I look")
+        yield _said("hide the uncertainty")
+        yield _said("accept")
+        return
     if truth is None:
         yield from _without_truth(clinician, name)
     else:
@@ -49,6 +67,10 @@ def scripted(
     yield _edit(clinician, name)
     yield Action("undo", lambda: None, command="undo")
     yield Action("accept", lambda: None, command="accept")
+
+
+def _said(sentence: str) -> Action:
+    return Action(f'says "{sentence}"', lambda: None, says=sentence)
 
 
 def _with_truth(

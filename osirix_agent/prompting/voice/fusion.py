@@ -59,7 +59,7 @@ def fused(guesses: Sequence[Hypothesis], words: Words | None, known: Collection[
     """
     command = _read(guesses, known)
     if words is None:
-        if command is None or command.rank > 0:
+        if command is None:
             return Choice(why=NO_COMMAND)
         return Choice(command.text, ALONE, "command")
     if words.no_speech > NO_SPEECH:

@@ -108,6 +108,7 @@ class Shape:
 
     alternatives: tuple[tuple[str | Shape, ...], ...]
     optional: bool = False
+    weights: tuple[float, ...] | None = None
 
 
 def sentences(known: Collection[str], can_say: Callable[[str], bool], count: int, seed: int = 1) -> list[list[str]]:
@@ -128,7 +129,8 @@ def _drawn(shape: Shape, rules: dict[str, Shape], draw: random.Random) -> list[s
     if shape.optional and draw.random() < 0.5:
         return []
     said: list[str] = []
-    for part in draw.choice(shape.alternatives):
+    (chosen,) = draw.choices(shape.alternatives, shape.weights)
+    for part in chosen:
         if isinstance(part, Shape):
             said += _drawn(part, rules, draw)
         elif part.startswith("<"):
@@ -235,10 +237,10 @@ def _numbers() -> dict[str, str]:
 
 
 def _either(said: Iterable[str], can_say: Callable[[str], bool]) -> Shape:
-    """Alternatives, each once, those with a word that cannot be said left out."""
+    """Alternatives, each once, those with a word that cannot be said left out; the tables begin with the usual ones."""
     kept: dict[tuple[str, ...], None] = {}
     for phrase in said:
         words = tuple(RESPELT.get(word, word) for word in phrase.split())
         if 0 < len(words) <= _MOST_WORDS and all(can_say(word) for word in words):
             kept[words] = None
-    return Shape(tuple(kept))
+    return Shape(tuple(kept), weights=tuple(1 / (n + 1) ** 0.5 for n in range(len(kept))))
