@@ -11,7 +11,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -86,7 +85,6 @@ class Panel:
             ) from None
         self.port: int = self._server.socket.getsockname()[1]
         self.door = Door(self.port, lambda: tell(self.door.link))
-        self._waiters = ThreadPoolExecutor(WAITING, thread_name_prefix="panel")
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         tell(self.door.link)
 
@@ -101,7 +99,6 @@ class Panel:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._waiters.shutdown(wait=False, cancel_futures=True)
         self._server.shutdown()
 
     @property
@@ -253,7 +250,7 @@ class _Page:
             finally:
                 self._waiting.release()
 
-        self._panel._waiters.submit(run)
+        threading.Thread(target=run, daemon=True).start()  # leaving does not wait for it
 
     def _refuse(self, number: int, why: str) -> None:
         self._send({"kind": "answer", "id": number, "ok": False, "said": why})
