@@ -13,9 +13,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osirix_agent import __version__
+
+if TYPE_CHECKING:
+    from osirix_agent.settings import Settings
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
                      help="begin anew even if a session on this series was cut short")  # fmt: skip
     run.add_argument("--wait", type=float, metavar="SECONDS",
                      help="for OsiriX and a viewer (default: until there is one; 0 refuses at once)")  # fmt: skip
+    run.add_argument("--start", type=Path, metavar="FILE", help="begin with the contours of an RTSTRUCT or SEG")
+    run.add_argument("--start-only", action="append", metavar="NAME", default=[],
+                     help="of these contours, this structure; may be given again (default: all)")  # fmt: skip
     _settings(run)
     run.set_defaults(act=_run)
 
@@ -105,12 +111,17 @@ def _parser() -> argparse.ArgumentParser:
     plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
-    bench.add_argument("what", nargs="?", choices=["all", "click", "soak", "faults", "serve", "voice"], default="all",
+    measured = ["all", "belief", "click", "faults", "fuzz", "record", "serve", "serve-faults", "soak", "voice"]
+    bench.add_argument("what", nargs="?", choices=measured, default="all",
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
     bench.add_argument("--seed", type=int, default=1)
     bench.add_argument("--sequences", type=int, default=10_000, help="of the soak (%(default)s)")
     bench.add_argument("--runs", type=int, default=1000, help="of the faults (%(default)s)")
     bench.add_argument("--kills", type=int, default=50, help="of processes, among the faults (%(default)s)")
+    bench.add_argument("--prompts", type=int, default=20_000, help="of the log, in all sessions (%(default)s)")
+    bench.add_argument("--serve", action="store_true", help="of soak: sessions on one server instead")
+    bench.add_argument("--sessions", type=int, help="of the log (200); of the soak of a server (16)")
+    bench.add_argument("--minutes", type=float, help="of that soak (15); of processor time, of the fuzzer (10)")
     bench.add_argument("--text-only", action="store_true", help="of voice: only typed sentences, none spoken")
     bench.add_argument(
         "--sample", type=int, metavar="N", help="of voice: only so many spoken sentences, in one voice each"
@@ -128,6 +139,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--init-tls", type=Path, metavar="FOLDER",
                        help="make certificates and the first pairing, or renew the server's, and leave")  # fmt: skip
     serve.add_argument("--pair", metavar="NAME", help="with --tls: a pairing for one more agent, and leave")
+    serve.add_argument("--unit", choices=["systemd", "launchd"],
+                       help="print what keeps this very command running, and leave")  # fmt: skip
+    serve.add_argument("--nninteractive", type=int, metavar="PORT",
+                       help="also answer nnInteractive's clients (1527 is theirs), on this machine only")  # fmt: skip
     serve.add_argument("--metrics-port", type=int, help="Prometheus metrics, on this machine only")
     serve.add_argument("--segmenter", help="auto, model or classical")
     serve.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
@@ -149,8 +164,27 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--cases", type=int, metavar="N", help="only the first N patients of each set")
     evaluate.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
     evaluate.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
+    evaluate.add_argument("--uncertainty", action="store_true",
+                          help="instead: how well the calibrated belief holds, beside baselines")  # fmt: skip
+    evaluate.add_argument("--card", type=Path,
+                          help="with --uncertainty: the calibration card (default: beside the model)")  # fmt: skip
+    _shared(evaluate)
     _json(evaluate)
     evaluate.set_defaults(act=_evaluate)
+
+    calibrate = commands.add_parser("calibrate", help="fit a calibration card on calibration patients")
+    calibrate.add_argument("data", type=Path, help="folder with splits.json, openkbp and sarcoma; or any folder of "
+                                                   "DICOM series with RTSTRUCT or SEG")  # fmt: skip
+    calibrate.add_argument("--segmenter", default="model", help="model or classical, or a public model (%(default)s)")
+    calibrate.add_argument("--set", dest="sets", action="append", metavar="NAME",
+                           help="organs, targets, sarcoma-CT, sarcoma-MR_T1 or sarcoma-PET (default: all)")  # fmt: skip
+    calibrate.add_argument("--cases", type=int, metavar="N", help="only the first N patients of each set")
+    calibrate.add_argument("--out", type=Path, help="card to write (default: calibration.json beside the model)")
+    calibrate.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
+    calibrate.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
+    _shared(calibrate)
+    _json(calibrate)
+    calibrate.set_defaults(act=_calibrate)
 
     train = commands.add_parser("train", help="make a model by its recipe; goes on where it was stopped")
     kinds = train.add_subparsers(dest="what", required=True, metavar="KIND")
@@ -170,6 +204,33 @@ def _parser() -> argparse.ArgumentParser:
         kind.add_argument("--seed", type=int, help="instead of the recipe's")
     train.set_defaults(act=_train)
 
+    _log_parser(commands.add_parser("log", help="what was recorded: verify, show, count, export, merge, forget"))
+
+    export = commands.add_parser("export", help="write accepted structures as the clinic reads them")
+    export.add_argument("journal", type=Path, help="of the session")
+    export.add_argument("--dicom", type=Path,
+                        help="the series (default: 'study' beside the journal, else OsiriX's viewer)")  # fmt: skip
+    export.add_argument("--out", type=Path, default=Path("osirix-agent-export"), help="output folder (%(default)s)")
+    export.add_argument("--structure", dest="structures", action="append", metavar="NAME", default=[],
+                        help="only this one; may be given again (default: all that were accepted)")  # fmt: skip
+    export.add_argument("--rtstruct", action="store_true", help="RTSTRUCT; this is what is written if nothing is named")
+    export.add_argument("--append", type=Path, metavar="RTSTRUCT",
+                        help="write that one's whole content too, followed by the structures")  # fmt: skip
+    export.add_argument("--bands", metavar="5,95", type=_numbers, default=(),
+                        help="isolines (percent) as further ROIs of the RTSTRUCT")  # fmt: skip
+    export.add_argument("--seg", action="store_true", help="DICOM SEG of masks (extra 'dicom')")
+    export.add_argument("--nifti", action="store_true", help="one NIfTI mask a structure")
+    export.add_argument("--probabilities", action="store_true", help="with --seg, --nifti: what was believed, too")
+    export.add_argument("--to-osirix", action="store_true", help="hand the DICOM files to OsiriX's database")
+    export.add_argument("--send", metavar="TITLE@HOST:PORT", help="send the DICOM files to a node (extra 'dicom')")
+    _json(export)
+    export.add_argument("--state-dir", type=Path, help="folder with the site key of the session")
+    export.add_argument("--server", metavar="HOST:PORT", help="osirixgrpc server (else the plugin's, else 50051)")
+    export.add_argument("--segmenter", help="the one that the session was contoured with, where the journal's is away")
+    export.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
+    export.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
+    export.set_defaults(act=_export)
+
     replay = commands.add_parser("replay", help="reproduce every mask of a journal")
     replay.add_argument("journal", type=Path)
     replay.add_argument(
@@ -179,6 +240,47 @@ def _parser() -> argparse.ArgumentParser:
     _settings(replay)
     replay.set_defaults(act=_replay)
     return parser
+
+
+def _log_parser(log: argparse.ArgumentParser) -> None:
+    acts = log.add_subparsers(dest="what", required=True, metavar="WHAT")
+    verify = acts.add_parser("verify", help="find altered, missing and moved events, and what the store lacks")
+    show = acts.add_parser("show", help="one line an event of a journal")
+    stats = acts.add_parser("stats", help="clicks and time to accept, latency, editing effort")
+    export = acts.add_parser("export", help="Parquet tables with a Croissant description (extra 'study')")
+    report = acts.add_parser("report", help="one HTML page with plots")
+    merge = acts.add_parser("merge", help="bring the sessions of several logs into one folder")
+    forget = acts.add_parser("forget", help="delete a patient's sessions whole; leaves a tombstone, marks adapters")
+    for one in (verify, stats, export, report):
+        one.add_argument("log", type=Path, nargs="?", help="a journal or a folder of them (default: this machine's)")
+    show.add_argument("log", type=Path, metavar="JOURNAL")
+    merge.add_argument("logs", type=Path, nargs="+", metavar="LOG")
+    merge.add_argument("--out", type=Path, required=True, help="folder; sessions that are there stay")
+    export.add_argument("--out", type=Path, required=True, help="folder")
+    report.add_argument("--out", type=Path, default=Path("osirix-agent-report.html"), help="file (%(default)s)")
+    forget.add_argument("patient", help="patient ID, or its pseudonym as the journal has it; '-' reads it from the "
+                                        "standard input, so that it stays out of the shell's history")  # fmt: skip
+    forget.add_argument("--models", type=Path, action="append", default=[], help="folder with adapters")
+    for one in (verify, stats, export, report, forget):
+        one.add_argument("--state-dir", type=Path, help="folder of journals and site key")
+    for one in (verify, stats, export, merge, forget):
+        _json(one)
+    log.set_defaults(act=_log)
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--work", type=Path, help="folder where answers are kept, so that it goes on where it was "
+                                                  "stopped (default: 'stages' in the state folder)")  # fmt: skip
+    parser.add_argument("--share", metavar="N/OF", type=_fraction,
+                        help="only contour this share of the patients, such as 1/2, beside a process for the rest; run "
+                             "it again without when all are done")  # fmt: skip
+
+
+def _fraction(text: str) -> tuple[int, int]:
+    n, _, of = text.partition("/")
+    if not (n.isdigit() and of.isdigit() and 1 <= int(n) <= int(of)):
+        raise argparse.ArgumentTypeError(f"'{text}' is no share: give one such as 1/2")
+    return int(n), int(of)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
@@ -226,6 +328,7 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     from osirix_agent.agent.live import run_live
+    from osirix_agent.agent.opening import Start
     from osirix_agent.settings import load_settings
 
     run_live(
@@ -233,6 +336,7 @@ def _run(arguments: argparse.Namespace) -> None:
         for_seconds=arguments.for_seconds,
         wait_s=arguments.wait,
         fresh=arguments.fresh,
+        start=None if arguments.start is None else Start(arguments.start, tuple(arguments.start_only)),
     )
 
 
@@ -360,8 +464,10 @@ def _bench(arguments: argparse.Namespace) -> int:
         )
         return 0 if all(figure.holds is not False for figure in figures) else 1
     figures = measure(
-        arguments.what, arguments.seed, arguments.sequences, arguments.only,
-        quiet=arguments.json, runs=arguments.runs, kills=arguments.kills,
+        "serve-soak" if arguments.what == "soak" and arguments.serve else arguments.what,
+        arguments.seed, arguments.sequences, arguments.only, quiet=arguments.json, runs=arguments.runs,
+        kills=arguments.kills, minutes=arguments.minutes, sessions=arguments.sessions,
+        prompts=arguments.prompts,
     )  # fmt: skip
     report(figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench")
     return 0 if all(figure.holds is not False for figure in figures) else 1
@@ -378,18 +484,22 @@ def _serve(arguments: argparse.Namespace) -> None:
         if arguments.tls is None:
             raise SettingsError("A pairing needs the server's certificates.", "Name their folder with --tls.")
         run.make_pairing(arguments.tls, arguments.pair)
+    elif arguments.unit is not None:
+        run.print_unit(arguments.unit, sys.argv[1:], load_settings())
     else:
         run.serve(
             load_settings(**_overrides(arguments)), arguments.host, arguments.port, arguments.tls,
-            arguments.metrics_port,
+            arguments.metrics_port, arguments.nninteractive,
         )  # fmt: skip
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
+def _evaluate(arguments: argparse.Namespace) -> int:
     from osirix_agent.settings import load_settings
     from osirix_agent.training.benchmark import DEFAULT_ROWS, benchmark, print_benchmark
 
     settings = load_settings(model_dir=arguments.model_dir, device=arguments.device)
+    if arguments.uncertainty:
+        return _promises(arguments, settings)
     with _busy("reading patients") as tell:
         found = benchmark(
             arguments.data, arguments.segmenters or ["model", "classical"], arguments.sets, arguments.part,
@@ -399,6 +509,56 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         print(json.dumps(found))
     else:
         print_benchmark(found)
+    return 0
+
+
+def _promises(arguments: argparse.Namespace, settings: Settings) -> int:
+    from osirix_agent.agent.log import versions
+    from osirix_agent.belief.calibration import read_calibration
+    from osirix_agent.figures import report
+    from osirix_agent.training.benchmark import chosen_segmenter
+    from osirix_agent.training.calibrating import card_path
+    from osirix_agent.training.promises import measure
+
+    name = (arguments.segmenters or ["model"])[0]
+    segmenter = chosen_segmenter(name, settings)
+    card = read_calibration(arguments.card or card_path(name, settings), segmenter.name)
+    with _busy("reading patients") as tell:
+        figures = measure(
+            arguments.data, segmenter, card, arguments.sets, arguments.part, limit=arguments.cases,
+            share=arguments.share, work=arguments.work or settings.state_dir / "stages", tell=tell,
+        )  # fmt: skip
+    if figures is None:
+        print("This share is measured. Run it again without --share when all shares are.", file=sys.stderr)
+        return 0
+    report(figures, seed=42, versions=versions(), as_json=arguments.json, title=f"{segmenter.name}, {card.id}")
+    return 0 if all(figure.holds is not False for figure in figures) else 1
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from osirix_agent.settings import load_settings
+    from osirix_agent.training.benchmark import chosen_segmenter
+    from osirix_agent.training.calibrating import calibrate, card_path, print_card
+
+    settings = load_settings(model_dir=arguments.model_dir, device=arguments.device)
+    out = arguments.out or card_path(arguments.segmenter, settings)
+    with _busy("reading patients") as tell:
+        card = calibrate(
+            arguments.data, chosen_segmenter(arguments.segmenter, settings), arguments.sets, limit=arguments.cases,
+            share=arguments.share, work=arguments.work or settings.state_dir / "stages", tell=tell,
+        )  # fmt: skip
+    if card is None:
+        print("This share is contoured. Run it again without --share when all shares are.", file=sys.stderr)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    card.write(out)
+    if arguments.json:
+        print(
+            json.dumps({"card": str(out), "id": card.id, **card.model_dump(mode="json", include={"segmenter", "fits"})})
+        )
+    else:
+        print_card(card)
+        print(f"Written to {out}.")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -418,6 +578,60 @@ def _train(arguments: argparse.Namespace) -> None:
 
         recipe = RECIPES[arguments.name].model_copy(update=changes)
         train_adapter(recipe, arguments.base, arguments.work, arguments.out, __version__)
+
+
+def _log(arguments: argparse.Namespace) -> int:
+    from osirix_agent.record import console
+    from osirix_agent.settings import load_settings
+
+    settings = load_settings(state_dir=getattr(arguments, "state_dir", None))
+    match arguments.what:
+        case "verify":
+            found = console.verify(arguments.log, settings.state_dir)
+        case "show":
+            found = console.show(arguments.log)
+        case "stats":
+            found = console.stats(arguments.log or settings.state_dir)
+        case "export":
+            found = console.export(arguments.log or settings.state_dir, arguments.out)
+        case "report":
+            found = console.report(arguments.log or settings.state_dir, arguments.out)
+        case "merge":
+            found = console.merge(arguments.logs, arguments.out)
+        case _:
+            patient = sys.stdin.readline().strip() if arguments.patient == "-" else arguments.patient
+            models = arguments.models or [one for one in (settings.model_dir,) if one is not None]
+            found = console.forget(patient, settings.state_dir, models)
+    print(json.dumps(found.as_json) if getattr(arguments, "json", False) else "\n".join(found.lines))
+    return 0 if found.good else 1
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from osirix_agent.agent.exporting import deliver, export_session
+    from osirix_agent.record.export.files import Formats
+    from osirix_agent.record.export.node import Node
+    from osirix_agent.settings import load_settings
+
+    formats = Formats(
+        rtstruct=arguments.rtstruct or not (arguments.seg or arguments.nifti), append=arguments.append,
+        seg=arguments.seg, probabilities=arguments.probabilities, nifti=arguments.nifti, bands=arguments.bands,
+    )  # fmt: skip
+    settings = load_settings(**_overrides(arguments))
+    if arguments.send is not None:
+        Node.parse(arguments.send)  # a wrong one is said before the work
+    with _busy("putting the session together again"):
+        exported = export_session(
+            arguments.journal, arguments.dicom, arguments.out, formats, settings, arguments.structures
+        )
+        deliver(exported, settings, node=arguments.send, to_osirix=arguments.to_osirix)
+    if arguments.json:
+        print(json.dumps(exported.as_json()))
+    else:
+        print(f"{', '.join(exported.structures)}: {', '.join(str(path) for path in exported.files)}")
 
 
 def _replay(arguments: argparse.Namespace) -> int:

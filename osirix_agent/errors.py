@@ -17,14 +17,15 @@
     |- PluginError              the buttons in OsiriX cannot be put there or taken away  exit 7
     |- ControlError             the socket through which they speak              exit 7
     |- ModelError               a model folder cannot be used                    exit 8
-    |- VoiceError               sound that cannot be used, or nothing to hear it with  exit 10
-    `- RemoteError              a segmenter on another machine                   exit 9
-       |- UnreachableError      nothing answers there, or no longer
-       |- CertificateError      it is not the paired server, or it does not take this pairing
-       |- VersionError          the two machines do not understand each other
-       |- BusyError             its queue is full, or a quota is used up
-       |- SupersededError       a newer request of the same session came first
-       `- DamagedError          what arrived is not what was sent
+    |- RemoteError              a segmenter on another machine                   exit 9
+    |  |- UnreachableError      nothing answers there, or no longer
+    |  |- CertificateError      it is not the paired server, or it does not take this pairing
+    |  |- VersionError          the two machines do not understand each other
+    |  |- BusyError             its queue is full, or a quota is used up
+    |  |- SupersededError       a newer request of the same session came first
+    |  `- DamagedError          what arrived is not what was sent
+    |- ExportError              contours that cannot leave: file, database or DICOM node  exit 10
+    `- VoiceError               sound that cannot be used, or nothing to hear it with  exit 11
 
 `str(error)` is one or two sentences without patient data; `error.cure` is the part that says what to do.
 """
@@ -153,5 +154,9 @@ class DamagedError(RemoteError):
     pass
 
 
-class VoiceError(OsirixAgentError):
+class ExportError(OsirixAgentError):
     exit_code = 10
+
+
+class VoiceError(OsirixAgentError):
+    exit_code = 11

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     serve_idle_s: float = Field(600.0, gt=0, description="served: a session without a request ends")
     serve_grace_s: float = Field(30.0, ge=0, description="served: to finish requests when stopped")
     model_dir: Path | None = Field(None, description="folder of the model and its adapters; none: the shipped one")
+    calibration_dir: Path | None = Field(
+        None, description="folder of a site's own calibration cards; none: those beside the models"
+    )
     language_model_dir: Path | None = Field(
         None, description="folder of a local language model that guesses, to be confirmed, what a sentence means"
     )
@@ -78,10 +81,23 @@ class Settings(BaseSettings):
     isolines_shown: bool = True
     isoline_slices: int = Field(2, ge=0, description="slices either side of the displayed one with isolines")
     remove_prompts_on_accept: bool = True
+    export_dir: Path | None = Field(
+        None, description="at every accept an RTSTRUCT of what is accepted goes here, one folder a session; none: not"
+    )
+    dicom_title: str = Field("OSIRIXAGENT", min_length=1, max_length=16, description="own title towards DICOM nodes")
+    dicom_deadline_s: float = Field(
+        30.0, gt=0, description="for each answer of a DICOM node, and for OsiriX's database"
+    )
     watch_active_hz: float = Field(10.0, gt=0, le=50)
     watch_idle_hz: float = Field(1.0, gt=0, le=50)
     watch_idle_after_s: float = Field(5.0, ge=0)
     polygon_settle_s: float = Field(1.0, ge=0, description="a polygon drawn click by click must rest this long as well")
+    clinician: str | None = Field(
+        None, description="who contours, kept as a pseudonym only; none: the user who is logged in"
+    )
+    study_keeps_words: bool = Field(
+        False, description="a study: the journal keeps what was said, as far as the grammar knows the words"
+    )
     notify: bool = Field(True, description="desktop notifications (never with patient data)")
 
     @field_validator("structure")

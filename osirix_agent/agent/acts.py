@@ -9,6 +9,7 @@ from dataclasses import replace
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.interpret import PROMPT_TYPES, interpret, rings_lps
 from osirix_agent.agent.log import SessionLog
+from osirix_agent.agent.outline import added_path
 from osirix_agent.agent.request import Sentence
 from osirix_agent.agent.scene import CONTOUR_ROLE, PROMPT_ROLE, STALE_ROLE, prompt_key
 from osirix_agent.agent.session import ContouringSession
@@ -53,7 +54,7 @@ class Acts:
     dismissed : set of RoiKey
         Isolines that she took away.
     disturbances : int
-        How often something must be painted again although the state is the same.
+        How often she changed what is in a viewer: an undo may bring back the state that was painted before she did.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Acts:
                 raise
 
     def _act(self, window: Window, change: RoiChange) -> None:
+        self.disturbances += 1
         try:
             match change:
                 case RoiAppeared():
@@ -106,7 +108,6 @@ class Acts:
         if parse_agent_name(spec.name):
             if window.number == 0 and self._wrote(spec):  # a write of a killed agent that OsiriX carried out late
                 window.held[RoiKey(state.uid, STALE_ROLE, spec.k)] = state
-                self.disturbances += 1
             else:  # a copy of a draft, or one brought back by OsiriX's own undo: not a prompt
                 window.hers[state.uid] = None
             return
@@ -170,13 +171,15 @@ class Acts:
 
     def _command_roi(self, window: Window, state: RoiState, text: str, permanent: bool) -> None:
         sentence = Sentence(text)
-        self._understand(sentence)
+        with self._log.by("typed"):
+            self._understand(sentence)
         if not permanent:  # it has done its work
             try:
                 window.remove(state)
             except EditedMeanwhileError:  # gone already, or hers to keep
                 window.watcher.expect({state.uid: None})
-        self._do(sentence)
+        with self._log.by("typed"):
+            self._do(sentence)
 
     def _changed(self, window: Window, state: RoiState, before: RoiState) -> None:
         key = window.key_of(state.uid)
@@ -258,7 +261,7 @@ class Acts:
 
     def edited(self, window: Window, structure: str, slices: set[int]) -> None:
         """What the window holds of the structure on these slices is hers from now on."""
-        edits = {k: window.contour_rois(structure, k) for k in slices}
+        edits, before = {k: window.contour_rois(structure, k) for k in slices}, self._shown.get(structure)
         self._session.edit_slices(structure, edits)
         held = self._session.state.structure(structure)
         if held.locked:  # what she made of a locked structure is what nothing may overlap
@@ -268,7 +271,8 @@ class Acts:
         self.click_at = self.click_at or self._clock()
         for n, (k, rois) in enumerate(edits.items()):
             rings = rings_lps(tuple(roi for _, roi in rois), window.viewer.pixels)
-            self._log.edited(structure, k, rings, rois, joined=n > 0)
+            added = added_path(before, rings, k, self._session.volume.geometry)
+            self._log.edited(structure, k, rings, rois, joined=n > 0, added_path_mm=added)
 
     def _contours_vanished(self, window: Window, gone: list[RoiVanished]) -> None:
         """Contour ROIs she deleted, all at once: some slices are an edit, all of them a rejection."""
@@ -282,7 +286,6 @@ class Acts:
                 try:
                     self._do(Command("reject", structure))
                 except PromptError:  # locked: it is painted again
-                    self.disturbances += 1
                     self._feedback.notice("is locked: its contour comes back.", structure)
 
     def _vanished(self, window: Window, before: RoiState) -> None:

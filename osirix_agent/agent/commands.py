@@ -9,6 +9,7 @@ from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.look import Looks
 from osirix_agent.agent.outline import RingsLps, lps_rings, outline_belief, structure_outline
 from osirix_agent.agent.session import ContouringSession
+from osirix_agent.agent.verdict import verdict_said, volume_said
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
@@ -80,12 +81,16 @@ class Commands:
                 if not step():
                     raise PromptError(f"There is nothing to {command.verb}.", "Nothing was changed.")
             case "accept":
+                held, seen = session.state.structure(name), self._seen_belief(name, shown)
                 session.accept(name, shown.get(name), consume_prompts=self._consume)
+                self._log.decided("accepted", held, seen)
                 self._feedback.notice("accepted.", name)
             case "reopen":
                 session.reopen(name)
             case "reject":
+                held = session.state.structure(name)
                 session.reject(name)
+                self._log.decided("rejected", held, shown.get(name))
             case "lock":
                 session.set_locked(name, shown.get(name), self.outline(name, shown))
             case "unlock":
@@ -128,11 +133,13 @@ class Commands:
         if self._main.watcher.drawing:
             raise PromptError("A shape is still being drawn.", "Finish it first.")  # scrolling would end it
         belief = shown.get(name)
-        k = None if belief is None else self._looks.next(belief, self._session.state.structure(name).edits)
-        if k is None:
+        spacing = self._session.volume.geometry.spacing_kji_mm
+        hers = self._session.state.structure(name).edits
+        look = None if belief is None else self._looks.next(belief, hers, spacing, name)
+        if look is None:
             raise PromptError("There is no uncertain slice to show.", "Click or draw on the structure first.")
-        self._main.viewer.show_slice(k)
-        return "This slice is where the outline is least sure of those not yet shown."
+        self._main.viewer.show_slice(look.k)
+        return look.reason
 
     def _status(self, name: str, shown: Mapping[str, Belief]) -> str:
         structure, belief = self._session.state.structure(name), shown.get(name)
@@ -140,6 +147,9 @@ class Commands:
         words.append("no contour yet" if belief is None else f"contour on {len(belief.slices())} slices")
         words += [word for word, holds in (("locked", structure.locked), ("accepted", structure.accepted)) if holds]
         said = f"The active structure has {', '.join(words)}."
+        if belief is not None:
+            size = volume_said(belief, self._session.volume.geometry)
+            said = f"{said} It is {size}; {verdict_said(belief)}."
         self._feedback.notice(said)
         return said
 
@@ -150,6 +160,12 @@ class Commands:
         if belief is not None:
             self._log.locked(name, belief.mask_digest, slices)
         return belief
+
+    def _seen_belief(self, name: str, shown: Mapping[str, Belief]) -> Belief | None:
+        """A structure as she sees it, voxel by voxel."""
+        if not self._session.state.structure(name).is_asked:
+            return None
+        return outline_belief(self.seen(name, shown), self._session.volume.geometry)
 
     def seen(self, name: str, shown: Mapping[str, Belief]) -> dict[int, RingsLps]:
         """A structure's contour by slice: what the session shows of it, else her ROIs of that name."""

@@ -98,6 +98,7 @@ class Dictation:
         """
         if sentence.left is None:
             sentence.left = deque(self._understood(sentence))
+            self._log.said(sentence.left, sentence.heard, sentence.text)
 
     def known(self) -> set[str]:
         """Names that a sentence may call structures by."""

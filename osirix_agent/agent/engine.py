@@ -20,7 +20,7 @@ from osirix_agent.agent.acts import Acts
 from osirix_agent.agent.commands import Commands
 from osirix_agent.agent.dictation import Chooser, Dictation
 from osirix_agent.agent.feedback import Feedback
-from osirix_agent.agent.interpret import rings_lps
+from osirix_agent.agent.interpret import fixed_slices
 from osirix_agent.agent.leftovers import SessionLedger, clear_leftovers
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.proposals import Answer, Proposals
@@ -34,8 +34,11 @@ from osirix_agent.agent.scene import (
     wanted_rois,
 )
 from osirix_agent.agent.session import ContouringSession
+from osirix_agent.agent.state import SessionState
+from osirix_agent.agent.verdict import verdict_said, volume_said
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
+from osirix_agent.belief.gate import Judgement
 from osirix_agent.errors import (
     EditedMeanwhileError,
     JournalError,
@@ -51,6 +54,7 @@ from osirix_agent.errors import (
 )
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.grammar import Command
+from osirix_agent.prompting.prompt import ShapePrompt
 from osirix_agent.record.events import Event, Proposed
 from osirix_agent.segmenter.protocol import FixedSlice, Segmenter
 from osirix_agent.settings import Settings
@@ -94,6 +98,11 @@ class Engine:
         Monotonic seconds.
     chooser : Chooser or None
         Guesses, to be confirmed, what a sentence means that the grammar does not understand.
+
+    Attributes
+    ----------
+    on_accept : callable
+        Told of the state after every accept, and at the end.
     """
 
     def __init__(
@@ -104,6 +113,7 @@ class Engine:
         self.session = ContouringSession(volume, settings.structure)
         self.settings, self.run, self.last_timing = settings, run, Timing()
         self._log, self._ledger, self._feedback = log, ledger, feedback
+        log.geometry = volume.geometry
         self._clock = clock
         self._windows = [Window(0, viewer, clock, settings.polygon_settle_s)]
         self._gone: list[Window] = []  # companions that were closed: they may be opened again
@@ -121,10 +131,12 @@ class Engine:
             self.session, self._windows[0], self._proposals.shown, segmenter.capabilities, log, feedback,
             self._commands, self._acts, self._do, self._settle, chooser,
         )  # fmt: skip
+        self.on_accept: Callable[[SessionState], object] = lambda _: None
         self._painted: tuple[object, ...] = ()
         self._look_closely = False
         self._active_at = clock()
         self._said: str | None = None
+        self._judged: dict[str, Judgement] = {}
         self._find_companions: Callable[[], None] | None = None
         self._found_at = 0.0
         self._find_again: Callable[[], Viewer] | None = None
@@ -146,6 +158,12 @@ class Engine:
         self._log.baseline(state.spec for state in snapshot.rois.values())
         self._acts.displayed_k = snapshot.displayed_k
         self._painted = self._picture()
+
+    def start_from(self, shapes: Sequence[tuple[str, ShapePrompt]]) -> None:
+        """Propose these shapes; each is a step that can be undone."""
+        for name, shape in shapes:
+            record = self.session.add_prompt(name, shape)
+            self._log.prompt("added", record, name, self._acts.displayed_k)
 
     def resume(self, events: Sequence[Event]) -> None:
         """Go on with a session that was cut short, instead of `start`.
@@ -200,6 +218,7 @@ class Engine:
         self._ledger.clear()
         if failure is not None:
             raise failure
+        self.on_accept(self.session.state)
         accepted = tuple(s.name for s in self.session.state.structures.values() if s.accepted)
         self._log.ended(reason, accepted)
 
@@ -356,6 +375,7 @@ class Engine:
             self._drain()
             self._proposals.update(self.session, self._fixed_slices)
             self._paint()
+            self._log.settle(wait=False)
             self._said = None
         except ViewerTimeoutError as error:  # a dialog is open in OsiriX: wait, say so once
             self._say_once(str(error))
@@ -377,6 +397,8 @@ class Engine:
 
     def _look_at(self, window: Window, *, at_once: bool = False, full: bool = False) -> None:
         snapshot, changes = window.observe(at_once=at_once, full=full)
+        if window.number == 0:
+            self._log.looking_at(snapshot.displayed_k)
         if window.number == 0 and snapshot.displayed_k != self._acts.displayed_k:
             self._acts.displayed_k = snapshot.displayed_k
             self._active_at = self._clock()
@@ -404,7 +426,8 @@ class Engine:
                     "press again.", elsewhere=True,
                 )  # fmt: skip
                 return
-            said = self._do(request.command)
+            with self._log.by(request.modality):
+                said = self._do(request.command)
             if isinstance(request.command, Sentence) and said and not request.from_button:
                 self._feedback.notice(said)  # typed in the terminal: nobody waits for the answer
             request.answer(True, said)
@@ -435,18 +458,14 @@ class Engine:
             self._settle()
         if command.verb in ("isolines", "show"):
             self._acts.dismissed.clear()
-        return self._commands.do(command, self._proposals.shown)
+        said = self._commands.do(command, self._proposals.shown)
+        if command.verb == "accept":
+            self.on_accept(self.session.state)
+        return said
 
     # -- proposals and painting ------------------------------------------------------------------------------
     def _fixed_slices(self) -> dict[str, tuple[FixedSlice, ...]]:
-        pixels = self._windows[0].viewer.pixels
-        return {
-            name: tuple(
-                FixedSlice(k=k, rings_lps=rings_lps(tuple(roi for _, roi in rois), pixels))
-                for k, rois in sorted(structure.edits.items())
-            )
-            for name, structure in self.session.state.structures.items()
-        }
+        return fixed_slices(self.session.state, self._windows[0].viewer.pixels)
 
     def _log_answer(self, answer: Answer) -> None:
         self._log.proposed(answer.request, answer.belief, answer.error, answer.segment_ms)
@@ -489,6 +508,15 @@ class Engine:
         self.last_timing = Timing(self.last_timing.segment_ms, plan_ms, paint_ms, waited or 0.0, len(plan.writes))
         if plan.writes:
             self._log.painted(len(plan.writes), len(plan.slices), plan_ms, paint_ms, waited)
+        self._tell_verdicts()
+
+    def _tell_verdicts(self) -> None:
+        """Once for each that is new: a click that changes no verdict says nothing."""
+        for name, belief in self._proposals.shown.items():
+            if belief.judgement is not None and self._judged.get(name) != belief.judgement:
+                self._judged[name] = belief.judgement
+                size = volume_said(belief, self.session.volume.geometry)
+                self._feedback.notice(f"{size}; {verdict_said(belief)}.", name)
 
     def _say_once(self, text: str) -> None:
         if text != self._said:

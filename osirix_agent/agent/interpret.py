@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from osirix_agent.agent.state import SessionState
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.contour import FloatArray, crosses_itself, signed_area
@@ -18,6 +19,7 @@ from osirix_agent.prompting.prompt import (
     Prompt,
     ScribblePrompt,
 )
+from osirix_agent.segmenter.protocol import FixedSlice
 from osirix_agent.viewer.pixel import PixelMap
 from osirix_agent.viewer.roi import RoiSpec, RoiType
 
@@ -72,6 +74,17 @@ def interpret(
 def rings_lps(rois: tuple[RoiSpec, ...], pixels: PixelMap) -> tuple[tuple[PointLps, ...], ...]:
     """Outlines of the ROIs of one slice, LPS mm."""
     return tuple(tuple(_tuples(pixels.ring_lps(roi.k, ring))) for roi in rois for ring in pixels.rings_of(roi))
+
+
+def fixed_slices(state: SessionState, pixels: PixelMap) -> dict[str, tuple[FixedSlice, ...]]:
+    """Her edited slices of every structure."""
+    return {
+        name: tuple(
+            FixedSlice(k=k, rings_lps=rings_lps(tuple(roi for _, roi in rois), pixels))
+            for k, rois in sorted(structure.edits.items())
+        )
+        for name, structure in state.structures.items()
+    }
 
 
 def _check_polygon(ring_ji: FloatArray) -> None:

@@ -14,7 +14,7 @@ from types import FrameType
 from osirix_agent.agent.control import ControlSocket
 from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.feedback import Feedback, TerminalFeedback
-from osirix_agent.agent.opening import open_session
+from osirix_agent.agent.opening import Start, open_session
 from osirix_agent.agent.request import Request, Sentence
 from osirix_agent.agent.waiting import wait_until_open
 from osirix_agent.errors import ControlError, NoServerError, OsirixAgentError, ViewerClosedError, ViewerTimeoutError
@@ -30,8 +30,9 @@ WELCOME = (
 
 
 def run_live(
-    settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None, fresh: bool = False
-) -> None:
+    settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None, fresh: bool = False,
+    start: Start | None = None,
+) -> None:  # fmt: skip
     """Contour with the frontmost viewer.
 
     Parameters
@@ -40,6 +41,8 @@ def run_live(
         How long to wait for OsiriX and a viewer at the start; 0 refuses at once, None waits for ever.
     fresh : bool
         Begin anew even if a session on this series was cut short.
+    start : Start or None
+        Contours to begin a new session with.
 
     Raises
     ------
@@ -55,7 +58,7 @@ def run_live(
             task = bar.add_task("reading the series")
             opened = wait_until_open(
                 lambda: open_session(
-                    settings, feedback, executor=executor, segmenter=segmenter, fresh=fresh,
+                    settings, feedback, executor=executor, segmenter=segmenter, fresh=fresh, start=start,
                     progress=lambda done, total: bar.update(task, completed=done, total=total),
                 ),
                 feedback, wait_s,

@@ -1,38 +1,79 @@
-"""Where to look next: the slices on which the outline is least sure, widest first."""
+"""Where to look next: a review of five looks, best first, each with its reason."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from osirix_agent.belief.belief import Belief, logit
+from osirix_agent.belief.looks import looks
 
 BAND_PERCENT = (5, 95)
+BUDGET = 5
+
+
+class NextLook(NamedTuple):
+    """A slice of the volume and why it is shown."""
+
+    k: int
+    reason: str
 
 
 class Looks:
-    """Goes through a belief's uncertain slices, each once, then over again; a new belief begins anew."""
+    """Goes through a belief's uncertain slices.
+
+    With a spread: `BUDGET` slices whose review is expected to settle most, ranked anew whenever the belief changes,
+    given those already looked at; then a new review begins. Without: by the width of the band, each once, then over
+    again; a new belief begins anew.
+    """
 
     def __init__(self) -> None:
         self._belief: Belief | None = None
         self._seen: set[int] = set()
+        self._case: object = None
 
-    def next(self, belief: Belief, hers: Collection[int]) -> int | None:
-        """The slice with the widest band between the outer isolines that was not looked at yet.
+    def next(
+        self, belief: Belief, hers: Collection[int], spacing_kji: npt.ArrayLike, case: object = None
+    ) -> NextLook | None:
+        """The next slice; None: no slice has a band.
 
         Parameters
         ----------
         hers : collection of slice
             Edited slices: they are settled.
-
-        Returns
-        -------
-        k : int or None
-            None: no slice has a band.
+        case : what is reviewed; another one begins a review of its own
         """
+        if case != self._case:
+            self._case, self._seen = case, set()
+        if belief.spread is not None:
+            return self._expected(belief, hers, spacing_kji)
         if belief is not self._belief:
             self._belief, self._seen = belief, set()
+        return self._widest(belief, hers)
+
+    def _expected(self, belief: Belief, hers: Collection[int], spacing_kji: npt.ArrayLike) -> NextLook | None:
+        if len(self._seen) >= BUDGET:
+            self._seen.clear()
+        found = looks(belief, spacing_kji, 1, {*hers, *self._seen})
+        if not found and self._seen:  # all were looked at: over again
+            self._seen.clear()
+            found = looks(belief, spacing_kji, 1, hers)
+        if not found:
+            return None
+        self._seen.add(found[0].k)
+        left = BUDGET - len(self._seen)
+        return NextLook(
+            found[0].k,
+            f"Look {len(self._seen)} of {BUDGET}: to review this slice should settle {found[0].gain:.0%} of what is "
+            f"unsure about the outline; here it may lie anywhere in a band {found[0].band_mm:.1f} mm wide"
+            + (f". {left} looks remain." if left > 1 else ". One look remains." if left else ". It is the last look."),
+        )
+
+    def _widest(self, belief: Belief, hers: Collection[int]) -> NextLook | None:
+        """The slice with the widest band between the outer isolines that was not looked at yet."""
         low, high = (logit(percent) for percent in BAND_PERCENT)
         area = np.count_nonzero((belief.mean_logit >= low) & (belief.mean_logit < high), axis=(1, 2))
         first = belief.corner_kji[0]
@@ -41,6 +82,7 @@ class Looks:
         if self._seen.issuperset(ranked):
             self._seen.clear()
         k = next((k for k in ranked if k not in self._seen), None)
-        if k is not None:
-            self._seen.add(k)
-        return k
+        if k is None:
+            return None
+        self._seen.add(k)
+        return NextLook(k, "This slice is where the outline is least sure of those not yet shown.")

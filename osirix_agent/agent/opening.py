@@ -6,23 +6,27 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from osirix_agent.agent.dictation import Chooser
 from osirix_agent.agent.engine import Engine
+from osirix_agent.agent.exporting import ExportOnAccept
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.leftovers import SessionLedger
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.resuming import unfinished
+from osirix_agent.agent.starting import starting_shapes
 from osirix_agent.agent.waiting import SeriesFinder
 from osirix_agent.errors import JournalError, NoServerError, OsirixAgentError, ViewerTimeoutError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.events import Event, SessionStarted
 from osirix_agent.record.journal import Journal
+from osirix_agent.record.keeping import Keeper
 from osirix_agent.record.ledger import Ledger, SeriesLock
 from osirix_agent.record.pseudonym import Pseudonyms
+from osirix_agent.record.store import Store
 from osirix_agent.segmenter.choice import make_segmenter
 from osirix_agent.segmenter.protocol import LooksAhead, Segmenter
 from osirix_agent.settings import Settings
@@ -42,11 +46,21 @@ class OpenSession:
     log: SessionLog
     journal_path: Path
     lock: SeriesLock
+    keeping: Executor
 
     def close(self) -> None:
+        self.keeping.shutdown(cancel_futures=True)
         self.log.close()
         self.lock.release()
         self.connection.close()
+
+
+@dataclass(frozen=True)
+class Start:
+    """An RTSTRUCT or SEG file to start from; without names every structure of it."""
+
+    file: Path
+    structures: tuple[str, ...] = ()
 
 
 def new_run_id() -> str:
@@ -65,7 +79,7 @@ def open_session(
     settings: Settings, feedback: Feedback, *, executor: Executor | None = None, progress: Progress | None = None,
     journal_path: Path | None = None, run: str | None = None, companions: bool = True,
     connect: Callable[[], OsirixConnection] | None = None, segmenter: Segmenter | None = None,
-    clock: Callable[[], float] = time.monotonic, fresh: bool = False,
+    clock: Callable[[], float] = time.monotonic, fresh: bool = False, start: Start | None = None,
 ) -> OpenSession:  # fmt: skip
     """Bind the frontmost viewer and start a session on it.
 
@@ -83,6 +97,8 @@ def open_session(
         Monotonic seconds.
     fresh : bool
         Begin a new session even if one on this series was cut short.
+    start : Start or None
+        Contours to begin a new session with.
 
     Raises
     ------
@@ -95,6 +111,7 @@ def open_session(
     connect = connect or (lambda: OsirixConnection.find(settings))
     connection = connect()
     lock: SeriesLock | None = None
+    keeping = ThreadPoolExecutor(1, "keeping")
     try:
         viewer = OsirixViewer.frontmost(connection, settings)
         series = pseudonyms.of(viewer.identity.series_uid)
@@ -102,13 +119,21 @@ def open_session(
         volume = viewer.read_volume(progress)
         if isinstance(segmenter, LooksAhead):
             segmenter.look(volume)
+        shapes = [] if start is None else starting_shapes(
+            start.file, volume, viewer.identity, start.structures, feedback.notice
+        )  # fmt: skip
         ledger = SessionLedger(Ledger(settings.state_dir / "ledger" / f"{series}.jsonl"), viewer.identity, pseudonyms)
 
         chooser = _chooser(settings)
 
         def begin(run: str, path: Path, events: Sequence[Event] = ()) -> tuple[Engine, SessionLog]:
-            elapsed_s = events[-1].elapsed_s if events else 0.0
-            log = SessionLog(Journal(path, resume=bool(events)), pseudonyms, time.time, clock, elapsed_s)
+            journal = Journal(path, resume=bool(events), seal=pseudonyms.seal)
+            store = Store.beside(path)
+            store.clear_torn()
+            log = SessionLog(
+                journal, pseudonyms, time.time, clock, events, keeper=Keeper(store, keeping),
+                keep_words=settings.study_keeps_words,
+            )  # fmt: skip
             engine = Engine(
                 viewer, volume, segmenter, log, ledger, feedback, settings, run, executor=executor, clock=clock,
                 chooser=chooser,
@@ -117,17 +142,19 @@ def open_session(
                 if events:
                     engine.resume(events)
                 else:
-                    log.started(run, viewer.identity, volume, segmenter.name, settings)
+                    nth = len(list(path.parent.glob("*.jsonl")))
+                    log.started(run, viewer.identity, volume, segmenter.name, settings, nth)
                     engine.start()
                     lock.note(path)
             except BaseException:
                 log.close()
                 if not events:  # nothing of hers is in it
-                    path.unlink(missing_ok=True)
+                    log.discard()
                 raise
             return engine, log
 
-        path = journal_path or _journal_path(settings.state_dir, run)
+        shift_s = pseudonyms.shift_s(pseudonyms.of(viewer.identity.patient_id))
+        path = journal_path or _journal_path(settings.state_dir, run, time.time() - shift_s)
         engine = log = None
         if not fresh and journal_path is None and lock.journal is not None:
             try:
@@ -139,6 +166,11 @@ def open_session(
                 feedback.notice(str(error))
         if engine is None or log is None:
             engine, log = begin(run, path)
+            engine.start_from(shapes)
+        elif shapes:
+            feedback.notice("The contours of the file are not read again: the session has them, or began without.")
+        if settings.export_dir is not None:
+            engine.on_accept = ExportOnAccept(viewer, settings.export_dir / engine.run, feedback)
         finder = SeriesFinder(viewer, connection, settings, connect)
         engine.wait_for(finder)
         if companions:
@@ -146,9 +178,10 @@ def open_session(
     except BaseException:
         if lock is not None:
             lock.release()
+        keeping.shutdown(cancel_futures=True)
         connection.close()
         raise
-    return OpenSession(engine, connection, viewer, volume, log, path, lock)
+    return OpenSession(engine, connection, viewer, volume, log, path, lock, keeping)
 
 
 def _run_of(events: Sequence[Event]) -> str:
@@ -190,6 +223,7 @@ class _Companions:
                 self._feedback.notice(f"A second viewer cannot be used for prompts: {error.what}")
 
 
-def _journal_path(state_dir: Path, run: str) -> Path:
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+def _journal_path(state_dir: Path, run: str, at: float) -> Path:
+    """`at`: seconds since 1970, shifted as all dates of the patient are."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(at))
     return state_dir / "journal" / f"{stamp}-{run}-{os.getpid()}.jsonl"

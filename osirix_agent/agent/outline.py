@@ -10,6 +10,7 @@ from osirix_agent.agent.state import StructureState
 from osirix_agent.belief.belief import Belief
 from osirix_agent.imaging.contour import FloatArray, fill, isocontour
 from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.imaging.path_length import added_path_mm
 from osirix_agent.prompting.prompt import PointLps
 from osirix_agent.viewer.pixel import PixelMap
 
@@ -46,6 +47,15 @@ def structure_outline(structure: StructureState, shown: Belief | None, pixels: P
         mask = fill([ring for _, roi in rois for ring in pixels.rings_of(roi)], shape)
         slices[k] = lps_rings(isocontour(mask.astype(float), 0.5), k, pixels)
     return {k: rings for k, rings in slices.items() if rings}
+
+
+def added_path(before: Belief | None, rings: RingsLps, k: int, geometry: Geometry) -> float:
+    """Outline on slice k, mm, that the clinician drew beyond what was shown to her there."""
+    after = fill([geometry.to_kji(ring)[:, 1:] for ring in rings], geometry.shape_kji[1:])
+    shown = np.zeros_like(after)
+    if before is not None and 0 <= k - before.corner_kji[0] < before.crop_mask.shape[0]:
+        shown[before.region[1:]] = before.crop_mask[k - before.corner_kji[0]]
+    return added_path_mm(after, shown, geometry.spacing_kji_mm[1:])
 
 
 def lps_rings(rings_ji: Sequence[FloatArray], k: int, pixels: PixelMap) -> RingsLps:

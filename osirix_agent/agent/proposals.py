@@ -34,8 +34,8 @@ class Answer:
 
     @property
     def nbytes(self) -> int:
-        """What it costs to keep: the logits and the mask made of them."""
-        return 0 if self.belief is None else self.belief.mean_logit.nbytes + self.belief.mean_logit.size
+        """What it costs to keep."""
+        return 0 if self.belief is None else self.belief.nbytes
 
 
 class Proposals:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Literal
 
 from osirix_agent.prompting.intent import Command, Intent
 
@@ -42,6 +43,13 @@ class Request:
         self._changed = threading.Condition()
         self._begun = self._withdrawn = self._given_up = False
         self._said: Said | None = None
+
+    @property
+    def modality(self) -> Literal["typed", "voice", "button"]:
+        """How it was asked for."""
+        if isinstance(self.command, Sentence):
+            return "voice" if self.command.heard < 1 else "typed"
+        return "button" if self.from_button else "typed"
 
     def begin(self) -> bool:
         """Session: may it be carried out? Not once the one who asked was told that it was not."""

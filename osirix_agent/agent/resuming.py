@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from osirix_agent.agent.log import SessionLog
+from osirix_agent.agent.marks import Marks
 from osirix_agent.agent.outline import outline_belief
 from osirix_agent.agent.recognition import Hers
 from osirix_agent.agent.scene import contour_rois, contour_style
@@ -86,7 +86,7 @@ class Resumption:
     """
 
     def __init__(
-        self, session: ContouringSession, rois: Sequence[RoiState], pixels: PixelMap, log: SessionLog,
+        self, session: ContouringSession, rois: Sequence[RoiState], pixels: PixelMap, log: Marks,
         names: Iterable[str], drew: Callable[[RoiSpec], bool], beliefs: Callable[[], Mapping[str, Belief]],
         request: Callable[[str], SegmentationRequest | None], display: Callable[[str], object],
     ) -> None:  # fmt: skip
@@ -97,6 +97,7 @@ class Resumption:
         self._beliefs, self._request, self._display = beliefs, request, display
         self._outlines: dict[str, Belief | None] = {}
         self._masks: dict[str, str | None] = {}
+        self._last: dict[str, str | None] = {}  # mask of each structure's last proposal
         self._unanswered: set[str] = set()  # structures that changed after their last proposal
         self._consume = True
         self._promoted: dict[int, RoiState] = {}
@@ -139,7 +140,7 @@ class Resumption:
                 slices = {one.k: one.rings_lps for one in event.slices}
                 self._outlines[event.structure] = outline_belief(slices, session.volume.geometry)
             case Proposed():
-                self._masks[event.request_digest] = event.mask_digest
+                self._masks[event.request_digest] = self._last[event.structure] = event.mask_digest
                 self._unanswered.discard(event.structure)
             case CommandGiven():
                 self._command(event.verb, self._name(event.structure) if event.structure else session.state.active)
@@ -216,6 +217,8 @@ class Resumption:
             if at_end and request.digest not in self._masks and self._log.name(name) in self._unanswered:
                 return shown  # killed while it was being worked out: she never saw an answer to compare with
             mask = self._masks.get(request.digest, "another request")
+            if mask == "another request" and name not in self._named.values():  # its name is in the digest, and is lost
+                mask = self._last.get(name, mask)
             if mask != (None if belief is None else belief.mask_digest):
                 raise _unfit("A proposal does not come out as it was.")
         return shown

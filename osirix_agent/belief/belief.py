@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from osirix_agent.belief.gate import Judgement
 from osirix_agent.belief.spread import Spread, probability
 from osirix_agent.imaging.contour import FloatArray, isocontour
 from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.imaging.mask import mask_bytes
 
 OUTSIDE_LOGIT = -10.0
 WORLDS = 100
@@ -40,6 +42,8 @@ class Belief:
         None: probabilities are not calibrated, and nothing may call them so.
     spread : Spread or None
         None: no spread; the probability is that of the mean logit.
+    judgement : Judgement or None
+        Whether its numbers may be relied on, and why not; None: nothing can be said.
     """
 
     mean_logit: npt.NDArray[np.float32]
@@ -48,7 +52,16 @@ class Belief:
     source: str
     calibration_id: str | None = None
     spread: Spread | None = None
+    judgement: Judgement | None = None
     _isolines: dict[tuple[int, int], tuple[FloatArray, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def nbytes(self) -> int:
+        """What it costs to keep: logits, the mask made of them, and the spread with what is worked out of it."""
+        held = self.mean_logit.nbytes + self.mean_logit.size
+        if self.spread is not None:
+            held += self.spread.nbytes + self.mean_logit.nbytes
+        return held
 
     @cached_property
     def region(self) -> tuple[slice, slice, slice]:
@@ -135,15 +148,12 @@ class Belief:
     @cached_property
     def mask_digest(self) -> str:
         """SHA-256 of the mask, whatever the crop: equal masks have equal digests."""
-        held = np.argwhere(self.crop_mask)
-        h = hashlib.sha256(repr(self.shape_kji).encode())
-        if held.size:
-            low, high = held.min(0), held.max(0) + 1
-            tight = self.crop_mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-            h.update(repr([int(a + c) for a, c in zip(low, self.corner_kji, strict=True)]).encode())
-            h.update(repr(tight.shape).encode())
-            h.update(np.packbits(tight).tobytes())
-        return h.hexdigest()
+        return hashlib.sha256(self.mask_bytes).hexdigest()
+
+    @property
+    def mask_bytes(self) -> bytes:
+        """The mask as it is stored."""
+        return mask_bytes(self.crop_mask, self.corner_kji, self.shape_kji)
 
 
 def logit(level_percent: float) -> float:

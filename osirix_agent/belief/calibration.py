@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import ndimage, optimize
 
 from osirix_agent.belief.belief import Belief
-from osirix_agent.belief.spread import probability, smooth_spread
+from osirix_agent.belief.gate import Gallery, Gate, Judgement, Verdict
+from osirix_agent.belief.spread import probability_and_slope, smooth_spread
 from osirix_agent.belief.update import Evidence, condition
 from osirix_agent.errors import ModelError
 
@@ -24,6 +25,7 @@ DEVIATION = 3.0  # logits: with it the worlds' own contours spread nearly as the
 REACH_MM = 15.0  # voxels so near to the proposed boundary are fitted
 FEWEST = 10  # patients, below which nothing is called calibrated
 RANK = 16
+NEAR = 0.01  # added to an image's distance before its logarithm is taken
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -35,6 +37,9 @@ class Fit(BaseModel):
     ----------
     kind : "organ", "target" or "lesion"
     prompts : number of prompts the fit is for; the last one also for more
+    temperature : of the baseline that only divides the logits; for comparison
+    held_out : share of the observers' surfaces in the 90 and the 50 % band, each half of the patients under the other
+        half's fit
     conformal_level : probability beyond which, on either side, at least `surface` of the surface lies in at least
         `cases` of new cases; None: too few cases for that promise
     """
@@ -48,6 +53,8 @@ class Fit(BaseModel):
     per_mm: float = Field(ge=0)
     shift: float
     patients: int = Field(gt=0)
+    temperature: float = 1.0
+    held_out: tuple[float, float] | None = None
     conformal_level: float | None = None
     surface: float = 0.9
     cases: float = 0.9
@@ -65,6 +72,8 @@ class Calibration(BaseModel):
     ----------
     segmenter : name and version of the segmenter that it calibrates
     observers : of each calibration case; with one, inter-observer spread is not in the numbers
+    galleries : by modality; none where the segmenter does not describe images
+    gates : by kind or name of structure, and modality: "organ CT", "Parotid_L CT"
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +84,8 @@ class Calibration(BaseModel):
     observers: int = 1
     length_mm: float = Field(gt=0)
     fits: tuple[Fit, ...]
+    galleries: dict[str, Gallery] = {}
+    gates: dict[str, Gate] = {}
 
     @property
     def id(self) -> str:
@@ -88,17 +99,45 @@ class Calibration(BaseModel):
         below = [f for f in found if f.prompts <= prompts]
         return max(below, key=lambda f: f.prompts) if below else min(found, key=lambda f: f.prompts, default=None)
 
+    def gate_for(self, structure: str, kind: str, modality: str) -> Gate | None:
+        """The gate of that very structure, else of its kind."""
+        return self.gates.get(f"{structure} {modality}") or self.gates.get(f"{kind} {modality}")
+
+    def judge(self, structure: str, fit: Fit | None, features: FloatArray, described: FloatArray | None) -> Judgement:
+        """What may be said of a case.
+
+        Parameters
+        ----------
+        fit : the one that was used; None: there is none for this kind of structure and modality
+        features : of the case, as the card's gates were fitted on, without the image as a whole
+        described : what the segmenter's network makes of the image
+        """
+        if fit is None:
+            return Judgement(Verdict.WITHHELD, "no such structure on such images was calibrated")
+        gate = self.gate_for(structure, fit.kind, fit.modality)
+        held = self.placed(fit.modality, features, described)
+        if gate is None or len(gate.names) != len(held):
+            return Judgement(Verdict.REVIEW, "it is not known whether it is like the cases it was calibrated on")
+        return gate.judge(held)
+
+    def placed(self, modality: str, features: FloatArray, described: FloatArray | None) -> FloatArray:
+        """Features as the gates take them: with how far the image as a whole is from the calibration's."""
+        gallery = self.galleries.get(modality)
+        if gallery is None or described is None:
+            return features
+        return np.append(features, np.log(gallery.distance(described) + NEAR))
+
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(self.model_dump(mode="json"), indent=1), encoding="utf-8")
+        path.write_text(json.dumps(self.model_dump(mode="json")) + "\n", encoding="utf-8")
 
 
-def read_calibration(path: Path, segmenter: str) -> Calibration:
+def read_calibration(path: Path, segmenter: str | None = None) -> Calibration:
     """A calibration card.
 
     Raises
     ------
     ModelError
-        Missing, damaged, newer, or for another segmenter.
+        Missing, damaged, newer, or for another segmenter than the one given.
     """
     again = "Fit it again with 'osirix-agent calibrate', or copy it again from where the model came from."
     try:
@@ -109,7 +148,7 @@ def read_calibration(path: Path, segmenter: str) -> Calibration:
         raise ModelError(f"The calibration card {path} is damaged.", again) from None
     if found.format > FORMAT:
         raise ModelError(f"The calibration card {path} is newer than this program.", "Update osirix-agent.")
-    if found.segmenter != segmenter:
+    if segmenter is not None and found.segmenter != segmenter:
         raise ModelError(f"The calibration card {path} is for {found.segmenter}, not for {segmenter}.", again)
     return found
 
@@ -177,18 +216,36 @@ def fit_calibration(samples: Sequence[Sample]) -> tuple[float, float, float]:
     surface falls between two isolines as often as they say (probability integral transform).
     """
 
-    def loss(x: FloatArray) -> float:
-        total = 0.0
-        for s in samples:
-            p = probability(x[0] * s.logit + x[1] * s.distance_mm + x[2], s.variance)
-            total -= float(np.mean(np.where(s.inside, np.log(p), np.log1p(-p))))
-        return total / len(samples)
+    logit, distance, variance = (
+        np.concatenate([getattr(s, name) for s in samples]) for name in ("logit", "distance_mm", "variance")
+    )
+    sign = np.where(np.concatenate([s.inside for s in samples]), 1.0, -1.0)
+    weight = np.concatenate([np.full(len(s.logit), 1 / len(s.logit)) for s in samples]) / len(samples)
+    terms = np.stack([logit, distance, np.ones(len(logit))])
+
+    def loss(x: FloatArray) -> tuple[float, FloatArray]:
+        p, steep = probability_and_slope(sign * (x @ terms), variance)
+        return -float(weight @ np.log(p)), -(terms @ (weight * sign * steep / p))
 
     found = optimize.minimize(
-        loss, np.array([0.5, 0.5, 0.0]), method="L-BFGS-B", bounds=[(0.0, 20.0), (0.0, 20.0), (-20.0, 20.0)]
-    )
+        loss, np.array([0.5, 0.5, 0.0]), jac=True, method="L-BFGS-B",
+        bounds=[(0.0, 20.0), (0.0, 20.0), (-20.0, 20.0)],
+    )  # fmt: skip
     slope, per_mm, shift = (float(v) for v in found.x)
     return slope, per_mm, shift
+
+
+def fit_temperature(samples: Sequence[Sample]) -> float:
+    """The one number by which the segmenter's logits are divided, fitted on the same voxels: the plain baseline."""
+
+    def loss(log_temperature: float) -> float:
+        total = 0.0
+        for s in samples:
+            z = np.where(s.inside, s.logit, -s.logit) * np.exp(-log_temperature)
+            total += float(np.mean(np.logaddexp(0.0, -z)))
+        return total / len(samples)
+
+    return float(np.exp(optimize.minimize_scalar(loss, bounds=(-2.0, 4.0), method="bounded").x))
 
 
 def conformal_level(scores: npt.ArrayLike, cases: float = 0.9) -> float | None:

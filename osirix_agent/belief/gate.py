@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 FloatArray = npt.NDArray[np.float64]
 SHRINKAGE = 0.2  # of the covariance towards its diagonal: there are fewer cases than features
+NEAREST = 3  # patients
 WITHHOLD_AT, REVIEW_AT = 0.99, 0.9  # quantiles of the fitted cases' own distances, each left out in turn
 
 
@@ -60,25 +61,73 @@ class Gate(BaseModel):
     def judge(self, features: npt.ArrayLike) -> Judgement:
         """The verdict on one case."""
         far = self.distance(features)
-        if far < self.review:
+        if far <= self.review:
             return Judgement(Verdict.OK, "")
         z = np.abs((np.asarray(features, float) - np.array(self.centre)) / np.array(self.scale))
         odd = self.names[int(np.argmax(np.nan_to_num(z, nan=np.inf)))]
-        if far < self.withhold:
+        if far <= self.withhold:
             return Judgement(Verdict.REVIEW, f"unlike most cases it was calibrated on, most of all in {odd}")
         return Judgement(Verdict.WITHHELD, f"not like the cases it was calibrated on, most of all in {odd}")
 
 
-def fit_gate(names: Sequence[str], features: npt.ArrayLike) -> Gate:
-    """A gate from the features (n, d) of in-distribution cases, n at least 10.
+class Gallery(BaseModel):
+    """What a network's encoder made of the images of in-distribution patients; how near is the nearest?
 
-    The two distances are quantiles of each case's own distance under the gate fitted without it, so a small n does
-    not look safer than it is.
+    Attributes
+    ----------
+    centre, scale : of each feature
+    rows : a patient each, scaled
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+    rows: tuple[tuple[float, ...], ...]
+
+    def distance(self, features: npt.ArrayLike, left_out: int | None = None) -> float:
+        """Root mean square distance per feature, on average over the `NEAREST` patients (Sun et al. 2022).
+
+        Parameters
+        ----------
+        left_out : this one of the rows does not count: it is the one that is asked about
+        """
+        z = (np.asarray(features, float) - np.array(self.centre)) / np.array(self.scale)
+        rows = np.array(self.rows)
+        apart = np.sqrt(((rows - z) ** 2).mean(1))
+        if left_out is not None:
+            apart = np.delete(apart, left_out)
+        found = float(np.sort(apart)[:NEAREST].mean())
+        return found if np.isfinite(found) else float("inf")
+
+
+def fit_gallery(features: npt.ArrayLike) -> Gallery:
+    """From the features (n, d) of patients, one row each."""
+    x = np.asarray(features, float)
+    centre = x.mean(0)
+    scale = x.std(0) + 1e-3 * (np.abs(centre) + 1e-3)
+    return Gallery(
+        centre=tuple(round(float(v), 5) for v in centre), scale=tuple(round(float(v), 6) for v in scale),
+        rows=tuple(tuple(round(float(v), 3) for v in row) for row in (x - centre) / scale),
+    )  # fmt: skip
+
+
+def fit_gate(names: Sequence[str], features: npt.ArrayLike, patients: Sequence[str] | None = None) -> Gate:
+    """A gate from the features (n, d) of in-distribution cases, of 10 patients or more.
+
+    The two distances are quantiles of each case's own distance under the gate fitted without its patient, so a small
+    n does not look safer than it is.
+
+    Parameters
+    ----------
+    patients : (n,) whose case each row is; None: each its own
     """
     x = np.asarray(features, float)
-    apart = []
-    for left_out in range(len(x)):
-        apart.append(_fitted(names, np.delete(x, left_out, 0), 0.0, 0.0).distance(x[left_out]))
+    whose = np.array(patients if patients is not None else [str(n) for n in range(len(x))])
+    apart: list[float] = []
+    for name in np.unique(whose):
+        without = _fitted(names, x[whose != name], 0.0, 0.0)
+        apart += [without.distance(row) for row in x[whose == name]]
     review, withhold = (float(np.quantile(apart, q)) for q in (REVIEW_AT, WITHHOLD_AT))
     return _fitted(names, x, review, withhold)
 

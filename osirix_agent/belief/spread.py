@@ -36,6 +36,10 @@ class Spread:
     factor: Float32Array
     diagonal: Float32Array
 
+    @property
+    def nbytes(self) -> int:
+        return self.band.nbytes + self.factor.nbytes + 2 * self.diagonal.nbytes
+
     @cached_property
     def variance(self) -> Float32Array:
         """(n,) float32."""
@@ -71,6 +75,17 @@ def probability(mean: npt.ArrayLike, variance: npt.ArrayLike) -> FloatArray:
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         found += weight * expit(mu + sd * node)
     return np.clip(found, TINY, 1 - TINY)
+
+
+def probability_and_slope(mean: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """As `probability`, and its derivative by the mean."""
+    sd = np.sqrt(variance)
+    p, slope = np.zeros(mean.shape), np.zeros(mean.shape)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        one = expit(mean + sd * node)
+        p += weight * one
+        slope += weight * one * (1 - one)
+    return np.clip(p, TINY, 1 - TINY), slope
 
 
 def smooth_spread(

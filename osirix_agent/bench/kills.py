@@ -280,11 +280,11 @@ class KillDay:
         return [event for event in self._events() if isinstance(event, PromptChanged) and event.change == "added"]
 
     def _events(self) -> list[Any]:
-        paths = sorted((self.state_dir / "journal").iterdir())
+        paths = sorted((self.state_dir / "journal").glob("*.jsonl"))
         return [event for path in paths if path.stat().st_size for event in read_journal(path)]
 
     def _journal_size(self) -> int:
-        return sum(path.stat().st_size for path in (self.state_dir / "journal").glob("*"))
+        return sum(path.stat().st_size for path in (self.state_dir / "journal").glob("*.jsonl"))
 
     def _violate(self, what: str) -> None:
         said = (self.folder / "agent.txt").read_text(errors="replace").splitlines()[-3:]

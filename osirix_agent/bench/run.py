@@ -6,7 +6,22 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from osirix_agent.bench import click, faults, idle, path, reading, serving, soak, starting, writing
+from osirix_agent.bench import (
+    click,
+    faults,
+    fuzz,
+    idle,
+    path,
+    reading,
+    record,
+    serve_faults,
+    serve_soak,
+    serving,
+    soak,
+    starting,
+    uncertain,
+    writing,
+)
 from osirix_agent.figures import Figure, failed
 
 Row = tuple[tuple[str, ...], str, str, Callable[[Path, int], list[Figure]]]
@@ -21,17 +36,31 @@ ROWS: list[Row] = [
 
 
 def measure(
-    what: str, seed: int, sequences: int, only: list[str] | None, *, quiet: bool, runs: int = 1000, kills: int = 50
+    what: str,
+    seed: int,
+    sequences: int,
+    only: list[str] | None,
+    *,
+    quiet: bool,
+    runs: int = 1000,
+    kills: int = 50,
+    prompts: int = 20_000,
+    minutes: float | None = None,
+    sessions: int | None = None,
 ) -> list[Figure]:
     """Measure; a row that fails is there with the reason.
 
     Parameters
     ----------
-    what : 'all', 'click', 'soak', 'faults' or 'serve'
+    what : 'all', 'belief', 'click', 'soak', 'faults', 'record', 'serve', 'serve-faults', 'serve-soak' or 'fuzz'
     sequences : int
         Of the soak.
     runs, kills : int
         Of the faults.
+    prompts : int
+        Of the log.
+    minutes : of the server's soak (15), or of processor time for the fuzzer (10)
+    sessions : of the log (200), or of the server's soak (16)
     only : list of row ids, or None for all
     quiet : bool
         No progress bar.
@@ -43,15 +72,32 @@ def measure(
         if what == "click":
             bar.add_task("click", total=None)
             return click.measure(Path(folder), seed)
+        if what == "belief":
+            bar.add_task("belief", total=None)
+            return uncertain.measure(seed)
         if what == "soak":
             task = bar.add_task("soak", total=sequences)
             return soak.measure(Path(folder), seed, sequences, lambda n: bar.advance(task, n))
         if what == "faults":
             task = bar.add_task("faults", total=runs + kills)
             return faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
+        if what == "serve-faults":
+            task = bar.add_task("serve-faults", total=runs // serve_faults.ASKS + kills)
+            return serve_faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
+        if what == "serve-soak":
+            minutes, sessions = 15 if minutes is None else minutes, sessions or 16
+            task = bar.add_task("soak", total=60 * minutes / serve_soak.SAMPLE_S)
+            return serve_soak.measure(Path(folder), seed, sessions, minutes, advance=lambda n: bar.advance(task, n))
+        if what == "fuzz":
+            bar.add_task("fuzz", total=None)
+            return fuzz.measure(seed, 10 if minutes is None else minutes)
         if what == "serve":
             task = bar.add_task("serve", total=serving.PAIRS + serving.UPLOADS + 2)
             return serving.measure(seed, lambda n: bar.advance(task, n))
+        if what == "record":
+            sessions = sessions or 200
+            task = bar.add_task("record", total=sessions)
+            return record.measure(Path(folder), seed, sessions, prompts, lambda n: bar.advance(task, n))
         rows = [row for row in ROWS if not only or set(row[0]) & set(only)]
         task = bar.add_task("bench", total=len(rows))
         for ids, unit, reach, act in rows:

@@ -31,7 +31,7 @@ from osirix_agent.virtual_osirix.phantom import PhantomRecipe, make_phantom
 
 REACH_PROPOSE = "at most 1.15 x local"
 REACH_UPLOAD = "at most 1.5 x a raw TLS socket"
-PAIRS, UPLOADS = 15, 5
+PAIRS, UPLOADS = 30, 11
 AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 LENGTH = 8  # bytes that say how long what follows is
 
@@ -56,7 +56,7 @@ def measure(
                 return rows
     except Exception as error:  # the rows are there whatever happens; the reason stands in them
         why = f"{type(error).__name__}: {error}"
-        return [failed("serve.propose", "s", REACH_PROPOSE, why), failed("serve.upload", "s", REACH_UPLOAD, why)]
+        return [failed("remote.click", "s", REACH_PROPOSE, why), failed("remote.upload", "s", REACH_UPLOAD, why)]
 
 
 def _proposals(remote: RemoteSegmenter, seed: int, pairs: int, advance: Callable[[int], object]) -> list[Figure]:
@@ -80,7 +80,7 @@ def _proposals(remote: RemoteSegmenter, seed: int, pairs: int, advance: Callable
             there.append(away)
         advance(1)
     rows = []
-    for id_, share in (("serve.propose", 50), ("serve.propose.p95", 95)):
+    for id_, share in (("remote.click", 50), ("remote.click.p95", 95)):
         value, peer = float(np.percentile(there, share)), float(np.percentile(here, share))
         rows.append(
             Figure(
@@ -113,9 +113,10 @@ def _upload(
     ratio = float(np.median(np.array(ours) / np.array(theirs)))
     k, j, i = shape_kji
     return Figure(
-        id="serve.upload", value=float(np.median(ours)), unit="s", interval=(min(ours), max(ours)), n=uploads,
+        id="remote.upload", value=float(np.median(ours)), unit="s", interval=(min(ours), max(ours)), n=uploads,
         peer=f"raw TLS socket, {np.median(theirs):.4g} s", ratio=ratio, reach=REACH_UPLOAD, holds=ratio <= 1.5,
-        note=f"{j} x {i} x {k} int16; digest checked there; ratio: median over pairs; interval: min and max",
+        note=f"{j} x {i} x {k} int16; its digest is worked out there beside, before any answer; ratio: median over "
+             "pairs; interval: min and max",
     )  # fmt: skip
 
 

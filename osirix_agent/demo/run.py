@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from osirix_agent.agent.engine import Engine
+from osirix_agent.agent.exporting import ExportOnAccept
 from osirix_agent.agent.feedback import RecordedFeedback
 from osirix_agent.agent.opening import OpenSession, open_session
 from osirix_agent.agent.request import Request, Sentence
+from osirix_agent.agent.verdict import verdict_said
 from osirix_agent.demo.script import Action, scripted
 from osirix_agent.errors import DicomError, OsirixAgentError, VoiceError
 from osirix_agent.imaging.dicom import Truth, find_truths, read_image_header
@@ -25,6 +27,7 @@ from osirix_agent.prompting.grammar import Command
 from osirix_agent.prompting.voice.listener import Listener, open_listener
 from osirix_agent.prompting.voice.sound import RATE_HZ
 from osirix_agent.prompting.voice.synthetic import Voice, as_pcm, clearest, speak
+from osirix_agent.record.export.files import RTSTRUCT
 from osirix_agent.settings import Settings, load_settings
 from osirix_agent.training.clicks import dice
 from osirix_agent.virtual_osirix.app import Viewer, VirtualOsirix
@@ -43,6 +46,7 @@ class Step:
     Attributes
     ----------
     watch_ms : from the ROI's creation until the agent saw it
+    said : what the agent answered to a command
     """
 
     action: str
@@ -54,6 +58,7 @@ class Step:
     total_ms: float
     writes: int
     is_click: bool = False
+    said: str = ""
 
 
 @dataclass(eq=False)
@@ -66,6 +71,7 @@ class DemoResult:
     steps: list[Step] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     volume_cm3: float = 0.0
+    verdict: str = "not calibrated"
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "folder": str(self.folder)}
@@ -138,9 +144,11 @@ def _contour(
         opened.engine.finish("demo")
         if final is not None:
             result.volume_cm3 = final.volume_mm3(opened.volume.geometry) / 1000
+            result.verdict = verdict_said(final)
             write_mask(folder / f"{name}.nii.gz", final.mask(), opened.volume.geometry)
         _write_contours(folder / "contours.json", opened, name)
-        result.notices = feedback.texts
+        ExportOnAccept(opened.viewer, folder, feedback)(opened.engine.session.state)
+        result.notices += feedback.texts
         return result
     finally:
         opened.close()
@@ -177,6 +185,9 @@ def _play(
         step = _do(engine, action, None if truth is None else (lambda: dice(proposal(), truth)), talk)
         result.steps.append(step)
         shown = "" if step.dice is None else f"   Dice {step.dice:.3f}"
+        if action.command == "next":
+            result.notices.append(step.said)
+            shown = f"   {step.said.partition(':')[2] or step.said}"
         save_picture(
             clinician.viewer,
             result.folder / f"step-{number:02d}.png",
@@ -188,20 +199,22 @@ def _do(engine: Engine, action: Action, score: Any, talk: Talk | None) -> Step:
     before = engine.last_timing
     began = time.monotonic()
     action.act()
-    if action.command is not None:
-        engine.command(Command(action.command))
+    request = None if action.command is None else Request(Command(action.command))
+    if request is not None:
+        engine.ask(request)
     if action.says is not None and talk is not None:
         talk.say(engine, action.says)
     settle(engine)
+    said = "" if request is None else request.wait(0)[1]
     total_ms = (time.monotonic() - began) * 1e3
     timing = engine.last_timing
     if timing is before:
-        return Step(action.text, score() if score else None, total_ms, 0, 0, 0, total_ms, 0, action.is_click)
+        return Step(action.text, score() if score else None, total_ms, 0, 0, 0, total_ms, 0, action.is_click, said)
     segment_ms = timing.segment_ms if timing.segment_ms != before.segment_ms else 0.0
     watch_ms = max(0.0, total_ms - segment_ms - timing.plan_ms - timing.paint_ms)
     return Step(
         action.text, score() if score else None, watch_ms, segment_ms, timing.plan_ms, timing.paint_ms, total_ms,
-        timing.writes, action.is_click,
+        timing.writes, action.is_click, said,
     )  # fmt: skip
 
 
@@ -269,7 +282,7 @@ def _write_contours(path: Path, opened: OpenSession, name: str) -> None:
 
 def _title(result: DemoResult) -> str:
     found = f"{result.modality}: {result.structure}, {result.volume_cm3:.1f} cm3"
-    return f"{found}; times in ms; probabilities are not calibrated"
+    return f"{found}; times in ms; {result.verdict}"
 
 
 def print_results(results: Sequence[DemoResult]) -> None:
@@ -292,3 +305,5 @@ def print_results(results: Sequence[DemoResult]) -> None:
         for text in result.notices:
             console.print(f"  agent: {text}", markup=False)
         console.print(f"  pictures, journal and contours: {result.folder}", markup=False)
+        if (result.folder / RTSTRUCT).is_file():
+            console.print(f"  for the clinic's systems: {result.folder / RTSTRUCT}", markup=False)

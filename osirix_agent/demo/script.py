@@ -14,7 +14,7 @@ from osirix_agent.virtual_osirix.clinician import Clinician
 from osirix_agent.virtual_osirix.roi import ToolMode
 
 BoolArray = npt.NDArray[np.bool_]
-CLICKS_BEFORE_BOX, CLICKS = 1, 5
+CLICKS_BEFORE_BOX, CLICKS, LOOKS = 1, 5, 3
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ def scripted(
         yield from _without_truth(clinician, name)
     else:
         yield from _with_truth(clinician, truth, proposal, name)
+    for n in range(LOOKS):
+        yield Action(f"look {n + 1}: next", lambda: None, command="next")
     yield _edit(clinician, name)
     yield Action("undo", lambda: None, command="undo")
     yield Action("accept", lambda: None, command="accept")

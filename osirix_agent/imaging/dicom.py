@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,15 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from osirix_agent.errors import DicomError, UnsupportedSeriesError
-from osirix_agent.imaging.contour import fill
+from osirix_agent.imaging.contour import isocontour
+from osirix_agent.imaging.drawn import (
+    DrawnSegment,
+    DrawnStructure,
+    drawn_rois,
+    drawn_segments,
+    frames_named,
+    series_named,
+)
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
 
@@ -22,7 +31,6 @@ HEAD_TAGS = [
     "Modality", "PatientID", "SeriesInstanceUID", "FrameOfReferenceUID", "ImagePositionPatient",
     "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
 ]  # fmt: skip
-PLANE_TOLERANCE = 0.45  # of the slice step: a contour plane further from every slice is another series'
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,49 @@ def find_truths(folder: Path, geometry: Geometry, frame_of_reference_uid: str | 
     ]  # fmt: skip
 
 
+def read_drawn(
+    path: Path, geometry: Geometry, frame_of_reference_uid: str | None, series_uid: str
+) -> list[DrawnStructure]:
+    """What one RTSTRUCT or SEG file draws on a series, and what of it had to be left out.
+
+    Raises
+    ------
+    DicomError
+        It is no such file, or was drawn on something else.
+    """
+    try:
+        ds = pydicom.dcmread(path)
+    except (OSError, InvalidDicomError, EOFError):
+        raise DicomError("The file of contours cannot be read.", "Give a DICOM RTSTRUCT or SEG file.") from None
+    if ds.get("Modality") not in STRUCTURES:
+        raise DicomError(f"The file holds no contours but {ds.get('Modality', 'something else')}.",
+                         "Give a DICOM RTSTRUCT or SEG file.")  # fmt: skip
+    frames = frames_named(ds)
+    if frame_of_reference_uid is None or (frames and frame_of_reference_uid not in frames):
+        raise DicomError(
+            "The contours have another frame of reference than the series, so their place on it is not known.",
+            "Give contours that were drawn on this series.",
+        )
+    if ds.Modality == "RTSTRUCT":
+        if not _drawn_on(ds, frame_of_reference_uid, series_uid):
+            raise DicomError("The contours were drawn on another series.", "Open that one, or give this one's.")
+        found = drawn_rois(ds, geometry, frame_of_reference_uid)
+    else:
+        found = [_outlined(segment) for segment in drawn_segments(ds, geometry)]
+    if not any(one.rings_ji for one in found):
+        raise DicomError(
+            "No contour of the file lies on the slices of the series.", "Give contours that were drawn on this series."
+        )
+    return found
+
+
+def _outlined(segment: DrawnSegment) -> DrawnStructure:
+    rings = {k: list(isocontour(plane, 0.5)) for k, plane in enumerate(segment.mask) if plane.any()}
+    return DrawnStructure(
+        segment.name, rings, Counter({"on another grid": segment.left_out} if segment.left_out else {})
+    )
+
+
 def read_contoured_series(folder: Path) -> Iterator[ContouredSeries]:
     """Every pair of an image series and an RTSTRUCT or SEG file drawn on it, below a folder, in the order of files.
 
@@ -167,7 +218,8 @@ def _read_volume(heads: list[Dataset]) -> Volume:
 
 def _drawn_on(ds: Dataset, frame_uid: str | None, series_uid: str) -> bool:
     if ds.Modality == "RTSTRUCT":
-        return _names_series(ds, series_uid)
+        named = series_named(ds)
+        return not named or series_uid in named
     return str(ds.get("FrameOfReferenceUID", "")) == (frame_uid or "")
 
 
@@ -175,88 +227,8 @@ def _truths(ds: Dataset, geometry: Geometry, frame_uid: str | None, series_uid: 
     """What a file draws on a series; only structures with voxels there."""
     if not _drawn_on(ds, frame_uid, series_uid):
         return []
-    found = _rtstruct_truths(ds, geometry, frame_uid) if ds.Modality == "RTSTRUCT" else _seg_truths(ds, geometry)
+    if ds.Modality == "RTSTRUCT":
+        found = [Truth(one.name, one.mask(geometry.shape_kji)) for one in drawn_rois(ds, geometry, frame_uid)]
+    else:
+        found = [Truth(one.name, one.mask) for one in drawn_segments(ds, geometry)]
     return [truth for truth in found if truth.mask.any()]
-
-
-def _names_series(ds: Dataset, series_uid: str) -> bool:
-    named = {
-        str(series.SeriesInstanceUID)
-        for frame in ds.get("ReferencedFrameOfReferenceSequence", [])
-        for study in frame.get("RTReferencedStudySequence", [])
-        for series in study.get("RTReferencedSeriesSequence", [])
-    }
-    return not named or series_uid in named
-
-
-def _rtstruct_truths(ds: Dataset, geometry: Geometry, frame_uid: str | None) -> list[Truth]:
-    names = {int(roi.ROINumber): roi for roi in ds.get("StructureSetROISequence", [])}
-    truths = []
-    for item in ds.get("ROIContourSequence", []):
-        roi = names.get(int(item.ReferencedROINumber))
-        if roi is None or (frame_uid and str(roi.get("ReferencedFrameOfReferenceUID", frame_uid)) != frame_uid):
-            continue
-        rings: dict[int, list[npt.NDArray[np.float64]]] = {}
-        for contour in item.get("ContourSequence", []):
-            if str(contour.ContourGeometricType) != "CLOSED_PLANAR":
-                continue
-            kji = geometry.to_kji(np.array(contour.ContourData, float).reshape(-1, 3))
-            k = float(kji[:, 0].mean())
-            if abs(k - round(k)) <= PLANE_TOLERANCE and 0 <= round(k) < geometry.shape_kji[0]:
-                rings.setdefault(round(k), []).append(kji[:, 1:])
-        mask = np.zeros(geometry.shape_kji, np.bool_)
-        for k, held in rings.items():
-            mask[k] = fill(held, geometry.shape_kji[1:])
-        truths.append(Truth(str(roi.ROIName), mask))
-    return truths
-
-
-def _seg_truths(ds: Dataset, geometry: Geometry) -> list[Truth]:
-    frames = ds.pixel_array
-    frames = frames[None] if frames.ndim == 2 else frames
-    shared = ds.SharedFunctionalGroupsSequence[0] if "SharedFunctionalGroupsSequence" in ds else Dataset()
-    labelmap = str(ds.get("SegmentationType", "BINARY")) == "LABELMAP"
-    labels = {int(s.SegmentNumber): str(s.get("SegmentLabel", s.SegmentNumber)) for s in ds.SegmentSequence}
-    masks = {n: np.zeros(geometry.shape_kji, np.bool_) for n in labels if n != 0}
-    for groups, frame in zip(ds.PerFrameFunctionalGroupsSequence, frames, strict=True):
-        position = _group(groups, shared, "PlanePositionSequence").ImagePositionPatient
-        turned = _group(groups, shared, "PlaneOrientationSequence").ImageOrientationPatient
-        spacing = _group(groups, shared, "PixelMeasuresSequence").PixelSpacing
-        target = _frame_slice(geometry, frame.shape, position, turned, spacing)
-        if target is None:
-            continue
-        if labelmap:
-            for number, mask in masks.items():
-                mask[target] |= frame == number
-        else:
-            number = int(_group(groups, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
-            masks[number][target] |= frame.astype(bool)
-    return [Truth(labels[number], mask) for number, mask in masks.items()]
-
-
-def _group(per_frame: Dataset, shared: Dataset, name: str) -> Dataset:
-    """A functional group of a frame, its own or the shared one."""
-    held = per_frame.get(name) or shared.get(name)
-    if not held:
-        raise DicomError(f"The segmentation file lacks its {name}.", "Export it again from where it was made.")
-    return held[0]
-
-
-def _frame_slice(
-    geometry: Geometry,
-    shape: tuple[int, ...],
-    position: npt.ArrayLike,
-    turned: npt.ArrayLike,
-    spacing: npt.ArrayLike,
-) -> int | None:
-    """Slice index of a SEG frame on exactly this in-plane grid; None if it lies on another grid."""
-    cosines = np.array(turned, float)
-    steps = np.array(spacing, float)
-    corners = np.array(position, float) + np.array(
-        [np.zeros(3), cosines[3:] * steps[0] * (shape[0] - 1) + cosines[:3] * steps[1] * (shape[1] - 1)]
-    )
-    kji = geometry.to_kji(corners)
-    expected = np.array([[0.0, 0.0], [geometry.shape_kji[1] - 1.0, geometry.shape_kji[2] - 1.0]])
-    k = float(kji[:, 0].mean())
-    fits = np.abs(kji[:, 1:] - expected).max() < 0.1 and abs(k - round(k)) < PLANE_TOLERANCE
-    return round(k) if fits and 0 <= round(k) < geometry.shape_kji[0] else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +34,26 @@ def to_sitk(array: npt.NDArray[Any], geometry: Geometry) -> Any:
     return image
 
 
-def write_mask(path: Path, mask: npt.NDArray[np.bool_], geometry: Geometry) -> None:
-    """A mask as NIfTI (uint8)."""
+def write_image(path: Path, array: npt.NDArray[Any], geometry: Geometry) -> None:
+    """An array (k, j, i) on the grid of a geometry as compressed NIfTI.
+
+    Raises
+    ------
+    OSError
+        It is not whole on disk: SimpleITK does not tell when the disk is full.
+    """
     import SimpleITK as sitk
 
-    sitk.WriteImage(to_sitk(mask.astype(np.uint8), geometry), str(path), useCompression=True)
+    sitk.WriteImage(to_sitk(array, geometry), str(path), useCompression=True)
+    try:
+        with gzip.open(path) as file:
+            size = sum(len(part) for part in iter(lambda: file.read(2**20), b""))
+    except (EOFError, zlib.error):
+        size = 0
+    if size < array.nbytes:
+        raise OSError(errno.EIO, "the file is not whole; the disk may be full")
+
+
+def write_mask(path: Path, mask: npt.NDArray[np.bool_], geometry: Geometry) -> None:
+    """A mask as NIfTI (uint8)."""
+    write_image(path, mask.astype(np.uint8), geometry)

@@ -62,6 +62,19 @@ def ascii_name(text: str, fallback: str = "structure") -> str:
     return plain or fallback
 
 
+def interpreted_type(name: str) -> str:
+    """RT ROI Interpreted Type (DICOM PS3.3 C.8.8.8.1); "" where the name does not tell.
+
+    An ITV is a CTV with a margin for motion; DICOM has no word of its own for it.
+    """
+    if match := _TARGET.match(name):
+        base = match["base"].upper()[-3:]
+        return "CTV" if base == "ITV" else base
+    if name == "Body":
+        return "EXTERNAL"
+    return "ORGAN" if name in ORGANS else ""
+
+
 def kind_of(name: str) -> Literal["organ", "target", "lesion"]:
     """What sort of structure a name is: a visible tumour (GTV), a volume with margin (CTV, ITV, PTV), or an organ."""
     match = _TARGET.match(name.strip())

@@ -1,7 +1,8 @@
 """The events of a session, as they stand in the journal: one JSON object a line, pseudonymous by construction.
 
-Nothing here can carry a patient's name: UIDs come as keyed pseudonyms, ROI names as TG-263 names or pseudonyms, typed
-words only as canonical phrases.
+Nothing here can carry a patient's name: UIDs come as keyed pseudonyms, ROI names as TG-263 names or pseudonyms, words
+only as canonical phrases (a study's setting adds those of them that the grammar knows), dates shifted by whole weeks.
+`docs/reference/log.md` is written from this module.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from osirix_agent.prompting.prompt import PointLps, Prompt
 
-SCHEMA_VERSION = 2  # 2: what a session is continued from (RoiMark, Baseline, Resumed)
+# 2: what a session is continued from (RoiMark, Baseline, Resumed)
+# 3: a chain of links; modality, voxels, dwell; what was believed, said and decided; clinician; shifted dates
+SCHEMA_VERSION = 3
+
+PointKji = tuple[float, float, float]
+Modality = Literal["mouse", "typed", "voice", "gaze", "button", "unknown"]
 
 
 class RoiMark(BaseModel):
@@ -35,14 +41,39 @@ class FixedRings(BaseModel):
     rings_lps: tuple[tuple[PointLps, ...], ...]
 
 
+class Frame(BaseModel):
+    """Where the voxels are: LPS mm = origin + sum of index x spacing x axis, over k, j and i."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    origin_lps: PointLps
+    axes_lps: tuple[PointLps, PointLps, PointLps]
+
+
+class BeliefSummary(BaseModel):
+    """What was believed about a structure."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    volume_mm3: float
+    inner_mm3: float = Field(description="volume of a probability of 95 % or more")
+    outer_mm3: float = Field(description="volume of a probability of 5 % or more: the band lies between the two")
+    slices: int = Field(description="slices that the contour is on")
+    looks: tuple[int, ...] = Field((), description="slices worth a look, best first")
+    source: str = Field(description="segmenter, model and adapters, each with its version or digest")
+    calibration: str | None = Field(None, description="id of the calibration; none: not calibrated")
+
+
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    at: float = Field(description="wall clock, seconds since 1970")
+    at: float = Field(description="wall clock, seconds since 1970, shifted by whole weeks that the patient decides")
     elapsed_s: float = Field(description="monotonic seconds since the session began")
 
 
 class SessionStarted(_Event):
+    """Who and what, all as pseudonyms; the image by the digest of its values and its grid."""
+
     event: Literal["session_started"] = "session_started"
     schema_version: int = SCHEMA_VERSION
     run: str
@@ -58,6 +89,9 @@ class SessionStarted(_Event):
     versions: dict[str, str]
     device: str
     settings: dict[str, Any]
+    frame: Frame | None = None
+    clinician: str | None = Field(None, description="pseudonym of who contours")
+    nth: int | None = Field(None, description="of the site's sessions: their order, which shifted dates do not tell")
 
 
 class Baseline(_Event):
@@ -72,6 +106,7 @@ class Resumed(_Event):
 
     event: Literal["resumed"] = "resumed"
     after: Literal["viewer", "agent"]
+    missing: int = Field(0, description="events that the head counts and the journal has lost (a power failure)")
 
 
 class PromptChanged(_Event):
@@ -84,22 +119,32 @@ class PromptChanged(_Event):
     prompt: Prompt
     viewer: int
     displayed_k: int
+    modality: Modality
     roi: RoiMark | None = None
     permanent: bool = False
+    points_kji: tuple[PointKji, ...] = Field((), description="voxels of its points; () for words and whole contours")
+    dwell_s: float | None = Field(None, description="how long the displayed slice had been in view")
 
 
 class PromptRefused(_Event):
+    """What she drew could not be used."""
+
     event: Literal["prompt_refused"] = "prompt_refused"
     kind: str
     reason: str
 
 
 class SliceEdited(_Event):
+    """She changed the contour on a slice; it is hers from then on."""
+
     event: Literal["slice_edited"] = "slice_edited"
     structure: str
     fixed: FixedRings
     rois: tuple[tuple[int, RoiMark], ...] = Field((), description="(ordinal, ROI) of the slice")
     joined: bool = Field(False, description="the same step as the event before")
+    added_path_mm: float | None = Field(
+        None, description="length of the new outline that was no outline before (Vaassen et al. 2020)"
+    )
 
 
 class CommandGiven(_Event):
@@ -108,6 +153,42 @@ class CommandGiven(_Event):
     event: Literal["command_given"] = "command_given"
     verb: str
     structure: str | None
+    modality: Modality
+
+
+class Said(_Event):
+    """A sentence that was understood: what it asked for, not how it was put."""
+
+    event: Literal["said"] = "said"
+    phrase: str = Field(description="canonical words of what it asked for")
+    heard: float = Field(description="confidence of the speech recogniser; 1 for typed words")
+    modality: Modality
+    text: str | None = Field(None, description="a study's: the words as said, those unknown to the grammar left out")
+
+
+class Decided(_Event):
+    """A structure was accepted or rejected."""
+
+    event: Literal["decided"] = "decided"
+    structure: str
+    decision: Literal["accepted", "rejected"]
+    mask: str | None = Field(description="address in the store of what she saw, her edits included")
+    prompts: int
+    edited_slices: int
+    added_path_mm: float = Field(description="of all edits since the last decision")
+    since_first_prompt_s: float | None
+
+
+class Believed(_Event):
+    """What the answer to a request says, once mask and belief are in the store."""
+
+    event: Literal["believed"] = "believed"
+    structure: str
+    request_digest: str
+    before: BeliefSummary | None
+    after: BeliefSummary
+    mask: str = Field(description="address in the store")
+    belief: str | None = Field(description="address in the store")
 
 
 class StructureLocked(_Event):
@@ -135,6 +216,8 @@ class Proposed(_Event):
 
 
 class Painted(_Event):
+    """The viewer was brought up to date."""
+
     event: Literal["painted"] = "painted"
     writes: int
     slices: int
@@ -144,6 +227,8 @@ class Painted(_Event):
 
 
 class SessionEnded(_Event):
+    """The session was left, and its drafts taken away."""
+
     event: Literal["session_ended"] = "session_ended"
     reason: str
     accepted: tuple[str, ...]
@@ -151,9 +236,11 @@ class SessionEnded(_Event):
 
 Event = Annotated[
     SessionStarted | Baseline | Resumed | PromptChanged | PromptRefused | SliceEdited | CommandGiven
-    | StructureLocked | Proposed | Painted | SessionEnded,
+    | Said | Decided | StructureLocked | Proposed | Believed | Painted | SessionEnded,
     Field(discriminator="event"),
 ]  # fmt: skip
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
-PROMPT_BOUNDARIES = (SessionStarted, Baseline, PromptChanged, SliceEdited, CommandGiven, Proposed, SessionEnded)
+PROMPT_BOUNDARIES = (
+    SessionStarted, Baseline, PromptChanged, SliceEdited, CommandGiven, Decided, Proposed, SessionEnded,
+)  # fmt: skip

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from osirix_agent.errors import JournalError
 
+WEEK_S, WEEKS = 7 * 86400.0, 520
+
 
 class Pseudonyms:
     """HMAC-SHA256 under a site key.
@@ -28,6 +30,17 @@ class Pseudonyms:
     def of(self, text: str) -> str:
         """16 hexadecimal digits."""
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:16]
+
+    def seal(self, text: str) -> str:
+        """64 hexadecimal digits that only this site can make."""
+        return hmac.new(self._key, b"seal " + text.encode(), hashlib.sha256).hexdigest()
+
+    def shift_s(self, patient: str) -> float:
+        """Seconds by which the dates of a patient (a pseudonym) are set back: 1 to 520 whole weeks, so that the day of
+        the week, the time of day and all distances stay.
+        """
+        drawn = hmac.new(self._key, b"dates " + patient.encode(), hashlib.sha256).digest()
+        return (1 + int.from_bytes(drawn[:8]) % WEEKS) * WEEK_S
 
     @classmethod
     def at(cls, state_dir: Path) -> Pseudonyms:

@@ -9,13 +9,15 @@ import numpy as np
 
 from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.calibration import Calibration, Fit, calibrated
+from osirix_agent.belief.gate import Verdict
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import TextPrompt
 from osirix_agent.segmenter.certain import CLICK_RADIUS_MM, Box, fixed_masks, hold
 from osirix_agent.segmenter.evidence import evidence_of
-from osirix_agent.segmenter.protocol import LooksAhead, SegmentationRequest, Segmenter
+from osirix_agent.segmenter.protocol import Describes, LooksAhead, SegmentationRequest, Segmenter
 from osirix_agent.segmenter.seeds import read_marks
+from osirix_agent.segmenter.seen import FloatArray, features
 
 CERTAIN_LOGIT = 12.0  # four deviations: outside every isoline, whatever the spread
 
@@ -32,6 +34,7 @@ class Believing:
     def __init__(self, inner: Segmenter, cards: Mapping[str, Calibration]) -> None:
         self._inner, self._cards = inner, dict(cards)
         self.capabilities = inner.capabilities
+        self._described: tuple[str, FloatArray] | None = None
 
     @property
     def name(self) -> str:
@@ -49,7 +52,18 @@ class Believing:
             return belief
         drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
         fit = card.fit_for(kind_of(request.structure), request.volume.modality, len(drawn))
-        return believed(belief, request, card, fit)
+        described = self._describe(request.volume) if card.galleries else None
+        said = card.judge(request.structure, fit, features(belief, request.volume), described)
+        found = believed(belief, request, card, fit)
+        withheld = said.verdict is Verdict.WITHHELD
+        return replace(found, judgement=said, calibration_id=None if withheld else found.calibration_id)
+
+    def _describe(self, volume: Volume) -> FloatArray | None:
+        if not isinstance(self._inner, Describes):
+            return None
+        if self._described is None or self._described[0] != volume.digest:
+            self._described = volume.digest, self._inner.describe(volume)
+        return self._described[1]
 
 
 def believed(belief: Belief, request: SegmentationRequest, card: Calibration, fit: Fit | None) -> Belief:

@@ -9,10 +9,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from osirix_agent.belief.belief import Belief
+from osirix_agent.belief.calibration import Calibration, read_calibration
 from osirix_agent.errors import ModelError, SettingsError, UnsupportedSeriesError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import TextPrompt
+from osirix_agent.segmenter.believing import Believing
 from osirix_agent.segmenter.folder import KINDS, find_model
 from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
 from osirix_agent.settings import Settings
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from osirix_agent.segmenter.local import VisionLanguageSegmenter
 
 NAMES = ("auto", "model", "classical", *KINDS)
+CARD = "calibration.json"
 _NEEDED = ("torch", "transformers", "peft", "safetensors")
 _INSTALL = "Install it with: pip install 'osirix-agent[model]'"
 
@@ -39,6 +45,14 @@ class ByStructure:
     def name(self) -> str:
         return f"auto: {self._model.name} or {self._otherwise.name}"
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What beliefs may say they come from."""
+        return self._model.name, self._otherwise.name
+
+    def describe(self, volume: Volume) -> npt.NDArray[np.float64]:
+        return self._model.describe(volume)
+
     def look(self, volume: Volume) -> None:
         with suppress(UnsupportedSeriesError):  # said when the model is asked; the other may take the series
             self._model.look(volume)
@@ -54,7 +68,36 @@ def _to_stderr(text: str) -> None:
 
 
 def make_segmenter(settings: Settings, tell: Callable[[str], object] = _to_stderr) -> Segmenter:
-    """The segmenter that the settings name.
+    """The segmenter that the settings name, calibrated where there is a card for it; as `plain_segmenter`."""
+    inner = plain_segmenter(settings, tell)
+    if "://" in settings.segmenter:
+        return inner  # what crosses the wire has no spread
+    cards = calibration_cards(settings, tell)
+    sources = inner.sources if isinstance(inner, ByStructure) else (inner.name,)
+    held = {name: cards[name] for name in sources if name in cards}
+    missing = [name for name in sources if name not in cards]
+    if missing:
+        tell(f"Not calibrated, so shown without a verdict: {'; '.join(missing)}.")
+    return Believing(inner, held) if held else inner
+
+
+def calibration_cards(settings: Settings, tell: Callable[[str], object] = _to_stderr) -> dict[str, Calibration]:
+    """Cards by the segmenter they are for: those beside the models, then a site's own, which come first."""
+    found: dict[str, Calibration] = {}
+    folders = [settings.model_dir or shipped_models(), settings.calibration_dir]
+    for folder in (f for f in folders if f is not None):
+        for path in [*sorted(folder.glob("*/" + CARD)), folder / CARD]:
+            if path.is_file():
+                try:
+                    card = read_calibration(path)
+                    found[card.segmenter] = card
+                except ModelError as error:
+                    tell(f"{error}")
+    return found
+
+
+def plain_segmenter(settings: Settings, tell: Callable[[str], object] = _to_stderr) -> Segmenter:
+    """The segmenter that the settings name, as it is.
 
     Parameters
     ----------

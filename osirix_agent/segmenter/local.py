@@ -10,18 +10,21 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.errors import ModelError, PromptError, UnsupportedSeriesError
 from osirix_agent.imaging.contour import fill, isocontour
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.network.blocks import Join, Residual
 from osirix_agent.network.checkpoint import AdapterDescription, Model, load_adapter, load_model
 from osirix_agent.network.interactions import interactions
 from osirix_agent.network.lora import merged
@@ -124,6 +127,35 @@ class VisionLanguageSegmenter:
     def propose(self, request: SegmentationRequest) -> Belief:
         with self._one_at_a_time, torch.inference_mode():
             return self._propose(request)
+
+    def describe(self, volume: Volume) -> FloatArray:
+        """(2 c,) mean and deviation over the image of the base's deepest features."""
+        with self._one_at_a_time, torch.inference_mode():
+            sight = self._sight(volume)
+            deep = self._encode(sight, sight.coarse, self._model.network).features.sixteenth[0].float().flatten(1)
+            return np.asarray(torch.cat([deep.mean(1), deep.std(1)]).cpu().double().numpy())
+
+    @contextmanager
+    def dropping(self, rate: float, seed: int) -> Iterator[None]:
+        """MC dropout (Gal & Ghahramani 2016): meanwhile maps of the decoder's features are dropped at random, and
+        answers are neither looked up nor kept."""
+        chance = torch.Generator().manual_seed(seed)
+
+        def drop(_block: nn.Module, _given: object, found: Tensor) -> Tensor:
+            kept = (torch.rand(found.shape[:2], generator=chance) >= rate).to(found) / (1 - rate)
+            return found * kept[:, :, None, None, None]
+
+        with self._one_at_a_time:
+            known, self._answers = self._answers, OrderedDict()
+            networks = [self._model.network, *(network for _, network in self._adapters)]
+            blocks = [b for n in networks for b in n.decoder.children() if isinstance(b, (Residual, Join))]
+            hooks = [block.register_forward_hook(drop) for block in blocks]
+            try:
+                yield
+            finally:
+                self._answers = known
+                for hook in hooks:
+                    hook.remove()
 
     def _propose(self, request: SegmentationRequest) -> Belief:
         volume = request.volume

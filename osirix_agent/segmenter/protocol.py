@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from osirix_agent.belief.belief import Belief
@@ -106,3 +108,11 @@ class LooksAhead(Protocol):
 
     def look(self, volume: Volume) -> None:
         """Prepare what all prompts on this volume share."""
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """A segmenter whose network can say what it makes of an image, to tell whether it has seen its like."""
+
+    def describe(self, volume: Volume) -> npt.NDArray[np.float64]:
+        """(d,) features of the whole image; the same d for every image."""

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -31,7 +32,7 @@ from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
 from osirix_agent.segmenter.wire import PROTOCOL
 from osirix_agent.segmenter.wire import segmenter_pb2 as pb
 from osirix_agent.segmenter.wire.belief import read_belief
-from osirix_agent.segmenter.wire.block import narrowed, pack
+from osirix_agent.segmenter.wire.block import fill, narrowed
 from osirix_agent.segmenter.wire.dialling import START, Address, open_channel, pairing_for, why_not
 from osirix_agent.segmenter.wire.refusal import LeaseEndedError, VolumeMissingError, read_refusal
 from osirix_agent.segmenter.wire.request import write_header, write_request
@@ -39,9 +40,13 @@ from osirix_agent.segmenter.wire.segmenter_pb2_grpc import SegmenterStub
 from osirix_agent.settings import Settings
 
 CHUNK_VOXELS = 1 << 20
+FAST_LINK = 50e6  # bytes/s: nothing here is squeezed so quickly
 SLOWEST_UPLOAD = 500_000  # bytes/s: below it an upload is given up, to be gone on with by the next try
 MOST_DAMAGED = 3  # tries, before what arrives damaged is no accident
-PAUSES_S = (0.2, 2.0)  # first and longest between tries
+PAUSES_S = (0.1, 0.5)  # first and longest between tries
+SILENT_S = 1.5  # a working server says something every 0.5 s; a line may be dead without TCP noticing
+AGAIN_S = 0.7  # a connection that takes longer may never come: another is begun beside it
+LOOK_S = 1.0  # at why there is none
 
 Answer = TypeVar("Answer")
 
@@ -72,6 +77,7 @@ class RemoteSegmenter:
         self._pairing = pairing_for(self._address, settings.pairing)
         self._one_at_a_time = threading.RLock()  # accept may ask while the executor waits for an answer
         self._link: _Link | None = None
+        self._lease: pb.Lease | None = None  # outlives a connection
         self._met: pb.Capabilities | None = None
         atexit.register(self.close)
 
@@ -100,7 +106,7 @@ class RemoteSegmenter:
     def close(self) -> None:
         """Give the lease back; the next request opens another."""
         atexit.unregister(self.close)
-        link, self._link = self._link, None
+        link, self._link, self._lease = self._link, None, None
         if link is not None:
             link.close(politely=True)
 
@@ -111,8 +117,9 @@ class RemoteSegmenter:
         return self._met
 
     def _persist(self, act: Callable[[_Link], Answer]) -> Answer:
+        longest = self._settings.remote_deadline_s + self._settings.remote_retry_s
         with self._one_at_a_time:
-            began, pause, damaged = time.monotonic(), PAUSES_S[0], 0
+            began, pause, damaged, lost_at, misfits = time.monotonic(), PAUSES_S[0], 0, 0.0, 0
             while True:
                 try:
                     return act(self._connected())
@@ -125,11 +132,22 @@ class RemoteSegmenter:
                     failure, damaged = error, damaged + 1
                     if damaged == MOST_DAMAGED:
                         raise
-                except (LeaseEndedError, UnreachableError) as error:
-                    failure = self._explained(error)
+                except LeaseEndedError as error:
+                    failure, self._lease = error, None
                     self._hang_up()
+                except UnreachableError as error:
+                    failure = error
+                    if self._link is not None and self._link.heard_at > lost_at:  # it was there meanwhile
+                        lost_at, pause = time.monotonic(), PAUSES_S[0]
+                    else:
+                        failure = self._explained(error)
+                    self._hang_up()
+                    misfits = misfits + 1 if isinstance(failure, CertificateError) else 0
+                    if misfits == 2:  # once may be a line that damages what it carries
+                        raise failure from None
                 patience = self._settings.remote_retry_s if self._met is not None else 0  # never there: said at once
-                if time.monotonic() + pause - began > patience:
+                now = time.monotonic()
+                if now + pause - max(lost_at, began) > patience or now - began > longest:
                     raise failure
                 self._tell("the segmenter's server is away; trying again")
                 time.sleep(pause)
@@ -137,9 +155,13 @@ class RemoteSegmenter:
 
     def _connected(self) -> _Link:
         if self._link is None:
-            link = _Link(self._address, self._pairing, self._settings)
-            self._link = link
-            described = link.open()
+            self._link = link = _Link(self._address, self._pairing, self._settings)
+            try:
+                described, self._lease = link.open(self._lease)
+            except RemoteError as error:
+                if not isinstance(error, UnreachableError):
+                    self._hang_up()
+                raise
             if self._met is not None and described.segmenter != self._met.segmenter:
                 self._hang_up()
                 raise RemoteError(
@@ -150,14 +172,10 @@ class RemoteSegmenter:
         return self._link
 
     def _explained(self, error: RemoteError) -> RemoteError:
-        """What lies behind a lost connection; a certificate that does not fit is no matter of patience."""
+        """What lies behind a connection that cannot be made."""
         if not isinstance(error, _LostError):
             return error
-        found = why_not(self._address, self._pairing, self._settings.remote_connect_s)
-        if isinstance(found, CertificateError):
-            self._hang_up()
-            raise found from None
-        return found or error
+        return why_not(self._address, self._pairing, min(LOOK_S, self._settings.remote_connect_s)) or error
 
     def _hang_up(self) -> None:
         link, self._link = self._link, None
@@ -166,20 +184,29 @@ class RemoteSegmenter:
 
 
 class _Link:
-    """One connection with one lease."""
+    """One connection.
+
+    Attributes
+    ----------
+    heard_at : s
+        When the server last said something.
+    """
 
     def __init__(self, address: Address, pairing: Any, settings: Settings) -> None:
         self._settings, self._where = settings, f"{address.host}:{address.port}"
-        self._channel = open_channel(address, pairing)
-        self._stub = SegmenterStub(self._channel)
+        self._dial = partial(open_channel, address, pairing)
+        self._channel: Any = None
         self._lease = b""
+        self._soon_s = min(SILENT_S, settings.remote_connect_s)  # for what needs no thinking
+        self.heard_at = 0.0
         self._sent: set[str] = set()
         self._closed = threading.Event()
 
-    def open(self) -> pb.Capabilities:
+    def open(self, lease: pb.Lease | None) -> tuple[pb.Capabilities, pb.Lease]:
+        """Connect, and go on with a lease if it still holds, else with a new one."""
         connect_s = self._settings.remote_connect_s
         with self._translated(connect_s, lost=True):
-            described = self._stub.GetCapabilities(pb.Hello(protocol=PROTOCOL), timeout=connect_s)
+            described = self._first_to_answer(connect_s)
             if not described.oldest_protocol <= PROTOCOL <= described.protocol:
                 side = "on this machine" if described.oldest_protocol > PROTOCOL else "there"
                 raise VersionError(
@@ -187,34 +214,62 @@ class _Link:
                     f"the protocol, this agent {PROTOCOL}.",
                     f"Update osirix-agent {side}.",
                 )
-            lease = self._stub.Open(pb.Hello(protocol=PROTOCOL), timeout=connect_s)
-        self._lease = lease.key
+            if lease is None or not self._holds(lease):
+                lease = self._stub.Open(pb.Hello(protocol=PROTOCOL), timeout=connect_s)
+        self._lease, self.heard_at = lease.key, time.monotonic()
         threading.Thread(target=self._stay_alive, args=(lease.liveness_s / 3,), daemon=True).start()
-        return described
+        return described, lease
+
+    def _first_to_answer(self, connect_s: float) -> pb.Capabilities:
+        """Dial again every now and then until one of the connections answers, or the first is given up."""
+        tries: list[tuple[Any, Any]] = []
+        done = threading.Event()
+        try:
+            while not done.is_set():
+                channel = self._dial()
+                stub = SegmenterStub(channel)
+                tries.append((channel, stub.GetCapabilities.future(pb.Hello(protocol=PROTOCOL), timeout=connect_s)))
+                tries[-1][1].add_done_callback(lambda _: done.set())
+                done.wait(AGAIN_S)
+            self._channel, answer = next(pair for pair in tries if pair[1].done())
+            self._stub = SegmenterStub(self._channel)
+            return answer.result()
+        finally:
+            for channel, _ in tries:
+                if channel is not self._channel:
+                    channel.close()
+
+    def _holds(self, lease: pb.Lease) -> bool:
+        try:
+            self._stub.KeepAlive(pb.LeaseKey(lease=lease.key), timeout=self._soon_s)
+        except grpc.RpcError as error:
+            if isinstance(read_refusal(error.trailing_metadata()), LeaseEndedError):
+                return False
+            raise
+        return True
 
     def look(self, volume: Volume) -> None:
         self._send(volume)
-        with self._translated(self._settings.remote_deadline_s):
-            self._stub.Look(self._key(volume), timeout=self._settings.remote_deadline_s)
+        with self._about(volume), self._translated(self._soon_s, lost=True):
+            self._stub.Look(self._key(volume), timeout=self._soon_s)
 
     def propose(self, request: SegmentationRequest, tell: Callable[[str], None]) -> Belief:
         self._send(request.volume)
         parts: list[bytes] = []
         length = -1
         deadline_s = self._settings.remote_deadline_s
-        try:
-            with self._translated(deadline_s):
-                for event in self._stub.Propose(write_request(request, self._lease), timeout=deadline_s):
-                    match event.WhichOneof("event"):
-                        case "progress" if not event.progress.running:
-                            tell(f"waiting for the segmenter; {event.progress.ahead} before")
-                        case "length":
-                            length = event.length
-                        case "part":
-                            parts.append(event.part)
-        except VolumeMissingError:
-            self._sent.discard(request.volume.digest)
-            raise
+        message = write_request(request, self._lease)
+        watch = _Watch(SILENT_S + message.ByteSize() / SLOWEST_UPLOAD)
+        with self._about(request.volume), self._translated(deadline_s), watch:
+            for event in watch.over(self._stub.Propose(message, timeout=deadline_s)):
+                self.heard_at = watch.heard()
+                match event.WhichOneof("event"):
+                    case "progress" if event.progress.ahead and not event.progress.running:
+                        tell(f"waiting for the segmenter; {event.progress.ahead} before")
+                    case "length":
+                        length = event.length
+                    case "part":
+                        parts.append(event.part)
         whole = b"".join(parts)
         if len(whole) != length:
             raise _LostError("The segmenter's answer broke off.", "Ask again.")
@@ -232,6 +287,8 @@ class _Link:
 
     def close(self, *, politely: bool) -> None:
         self._closed.set()
+        if self._channel is None:
+            return
         if politely and self._lease:
             with suppress(grpc.RpcError, ValueError):
                 self._stub.Close(pb.LeaseKey(lease=self._lease), timeout=1.0)
@@ -244,15 +301,27 @@ class _Link:
         """Make sure that the server holds the volume; what it has of it is not sent again."""
         if volume.digest in self._sent:
             return
-        with self._translated(self._settings.remote_deadline_s):
-            state = self._stub.FindVolume(self._key(volume), timeout=self._settings.remote_deadline_s)
+        with self._translated(self._soon_s, lost=True):
+            state = self._stub.FindVolume(self._key(volume), timeout=self._soon_s)
         if not state.complete:
             deadline_s = self._settings.remote_deadline_s + volume.array.nbytes / SLOWEST_UPLOAD
-            with self._translated(deadline_s):
-                state = self._stub.Upload(_parts(self._lease, volume, int(state.voxels)), timeout=deadline_s)
+            watch = _Watch(SILENT_S + 4 * min(CHUNK_VOXELS, volume.array.size) / SLOWEST_UPLOAD)
+            with self._translated(deadline_s, lost=True), watch:
+                parts = watch.each(_parts(self._lease, volume, int(state.voxels)))
+                state = watch.over(self._stub.Upload.future(parts, timeout=deadline_s)).result()
+                self.heard_at = watch.heard()
             if not state.complete:
                 raise _LostError("The image arrived only in part.", "Ask again.")
         self._sent.add(volume.digest)
+
+    @contextmanager
+    def _about(self, volume: Volume) -> Iterator[None]:
+        """What the server turns out not to hold, or to hold damaged, is sent again by the next try."""
+        try:
+            yield
+        except (VolumeMissingError, DamagedError):
+            self._sent.discard(volume.digest)
+            raise
 
     def _stay_alive(self, every_s: float) -> None:
         while not self._closed.wait(every_s):
@@ -271,6 +340,8 @@ class _Link:
             yield
         except grpc.RpcError as error:
             raise self._error(error, deadline_s, lost) from None
+        except grpc.FutureCancelledError:
+            raise _LostError(f"The segmenter's server at {self._where} went silent.", START) from None
         except ValueError as error:  # "Cannot invoke RPC on closed channel": close() came from another thread
             raise _LostError(f"The connection to {self._where} was closed.", "Ask again.") from error
 
@@ -298,6 +369,43 @@ class _Link:
         return _LostError(f"The segmenter's server at {self._where} does not answer.", START)
 
 
+class _Watch:
+    """Gives a call up when nothing has come of it for so long: its line is dead, whatever TCP believes."""
+
+    def __init__(self, silent_s: float) -> None:
+        self._silent_s, self._call, self._ended = silent_s, None, False
+        self._heard = threading.Event()
+
+    def over(self, call: Any) -> Any:
+        self._call = call
+        threading.Thread(target=self._wait, daemon=True).start()
+        return call
+
+    def heard(self) -> float:
+        """Something came; when that was."""
+        self._heard.set()
+        return time.monotonic()
+
+    def each(self, parts: Iterator[Answer]) -> Iterator[Answer]:
+        for part in parts:
+            self.heard()  # the one before is on its way
+            yield part
+
+    def _wait(self) -> None:
+        while self._heard.wait(self._silent_s):
+            if self._ended:
+                return
+            self._heard.clear()
+        self._call.cancel()  # type: ignore[attr-defined]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._ended = True
+        self._heard.set()
+
+
 class _Pace:
     """Is it quicker to squeeze, or to send as it is? Learnt from what was sent so far."""
 
@@ -307,7 +415,9 @@ class _Pace:
         self._tried = False
 
     def squeezes(self) -> bool:
-        return not self._tried or self._squeeze_s + self._share * self._link_s < self._link_s
+        if not self._tried:
+            return self._link_s > 1 / FAST_LINK
+        return self._squeeze_s + self._share * self._link_s < self._link_s
 
     def squeezed(self, size: int, sent: int, seconds: float) -> None:
         self._squeeze_s, self._share, self._tried = seconds / size, sent / size, True
@@ -322,11 +432,11 @@ def _parts(lease: bytes, volume: Volume, first: int) -> Iterator[pb.UploadPart]:
     flat, pace = volume.array.reshape(-1), _Pace()
     for at in range(first, flat.size, CHUNK_VOXELS):
         values = narrowed(flat[at : at + CHUNK_VOXELS])
+        part = pb.UploadPart(chunk=pb.Chunk(first_voxel=at))
         began, squeeze = time.perf_counter(), pace.squeezes()
-        block = pack(values, squeeze=squeeze)
-        size = block.ByteSize()
+        size = fill(part.chunk.values, values, squeeze=squeeze, checked=False)  # the whole has a digest
         if squeeze:
             pace.squeezed(values.nbytes, size, time.perf_counter() - began)
         began = time.perf_counter()
-        yield pb.UploadPart(chunk=pb.Chunk(first_voxel=at, values=block))  # comes back when the line takes more
+        yield part  # comes back when the line takes more
         pace.took(size, time.perf_counter() - began)

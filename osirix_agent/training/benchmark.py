@@ -11,7 +11,7 @@ from typing import Any
 from osirix_agent.errors import SettingsError
 from osirix_agent.imaging.dicom import read_contoured_series
 from osirix_agent.imaging.structure import ascii_name, structure_name
-from osirix_agent.segmenter.choice import make_segmenter
+from osirix_agent.segmenter.choice import plain_segmenter
 from osirix_agent.segmenter.protocol import Segmenter
 from osirix_agent.settings import Settings
 from osirix_agent.training.cases import read_openkbp, read_sarcoma, split
@@ -39,8 +39,16 @@ def sets_in(folder: Path) -> list[str]:
     return [name for name in SETS if ("sarcoma" if name.startswith("sarcoma") else "openkbp") in held]
 
 
-def images_of(folder: Path, name: str, part: str, limit: int | None) -> Iterable[Contoured]:
+def images_of(
+    folder: Path, name: str, part: str, limit: int | None, share: tuple[int, int] = (1, 1)
+) -> Iterable[Contoured]:
     """The patients of one set, one after the other.
+
+    Parameters
+    ----------
+    part : of the patients in splits.json
+    limit : only so many
+    share : (n, of): of those, the n-th of so many equal shares
 
     Raises
     ------
@@ -55,13 +63,15 @@ def images_of(folder: Path, name: str, part: str, limit: int | None) -> Iterable
                 f"{folder} has no splits.json, so there is no set '{name}' in it.",
                 "Give the folder that holds splits.json, openkbp and sarcoma, or DICOM series with an RTSTRUCT.",
             )
-        return islice(_dicom(folder), limit)
+        return islice(islice(_dicom(folder), limit), share[0] - 1, None, share[1])
     if name not in SETS:
         raise SettingsError(f"There is no set '{name}'.", f"Choose from: {', '.join(SETS)}.")
-    if name.startswith("sarcoma"):
-        cases = read_sarcoma(folder, split(folder, "sarcoma", part)[:limit], (name.partition("-")[2],))
+    data_set = "sarcoma" if name.startswith("sarcoma") else "openkbp"
+    patients = split(folder, data_set, part)[:limit][share[0] - 1 :: share[1]]
+    if data_set == "sarcoma":
+        cases = read_sarcoma(folder, patients, (name.partition("-")[2],))
     else:
-        cases = read_openkbp(folder, split(folder, "openkbp", part)[:limit], whole=True)
+        cases = read_openkbp(folder, patients, whole=True)
     return (contoured(case, SETS[name]) for case in cases)
 
 
@@ -82,7 +92,7 @@ def chosen_segmenter(name: str, settings: Settings) -> Segmenter:
         from osirix_agent.training.peer import UnetSegmenter
 
         return UnetSegmenter(Path(name.partition(":")[2]))
-    return make_segmenter(settings.model_copy(update={"segmenter": name}))
+    return plain_segmenter(settings.model_copy(update={"segmenter": name}))
 
 
 def benchmark(

@@ -69,6 +69,10 @@ def split(folder: Path, data_set: str, part: str) -> list[str]:
     parts = json.loads((folder / "splits.json").read_text(encoding="utf-8")).get(data_set, {})
     if part not in parts:
         raise SettingsError(f"splits.json has no part '{part}' of {data_set}.", f"Choose from: {', '.join(parts)}.")
+    if isinstance(parts[part], str):
+        raise SettingsError(
+            f"The part '{part}' of {data_set} names no patients: {parts[part]}.", "Choose another part."
+        )
     return sorted(parts[part])
 
 

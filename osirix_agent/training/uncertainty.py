@@ -5,7 +5,7 @@ Definitions: docs/concepts/uncertainty.md. Rows are per patient and structure; i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,61 +17,19 @@ from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.belief.calibration import DEVIATION, REACH_MM, Sample, signed_distance
 from osirix_agent.belief.looks import looks, slope_per_mm
 from osirix_agent.belief.update import Evidence, condition
-from osirix_agent.imaging.structure import kind_of
-from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
-from osirix_agent.training.cases import Case
 from osirix_agent.training.clicks import dice
-from osirix_agent.training.contouring import UNNAMED, contour, spelt, volume_of
 from osirix_agent.training.metrics import surface
+from osirix_agent.training.staging import Stage
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-COUNTS = (0, 1, 2, 5)  # clicks after the name or the box
 BAND_MM = 5.0
 BINS = 15
 FLAGGED = 0.1
 ERROR_MM = 5.0
 LOOKS = 5
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """One structure of one patient after so many clicks, as the segmenter sees it.
-
-    Attributes
-    ----------
-    belief : without a spread
-    truth : (k, j, i) bool, the observer's
-    """
-
-    patient: str
-    structure: str
-    clicks: int
-    request: SegmentationRequest
-    belief: Belief
-    truth: BoolArray
-
-    @property
-    def kind(self) -> str:
-        return kind_of(spelt(self.structure))
-
-    @property
-    def spacing(self) -> FloatArray:
-        return np.array(self.request.volume.geometry.spacing_kji_mm)
-
-
-def stages(
-    segmenter: Segmenter, case: Case, structure: str, start: str, counts: Sequence[int] = COUNTS
-) -> Iterator[Stage]:
-    """The benchmark's clicks on one structure, stopped at some of them."""
-    volume, truth = volume_of(case), case.mask(structure)
-    prompts = contour(segmenter, volume, case.name, structure, truth, start).prompts
-    asked = spelt(structure) if start == "both" else UNNAMED
-    for count in counts:
-        if count < len(prompts):
-            request = SegmentationRequest(volume, asked, prompts[: count + 1])
-            yield Stage(case.name, structure, count, request, segmenter.propose(request), truth)
+LEVELS = tuple(float(v) for v in np.geomspace(0.05, 9.0, 40))  # log-odds either side of one half
 
 
 def sample_of(stage: Stage, told: Belief, random: np.random.Generator, most: int = 1500) -> Sample | None:
@@ -133,6 +91,7 @@ class BandRow:
     cover90, cover50 : share of the observer's surface between the 5 and 95 %, the 25 and 75 % isolines
     width90_mm : volume between the 5 and 95 % isolines over the area of the 50 % one
     bins : per bin of probability: voxels within 5 mm of the observer's surface, their probabilities' and labels' sums
+    curve : per level of `LEVELS`, cover and width of the band between its two isolines
     found : of the surface more than 5 mm off, the share in the flagged tenth, over the most a tenth could hold
     """
 
@@ -144,8 +103,13 @@ class BandRow:
     cover50: float
     width90_mm: float
     bins: tuple[tuple[float, float, float], ...]
+    curve: tuple[tuple[float, float], ...]
     brier: float
     found: float | None
+
+    def width_at(self, level: float) -> float:
+        """Width in mm between the isolines of log-odds -level and level."""
+        return float(np.interp(level, LEVELS, [width for _, width in self.curve]))
 
 
 def band_row(stage: Stage, belief: Belief, method: str, seed: int = 42) -> BandRow:
@@ -170,12 +134,17 @@ def band_row(stage: Stage, belief: Belief, method: str, seed: int = 42) -> BandR
         area = float(areas.sum())
         at = centres / stage.spacing - 1
         found = _found(stage, belief, at, areas)
+    sides = np.abs(np.log(on_surface.clip(1e-6, 1 - 1e-6)) - np.log1p(-on_surface.clip(1e-6, 1 - 1e-6)))
+    depths = np.sort(np.abs(belief.crop_logit.ravel()))
+    curve = tuple(
+        (float(np.mean(sides < t)), float(np.searchsorted(depths, t)) * voxel / area if area else 0.0) for t in LEVELS
+    )
     return BandRow(
         stage.patient, stage.structure, stage.clicks, method,
         float(np.mean((on_surface >= 0.05) & (on_surface < 0.95))),
         float(np.mean((on_surface >= 0.25) & (on_surface < 0.75))),
         float(np.count_nonzero((p >= 0.05) & (p < 0.95))) * voxel / area if area else 0.0,
-        tuple(bins), float(np.mean((said - label) ** 2)), found,
+        tuple(bins), curve, float(np.mean((said - label) ** 2)), found,
     )  # fmt: skip
 
 

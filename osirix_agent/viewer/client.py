@@ -88,6 +88,11 @@ class OsirixViewer:
     uid : str
         The viewer's; see `frontmost`.
 
+    Attributes
+    ----------
+    files : tuple of Path
+        The DICOM files of the slices, in data order, on the machine of OsiriX.
+
     Raises
     ------
     UnsupportedSeriesError
@@ -162,6 +167,7 @@ class OsirixViewer:
         images = [a.dicom_image for a in self._rpc.call_many("DCMPixDicomImage", pixes)]
         sops = tuple(a.sop_instance_uid for a in self._rpc.call_many("DicomImageSOPInstanceUID", images))
         sources = [a.source_file for a in self._rpc.call_many("DCMPixSourceFile", pixes)]
+        self.files = tuple(Path(source) for source in sources)
         if len(set(sources)) != len(sources):
             raise UnsupportedSeriesError(
                 "Several slices come from one multi-frame file.",

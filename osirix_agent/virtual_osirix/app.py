@@ -167,7 +167,7 @@ class VirtualOsirix:
     def import_folder(self, folder: Path) -> list[StudyFiles]:
         return self.import_files(files_of(folder))
 
-    def import_files(self, paths: list[Path]) -> list[StudyFiles]:
+    def import_files(self, paths: list[Path], *, images_only: bool = True) -> list[StudyFiles]:
         """The studies that these files belong to; what the database already holds is not added again.
 
         Raises
@@ -175,7 +175,7 @@ class VirtualOsirix:
         DicomError
             No image among them.
         """
-        return merge(self.studies, read_files(paths))
+        return merge(self.studies, read_files(paths, images_only=images_only))
 
     def open_folder(self, folder: Path) -> list[Viewer]:
         """Import a folder and open one viewer per series; the last one opened is frontmost."""

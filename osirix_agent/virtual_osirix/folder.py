@@ -84,19 +84,26 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(p for p in Path(folder).rglob("*") if p.is_file())
 
 
-def read_files(paths: list[Path]) -> list[StudyFiles]:
-    """Every image series among these files, sorted as OsiriX sorts them; other files are passed over.
+def read_files(paths: list[Path], *, images_only: bool = True) -> list[StudyFiles]:
+    """Every series among these files, sorted as OsiriX sorts them; files that are no DICOM are passed over.
+
+    Parameters
+    ----------
+    images_only : bool
+        Pass over what no viewer opens (RTSTRUCT, SEG and the like) too.
 
     Raises
     ------
     DicomError
-        No image series there.
+        No such series there.
     """
     studies: dict[str, StudyFiles] = {}
     series: dict[str, SeriesFiles] = {}
     for path in paths:
         header = _header(path)
-        if header is None or str(header.get("Modality", "")) in IMAGE_FREE_MODALITIES or "Rows" not in header:
+        if header is None:
+            continue
+        if images_only and (str(header.get("Modality", "")) in IMAGE_FREE_MODALITIES or "Rows" not in header):
             continue
         study_uid = str(header.get("StudyInstanceUID", "study"))
         study = studies.setdefault(study_uid, StudyFiles(study_uid))

@@ -159,7 +159,7 @@ def _write_slice(
     ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType = "1", "0", "HU"
     ds.WindowCenter, ds.WindowWidth = "60", "350"
     ds.PixelData = np.ascontiguousarray(pixels, "<i2").tobytes()
-    ds.save_as(path)
+    ds.save_as(path, enforce_file_format=True)
 
 
 def _write_rtstruct(
@@ -169,6 +169,7 @@ def _write_rtstruct(
     ds.Modality, ds.StructureSetLabel, ds.Manufacturer = "RTSTRUCT", "TRUTH", "osirix-agent"
     ds.StudyInstanceUID, ds.SeriesInstanceUID = uid["study"], _uid(recipe, "rtstruct series")
     ds.SeriesNumber, ds.StructureSetDate, ds.StructureSetTime = 2, "20260101", "120000"
+    ds.OperatorsName, ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = "", uid["frame"], ""
     series = Dataset()
     series.SeriesInstanceUID = uid["series"]
     series.ContourImageSequence = Sequence([_image_ref(sop) for sop in sops])
@@ -210,7 +211,7 @@ def _write_rtstruct(
     observation.RTROIInterpretedType, observation.ROIInterpreter = "GTV", ""
     ds.RTROIObservationsSequence = Sequence([observation])
     ds.ApprovalStatus = "UNAPPROVED"
-    ds.save_as(path)
+    ds.save_as(path, enforce_file_format=True)
 
 
 def _image_ref(sop_uid: str) -> Dataset:

@@ -58,7 +58,7 @@ class BrowserService(ServiceBase):
                 folder.mkdir(parents=True, exist_ok=True)
                 copies.append(Path(copyfile(path, folder / f"{len(list(folder.iterdir())):06d}.dcm")))
         with suppress(DicomError), self.app.main_thread:
-            self.app.import_files(copies)
+            self.app.import_files(copies, images_only=False)
 
     def BrowserControllerOpenViewerFromImages(self, request: Any) -> Any:
         self._find(request.browser, Browser)

@@ -6,6 +6,7 @@ import pytest
 from osirix_agent.agent.opening import refusal_for
 from osirix_agent.errors import SeriesChangedError, ViewerClosedError
 from osirix_agent.imaging.contour import fill
+from osirix_agent.prompting.grammar import Command
 from osirix_agent.record.journal import read_journal
 from osirix_agent.viewer.client import OsirixViewer
 from osirix_agent.virtual_osirix.phantom import PhantomRecipe, write_phantom
@@ -184,6 +185,18 @@ def test_an_edited_slice_is_hers_frozen_and_evidence(practice):
     practice.do("accept")
     assert roi.name == "GTV"
     assert signature(roi)[2] == edited[2]
+
+
+def test_an_edit_undone_before_anything_was_painted_goes_back_all_the_same(practice):
+    click(practice)
+    before = sorted(signature(r) for r in practice.clinician.rois())
+    contour = next(roi for roi in practice.drafts() if roi.pix is practice.hospital.window.pixes[0][6])
+    practice.clinician.move_vertex(contour, 0, tuple(contour.points[0] + 2))
+    practice.engine.step()
+    practice.now += practice.settings.polygon_settle_s
+    practice.engine.command(Command("undo"))  # acted on in the step in which the edit counts
+    practice.settle()
+    assert sorted(signature(r) for r in practice.clinician.rois()) == before
 
 
 def test_an_edit_can_be_undone_and_done_again(practice):

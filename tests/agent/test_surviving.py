@@ -20,6 +20,7 @@ from osirix_agent.virtual_osirix.clinician import Clinician
 from osirix_agent.virtual_osirix.faults import Fault, FaultKind, Faults, FaultyChannel, VirtualClock
 from osirix_agent.virtual_osirix.phantom import PhantomRecipe, write_phantom
 from tests.conftest import signature
+from tests.record.rewriting import raw, rewrite
 
 
 class Ward:
@@ -538,12 +539,8 @@ def test_a_journal_that_does_not_come_out_the_same_is_not_continued(ward):
     ward.click()
     path = ward.opened.journal_path
     ward.kill_agent()
-    lines = path.read_text().splitlines()
-    changed = [
-        json.dumps({**event, "mask_digest": "0" * 64}) if event["event"] == "proposed" else json.dumps(event)
-        for event in map(json.loads, lines)
-    ]
-    path.write_text("\n".join(changed) + "\n")
+    wrong = {"mask_digest": "0" * 64}
+    rewrite(path, [{**event, **wrong} if event["event"] == "proposed" else event for event in raw(path)])
     ward.start()
     ward.settle()
     assert any("cannot be continued" in text for text in ward.feedback.texts)
@@ -572,8 +569,7 @@ def test_what_was_being_worked_out_at_a_kill_is_in_the_journal_of_the_session_th
     ward.click()
     path = ward.opened.journal_path
     ward.kill_agent()
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join(line for line in lines if json.loads(line)["event"] != "proposed") + "\n")
+    rewrite(path, [event for event in raw(path) if event["event"] not in ("proposed", "believed")])
     ward.start()
     ward.do("accept")
     scene = ward.scene()
@@ -620,8 +616,8 @@ def test_a_session_made_with_another_segmenter_is_not_continued(ward):
     ward.click()
     path = ward.opened.journal_path
     ward.kill_agent()
-    first, *rest = path.read_text().splitlines()
-    path.write_text("\n".join([json.dumps({**json.loads(first), "segmenter": "another 1.0"}), *rest]) + "\n")
+    first, *rest = raw(path)
+    rewrite(path, [{**first, "segmenter": "another 1.0"}, *rest])
     ward.start()
     assert any("made with another segmenter (another 1.0)" in text for text in ward.feedback.texts)
     assert ward.opened.journal_path != path

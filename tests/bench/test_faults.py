@@ -24,7 +24,7 @@ def test_a_few_runs(tmp_path):
     assert met["NoServerError"]
 
 
-@pytest.mark.parametrize("seed", [5322, 5671, 5904, 6934, 7657, 10516])
+@pytest.mark.parametrize("seed", [5322, 5671, 5904, 5906, 6934, 7657, 10516])
 def test_days_that_once_broke_a_promise(seed, tmp_path):
     assert fault_runs(tmp_path, range(seed, seed + 1))[0] == []
 

@@ -42,3 +42,10 @@ def test_the_soak_would_find_a_roi_of_hers_that_changes(monkeypatch, tmp_path):
 def test_the_soak_figure(tmp_path):
     (figure,) = run.measure("soak", 7, 2, None, quiet=True)
     assert (figure.id, figure.n, figure.holds) == ("soak", 2, True)
+
+
+def test_the_belief_figures_tell_the_clock_from_the_processor():
+    figures = run.measure("belief", 1, 0, None, quiet=True)
+    assert [f.id for f in figures] == ["update.time", "update.time.ranking", "update.time.spread"]
+    assert all(f.value > 0 and "of processor time" in f.note for f in figures)
+    assert figures[0].value < figures[2].value  # a click costs less than a belief made anew

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 
@@ -12,6 +13,7 @@ from osirix_agent.errors import JournalError
 from osirix_agent.record.journal import read_journal
 from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.virtual_osirix.phantom import PhantomRecipe, write_phantom
+from tests.record.rewriting import raw, rewrite
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,10 @@ def small_demo(tmp_path_factory):
 def test_it_leaves_pictures_journal_contours_and_a_good_contour(small_demo):
     out, result = small_demo
     assert [step.action for step in result.steps][-3:] == ["edit: pull a vertex", "undo", "accept"]
+    looks = [step for step in result.steps if step.action.startswith("look")]
+    assert len(looks) == 3
+    assert all(step.said in result.notices for step in looks)
+    assert result.verdict == "not calibrated"  # there is no card for the phantom's segmenter
     assert len(list(out.glob("step-*.png"))) == len(result.steps)
     assert result.structure == "GTVp"
     clicks = [step.dice for step in result.steps if step.is_click]
@@ -67,11 +73,9 @@ def test_a_replay_that_differs_is_found(small_demo, monkeypatch):
 
 def test_a_replay_with_another_segmenter_says_so(small_demo, capsys):
     out, _ = small_demo
-    lines = (out / "journal.jsonl").read_text().splitlines()
-    first = json.loads(lines[0])
+    first, *rest = raw(out / "journal.jsonl")
     now, then = first["segmenter"], f"{first['segmenter']}, once"
-    other = out / "other.jsonl"
-    other.write_text("\n".join([json.dumps({**first, "segmenter": then}), *lines[1:]]) + "\n")
+    other = rewrite(out / "other.jsonl", [{**first, "segmenter": then}, *rest])
     said = f"The journal was made with another segmenter ({then}; this is {now}), so masks may differ."
     main(["replay", str(other)])
     assert said in capsys.readouterr().out
@@ -129,3 +133,21 @@ def test_a_single_slice_is_refused(data, tmp_path, capsys):
     folder = data / "dicom_cases" / "breast_rtstruct_rtplan"
     assert main(["demo", "--dicom", str(folder), "--out", str(tmp_path)]) == 4
     assert "at least 3" in capsys.readouterr().err
+
+
+def test_it_ends_with_an_rtstruct_and_the_journal_gives_it_again(small_demo, tmp_path, capsys):
+    out, _ = small_demo
+    mask = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "GTVp.nii.gz")))
+    first = pydicom.dcmread(out / "RTSTRUCT.dcm")
+    assert [roi.ROIName for roi in first.StructureSetROISequence] == ["GTVp"]
+    command = ["export", str(out / "journal.jsonl"), "--state-dir", str(out / "state"), "--out", str(tmp_path)]
+    assert main([*command, "--rtstruct", "--nifti", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["structures"] == ["GTVp"]
+    assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "GTVp.nii.gz"))), mask)
+    again = pydicom.dcmread(tmp_path / "RTSTRUCT.dcm")
+    drawn = [[c.ContourData for c in ds.ROIContourSequence[0].ContourSequence] for ds in (first, again)]
+    assert drawn[0] == drawn[1]
+    other = tmp_path / "other"
+    write_phantom(other, PhantomRecipe(shape_kji=(5, 30, 30)))
+    assert main([*command, "--dicom", str(other)]) == JournalError.exit_code
+    assert "not found" in capsys.readouterr().err

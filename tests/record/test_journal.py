@@ -23,7 +23,7 @@ def written(path: Path, count: int = 3) -> Path:
     journal = Journal(path)
     journal.append(started())
     for _ in range(count):
-        journal.append(CommandGiven(at=1, elapsed_s=1, verb="undo", structure=None))
+        journal.append(CommandGiven(at=1, elapsed_s=1, verb="undo", structure=None, modality="typed"))
     journal.close()
     return path
 

@@ -1,18 +1,25 @@
 """A segmenter with a calibration card: what is certain stays certain, and the rest gets a band."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from osirix_agent.agent.look import Looks
+from osirix_agent.agent.verdict import verdict_said, volume_said
 from osirix_agent.belief.calibration import Calibration, Fit
+from osirix_agent.belief.gate import Judgement, Verdict
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import BoxPrompt, LassoPrompt, PointPrompt, Polarity, TextPrompt
 from osirix_agent.segmenter.believing import Believing
 from osirix_agent.segmenter.certain import fixed_masks
+from osirix_agent.segmenter.choice import make_segmenter
 from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.segmenter.evidence import evidence_of
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest
+from osirix_agent.settings import Settings
 
 SHAPE = (20, 40, 40)
 GEOMETRY = Geometry(SHAPE, (0.0, 0.0, 0.0), (2.0, 1.0, 1.0), ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)))
@@ -34,6 +41,7 @@ def square(k, half=4, middle=(20, 20)):
     return tuple(tuple(float(v) for v in GEOMETRY.to_lps(c)) for c in corners)
 
 
+REQUEST = SegmentationRequest(volume(), "GTV", (point(10, 20, 20),))
 FIT = Fit(kind="lesion", modality="CT", prompts=0, slope=0.8, per_mm=0.6, shift=-0.2, patients=12)
 
 
@@ -53,6 +61,7 @@ def test_a_carded_segmenter_gives_a_calibrated_spread(pair):
     assert found.spread is not None
     assert card.id in believing.name
     assert inner.propose(request).spread is None
+    assert found.judgement.verdict is Verdict.REVIEW  # there is no gate: nobody knows whether it is alike
     low, high = found.volume_interval_mm3(GEOMETRY)
     assert low < found.volume_mm3(GEOMETRY) < high
 
@@ -60,6 +69,7 @@ def test_a_carded_segmenter_gives_a_calibrated_spread(pair):
 def test_a_structure_that_was_not_calibrated_has_a_spread_but_no_id(pair):
     found = pair[1].propose(SegmentationRequest(volume(), "Liver", (point(10, 20, 20),)))
     assert found.calibration_id is None
+    assert found.judgement.verdict is Verdict.WITHHELD
     assert found.spread is not None
 
 
@@ -104,3 +114,44 @@ def test_kinds():
     assert [kind_of(n) for n in ("GTVp", "iGTV", "PTV70", "ctv_high", "Parotid_L", "lesion")] == [
         "lesion", "lesion", "target", "target", "organ", "organ",
     ]  # fmt: skip
+
+
+def test_the_settings_find_cards_and_say_once_what_is_not_calibrated(tmp_path, pair):
+    told = []
+    settings = Settings(segmenter="classical", calibration_dir=tmp_path)
+    assert make_segmenter(settings, told.append).propose(REQUEST).spread is None
+    assert len(told) == 1
+    assert told[0].startswith("Not calibrated")
+    pair[2].write(tmp_path / "calibration.json")
+    told.clear()
+    assert make_segmenter(settings, told.append).propose(REQUEST).calibration_id == pair[2].id
+    assert told == []
+    (tmp_path / "calibration.json").write_text("{")
+    assert make_segmenter(settings, told.append).propose(REQUEST).spread is None
+    assert "damaged" in told[0]
+    pair[2].model_copy(update={"segmenter": "another 1"}).write(tmp_path / "calibration.json")
+    assert make_segmenter(settings, told.append).propose(REQUEST).calibration_id is None
+
+
+def test_what_she_is_told_is_never_more_than_is_known(pair):
+    plain, believed = pair[0].propose(REQUEST), pair[1].propose(REQUEST)
+    assert verdict_said(plain) == "not calibrated"
+    assert volume_said(plain, GEOMETRY).endswith("cm3")
+    assert " to " in volume_said(believed, GEOMETRY)
+    for verdict, word in ((Verdict.OK, "calibrated"), (Verdict.REVIEW, "review"), (Verdict.WITHHELD, "withheld")):
+        said = verdict_said(replace(believed, judgement=Judgement(verdict, "odd")))
+        assert word in said
+        assert ("calibrated" in said) == (verdict is Verdict.OK)
+
+
+def test_a_review_is_five_looks_each_with_its_reason(pair):
+    belief, looks = pair[1].propose(REQUEST), Looks()
+    found = [looks.next(belief, (), GEOMETRY.spacing_kji_mm, "GTV") for _ in range(5)]
+    assert len({look.k for look in found}) == 5
+    assert found[0].reason.startswith("Look 1 of 5")
+    assert "last look" in found[-1].reason
+    shares = [float(look.reason.partition("settle ")[2].partition("%")[0]) for look in found]
+    assert shares[0] >= max(shares[1:])
+    assert looks.next(belief, (), GEOMETRY.spacing_kji_mm, "GTV").k == found[0].k  # a new review
+    hers = found[0].k
+    assert Looks().next(belief, {hers}, GEOMETRY.spacing_kji_mm, "GTV").k != hers

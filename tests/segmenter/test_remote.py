@@ -29,6 +29,7 @@ from osirix_agent.prompting.prompt import PointPrompt
 from osirix_agent.segmenter import remote as remote_module
 from osirix_agent.segmenter.choice import make_segmenter
 from osirix_agent.segmenter.protocol import LooksAhead, SegmentationRequest
+from osirix_agent.segmenter.wire.dialling import Address, pairing_for, why_not
 from osirix_agent.settings import Settings
 from tests.segmenter.conftest import asking
 
@@ -209,8 +210,8 @@ def test_a_volume_damaged_on_its_way_is_sent_again(serve, ask, monkeypatch):
         tries.append(first)
         for part in whole(lease, volume, first):
             if len(tries) == 1 and part.WhichOneof("part") == "chunk":
-                part.chunk.values.planes[0] = b"\x00" + part.chunk.values.planes[0][1:]
-                part.chunk.values.crc32 ^= 1
+                plane = part.chunk.values.planes[0]
+                part.chunk.values.planes[0] = bytes([plane[0] ^ 1]) + plane[1:]
             yield part
 
     monkeypatch.setattr(remote_module, "_parts", damaged)
@@ -490,3 +491,27 @@ def test_nothing_is_bound_or_asked_beyond_this_machine_without_tls(tls):
         remote = make_segmenter(Settings(segmenter=server.address))
         assert same(remote.propose(request()), LOCAL)
         remote.close()
+
+
+def test_a_lease_outlives_its_connections(line, ask):
+    remote = ask(line.address)
+    for _ in range(6):  # more than the sessions that a client may have
+        assert same(remote.propose(request()), LOCAL)
+        line.hang_up()
+
+
+@pytest.mark.parametrize("first_bytes", [b"", b"\x15\x03\x03\x00\x02\x02\x14"])  # nothing; "bad record mac"
+def test_a_line_that_breaks_is_no_matter_of_certificates(tls, first_bytes):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def hang_up():
+            there, _ = listening.accept()
+            there.recv(5)
+            there.sendall(first_bytes)
+            there.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        address = Address(f"grpcs://127.0.0.1:{listening.getsockname()[1]}")
+        found = why_not(address, pairing_for(address, tls / "agent.pairing"), 5)
+    assert isinstance(found, UnreachableError)
+    assert found.cure

@@ -4,16 +4,21 @@ import numpy as np
 import pytest
 
 from osirix_agent.belief.belief import Belief
-from osirix_agent.belief.calibration import calibrated
-from osirix_agent.errors import SettingsError
+from osirix_agent.belief.calibration import calibrated, read_calibration
+from osirix_agent.belief.gate import Verdict
+from osirix_agent.errors import ModelError, SettingsError
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import PointPrompt
 from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.segmenter.protocol import SegmentationRequest
-from osirix_agent.training.calibrating import fit_card
+from osirix_agent.training import calibrating
+from osirix_agent.training.calibrating import calibrate, fit_card
 from osirix_agent.training.cases import Case
-from osirix_agent.training.uncertainty import Stage, band_row, ece, gain_curve, orders, stages, tempered
+from osirix_agent.training.contouring import contoured
+from osirix_agent.training.promises import StageRow, figures_of
+from osirix_agent.training.staging import Stage, Staging
+from osirix_agent.training.uncertainty import LEVELS, band_row, ece, gain_curve, orders, tempered
 
 SHAPE, SPACING = (18, 32, 32), (4.0, 3.0, 3.0)
 GEOMETRY = Geometry(SHAPE, (0.0, 0.0, 0.0), SPACING, ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)))
@@ -101,10 +106,95 @@ def test_reviewing_by_the_list_gains_and_never_falls(fitted):
     assert len(found) == 6
 
 
-def test_stages_stop_at_the_clicks_that_are_asked_for():
-    truth = ball(20.0) > 0
+class Counted(ClassicalSegmenter):
+    """Says how often it was asked, and describes images."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = 0
+
+    def propose(self, request):
+        self.asked += 1
+        return super().propose(request)
+
+    def describe(self, volume):
+        return np.array([float(volume.array.mean()), float(volume.array.std())])
+
+
+def patient(name="p", radius_mm=20.0):
+    truth = ball(radius_mm) > 0
     image = np.where(truth, 90, 20).astype(np.int16)
-    case = Case("p", image, truth.astype(np.uint16), ("GTV",), SPACING, "CT", "head and neck")
-    found = list(stages(ClassicalSegmenter(), case, "GTV", "clicks", (0, 1)))
-    assert [s.clicks for s in found][:1] == [0]
-    assert all(s.kind == "lesion" and s.belief.spread is None for s in found)
+    case = Case(name, image, truth.astype(np.uint16), ("GTV",), SPACING, "CT", "head and neck")
+    return contoured(case, ("GTV",))
+
+
+def test_stages_are_worked_out_once_and_read_back_as_they_were(tmp_path):
+    asked = Counted()
+    image = patient()
+    fresh = Staging(asked, tmp_path).stages(image, "GTV", "clicks")
+    count = asked.asked
+    again = Staging(asked, tmp_path).stages(image, "GTV", "clicks")
+    assert asked.asked == count > 0
+    assert [s.clicks for s in fresh] == [s.clicks for s in again]
+    assert all(s.kind == "lesion" and s.belief.spread is None for s in again)
+    for one, other in zip(fresh, again, strict=True):
+        assert one.request.digest == other.request.digest
+        assert one.belief.mask_digest == other.belief.mask_digest
+        assert np.array_equal(one.description, other.description)
+    assert all(p.stat().st_size for p in tmp_path.glob("*.npz"))
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_table_names_every_baseline_and_says_what_fails(fitted):
+    card, unseen = fitted
+    rows = []
+    for s in unseen[:4]:
+        told = calibrated(s.belief, SPACING, card, card.fits[0])
+        bands = (band_row(s, told, "ours"), band_row(s, s.belief, "sigmoid"))
+        rows.append(StageRow(bands, None, {"list": [0.8, 0.9], "random": [0.8, 0.85]}))
+    found = {f.id: f for f in figures_of("balls", rows, [])}
+    assert found["balls.band.90"].holds is not None
+    assert found["balls.band.90"].n == 4
+    assert found["balls.band.90 sigmoid"].value < found["balls.band.90"].value
+    assert found["balls.looks over random"].value == pytest.approx(0.05)
+    low, high = found["balls.band.90"].interval
+    assert low <= found["balls.band.90"].value <= high
+    assert found["balls.band.width"].value == pytest.approx(
+        np.mean([r.bands[0].width90_mm for r in rows]), rel=0.15
+    )  # brought to its own coverage it is itself
+
+
+def test_wider_levels_cover_more_and_are_wider(fitted):
+    card, unseen = fitted
+    row = band_row(unseen[0], calibrated(unseen[0].belief, SPACING, card, card.fits[0]), "ours")
+    covers, widths = zip(*row.curve, strict=True)
+    assert list(covers) == sorted(covers)
+    assert list(widths) == sorted(widths)
+    assert row.width_at(float(np.log(19))) == pytest.approx(row.width90_mm, rel=0.1)
+    assert len(covers) == len(LEVELS)
+
+
+def test_a_card_is_fitted_from_a_folder_in_shares(tmp_path, monkeypatch):
+    """Ten balls: two shares contour, the third call only fits; a card comes back as it was written."""
+    images = [patient(f"p{n}", 16.0 + n / 2) for n in range(10)]
+    asked = Counted()
+    monkeypatch.setattr(
+        calibrating, "images_of", lambda _folder, _name, _part, limit, share: images[:limit][share[0] - 1 :: share[1]]
+    )
+    work = tmp_path / "work"
+    for n in (1, 2):
+        assert calibrate(tmp_path, asked, ["organs"], share=(n, 2), work=work) is None
+    count = asked.asked
+    card = calibrate(tmp_path, asked, ["organs"], work=work)
+    assert asked.asked == count
+    assert {f.patients for f in card.fits} == {10}
+    assert {"lesion CT", "GTV CT"} == set(card.gates)
+    card.write(tmp_path / "card.json")
+    assert read_calibration(tmp_path / "card.json", card.segmenter).id == card.id
+    with pytest.raises(ModelError, match="is for"):
+        read_calibration(tmp_path / "card.json", "another 1")
+    with pytest.raises(SettingsError, match="9 calibration patients are too few"):
+        calibrate(tmp_path, asked, ["organs"], limit=9, work=work)
+    foreign = card.judge("GTV", card.fits[0], np.full(8, 9.0), np.array([900.0, 400.0]))
+    assert foreign.verdict is Verdict.WITHHELD
+    assert card.judge("GTV", None, np.zeros(8), None).verdict is Verdict.WITHHELD

@@ -160,7 +160,9 @@ def test_files_are_copied_into_the_database_later(stub, browser, hospital, tmp_p
     assert until(lambda: len(hospital.app.studies) == 2)
     for path in paths:
         Path(path).unlink()
-    (images,) = [series.images for series in hospital.app.studies[1].series]
+    held = {series.modality: series.images for series in hospital.app.studies[1].series}
+    assert [len(images) for images in held.values()] == [4, 1]  # the database holds what no viewer opens, too
+    images = held["CT"]
     assert [image.frames().shape for image in images] == [(1, 16, 16)] * 4
     copy(stub, browser, [str(image.path) for image in images])
     copy(stub, browser, ["/", str(tmp_path), "no such file"])  # folders are passed over

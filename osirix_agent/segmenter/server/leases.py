@@ -88,12 +88,23 @@ class Leases:
     def ended(self, busy: Callable[[str], bool]) -> list[Session]:
         """Sessions whose time is over; one that waits for an answer is in use."""
         now = self._clock()
-        with self._lock:
-            every = list(self._sessions.values())
+        every = self.all()
         for session in every:
             if busy(session.name):
                 session.used_at = session.seen_at = now
         return [session for session in every if self._over(session, now)]
+
+    def all(self) -> list[Session]:
+        with self._lock:
+            return list(self._sessions.values())
+
+    def holds(self, session: Session) -> bool:
+        with self._lock:
+            return session.key in self._sessions
+
+    def left_s(self, session: Session) -> float:
+        """Until it ends for want of requests."""
+        return max(0.0, session.used_at + self.idle_s - self._clock())
 
     def __len__(self) -> int:
         with self._lock:

@@ -30,7 +30,7 @@ class Metrics:
             "osirix_agent_proposal_seconds", "From request to answer, waiting included", **of,
             buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60),
         )  # fmt: skip
-        self._uploaded = Counter("osirix_agent_uploaded_bytes", "Received for volumes", **of)
+        self._uploaded = Counter("osirix_agent_uploaded_bytes", "Received for volumes, before they were squeezed", **of)
         self._faults = Counter("osirix_agent_faults", "Errors that nobody raised on purpose", **of)
         self._gauge = lambda name, text: Gauge(f"osirix_agent_{name}", text, **of)
 

@@ -16,11 +16,14 @@ class Job:
     Attributes
     ----------
     running, finished : bool
+    key : equal ones ask for the same; None: for nothing that could be asked twice
+    askers : how many wait for it
     """
 
-    def __init__(self, session: str, act: Callable[[], Any], changed: threading.Condition) -> None:
-        self.session, self._act, self._changed = session, act, changed
+    def __init__(self, session: str, act: Callable[[], Any], changed: threading.Condition, key: str | None) -> None:
+        self.session, self._act, self._changed, self.key = session, act, changed, key
         self.running = self.finished = False
+        self.askers = 1
         self._result: Any = None
         self._error: BaseException | None = None
 
@@ -54,7 +57,8 @@ class FairQueue:
     """Jobs of many sessions on one device: one waiting job a session, sessions in turn.
 
     A newer job takes the place of its session's older one, which ends with SupersededError. One that runs already
-    cannot be stopped on the device, but its asker is let go and its answer dropped.
+    cannot be stopped on the device, but its asker is let go and its answer dropped. Whoever asks for the same again,
+    as after a broken line, joins the job that there is.
 
     Parameters
     ----------
@@ -70,9 +74,9 @@ class FairQueue:
         self._worker = threading.Thread(target=self._work, daemon=True, name="device")
         self._worker.start()
 
-    def put(self, session: str, act: Callable[[], Any]) -> Job:
+    def put(self, session: str, act: Callable[[], Any], key: str | None = None) -> Job:
         """Raises BusyError where too many wait, UnreachableError where the server is about to stop."""
-        job = Job(session, act, self._changed)
+        job = Job(session, act, self._changed, key)
         with self._changed:
             if self._closed:
                 raise UnreachableError("The segmenter's server is being stopped.", "Try again in a minute.")
@@ -82,7 +86,12 @@ class FairQueue:
                     f"The segmenter's server is busy: {len(self._waiting)} sessions are waiting for it.",
                     "Try again in a minute, or ask whoever runs it to raise serve_waiting.",
                 )
-            for old in (older, self._running if self._running and self._running.session == session else None):
+            now = self._running if self._running and self._running.session == session else None
+            for old in (older, now):
+                if old is not None and key is not None and old.key == key and not old.finished:
+                    old.askers += 1
+                    return old
+            for old in (older, now):
                 if old is not None:
                     old.end(None, _superseded())
             self._waiting[session] = job  # keeps its session's place
@@ -104,8 +113,11 @@ class FairQueue:
                     job.end(None, _superseded())
 
     def drop(self, job: Job) -> None:
-        """Its asker is gone."""
+        """An asker of it is gone."""
         with self._changed:
+            job.askers -= 1
+            if job.askers > 0:
+                return
             if self._waiting.get(job.session) is job:
                 del self._waiting[job.session]
             job.end(None, _superseded())

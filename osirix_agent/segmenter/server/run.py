@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ from typing import Any
 import grpc
 
 from osirix_agent.errors import CertificateError, SettingsError
-from osirix_agent.segmenter.choice import make_segmenter
+from osirix_agent.segmenter.choice import plain_segmenter
 from osirix_agent.segmenter.protocol import Segmenter
 from osirix_agent.segmenter.server.metrics import Metrics, log_line
 from osirix_agent.segmenter.server.service import LOCAL, Limits, SegmenterService, Tell
@@ -28,6 +30,7 @@ from osirix_agent.segmenter.server.tls import (
     init_tls,
     pair,
 )
+from osirix_agent.segmenter.server.unit import launchd_agent, systemd_unit
 from osirix_agent.segmenter.wire import PROTOCOL
 from osirix_agent.segmenter.wire.dialling import is_loopback
 from osirix_agent.segmenter.wire.pairing import WARN_DAYS
@@ -35,6 +38,7 @@ from osirix_agent.segmenter.wire.segmenter_pb2_grpc import add_SegmenterServicer
 from osirix_agent.settings import Settings
 
 THREADS = 64
+PATHS = ("--tls", "--model-dir")
 GB = 1e9
 
 
@@ -124,6 +128,7 @@ class SegmenterServer:
 
 def serve(
     settings: Settings, host: str, port: int, tls: Path | None, metrics_port: int | None,
+    nninteractive_port: int | None = None,
     ready: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> None:  # fmt: skip
     """Serve the settings' segmenter until SIGTERM or Ctrl-C, then finish what is being worked on."""
@@ -137,7 +142,7 @@ def serve(
         log_line(event, **fields)
         metrics.tell(event, **fields)
 
-    server = SegmenterServer(make_segmenter(settings), limits_of(settings), tls, host, port, tell)
+    server = SegmenterServer(plain_segmenter(settings), limits_of(settings), tls, host, port, tell)
     left = (lambda: days_left(identity(tls).expires_at)) if tls is not None else (lambda: math.inf)
     metrics.watch(server.service, left)
     if metrics_port is not None:
@@ -148,12 +153,21 @@ def serve(
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
+    door = None
+    if nninteractive_port is not None:
+        from osirix_agent.segmenter.server.nninteractive import NnInteractiveDoor
+
+        door = NnInteractiveDoor(server.service, settings.structure, nninteractive_port)
     server.start()
+    if door is not None:
+        ready(f"nnInteractive's clients on this machine: {door.address}")
     ready(f"Serving at {server.address}; Ctrl-C finishes what is being worked on and stops.")
     while not stop.wait(24 * 3600):
         if tls is not None:
             _warn_of_expiry(identity(tls), tls)
     server.drain(settings.serve_grace_s)
+    if door is not None:
+        door.close()
 
 
 def make_certificates(folder: Path, ready: Callable[[str], None] = print) -> None:
@@ -171,6 +185,17 @@ def make_certificates(folder: Path, ready: Callable[[str], None] = print) -> Non
 def make_pairing(folder: Path, name: str, ready: Callable[[str], None] = print) -> None:
     """`serve --tls FOLDER --pair NAME`."""
     ready(f"Carry {pair(folder, name, datetime.now(UTC))} to that machine, and delete it here.")
+
+
+def print_unit(kind: str, given: list[str], settings: Settings, ready: Callable[[str], None] = print) -> None:
+    """`serve ... --unit KIND`: what keeps that command running, without the last two words."""
+    at = given.index("--unit") if "--unit" in given else next(n for n, w in enumerate(given) if w[:7] == "--unit=")
+    kept = given[:at] + given[at + (2 if given[at] == "--unit" else 1) :]
+    program = shutil.which("osirix-agent") or sys.argv[0]
+    make = {"systemd": systemd_unit, "launchd": launchd_agent}[kind]
+    paths = [str(Path(word).expanduser().absolute()) if before in PATHS else word
+             for before, word in zip(["", *kept], kept, strict=False)]  # fmt: skip
+    ready(make([str(Path(program).absolute()), *paths], settings.serve_grace_s).rstrip())
 
 
 def limits_of(settings: Settings) -> Limits:

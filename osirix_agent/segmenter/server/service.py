@@ -38,7 +38,7 @@ from osirix_agent.segmenter.wire.refusal import KEY, LeaseEndedError, VolumeMiss
 from osirix_agent.segmenter.wire.request import read_geometry, read_request
 from osirix_agent.segmenter.wire.segmenter_pb2_grpc import SegmenterServicer
 
-PROGRESS_S = 1.0
+PROGRESS_S = 0.5  # the agent takes three times that without a word for a dead line
 LOCAL = "loopback"  # the client's name where there is no TLS
 
 Tell = Callable[..., None]  # (event, **fields)
@@ -73,7 +73,7 @@ class SegmenterService(SegmenterServicer):
         self, segmenter: Segmenter, limits: Limits, known: Callable[[str], bool], tell: Tell,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self._segmenter, self.limits, self._known, self._tell = segmenter, limits, known, tell
+        self.segmenter, self.limits, self._known, self.tell = segmenter, limits, known, tell
         self.queue = FairQueue(limits.waiting)
         self.volumes = VolumeStore(limits.longest_volume, limits.each_client, limits.all_clients)
         self.leases = Leases(limits.idle_s, limits.liveness_s, limits.sessions_each, limits.sessions, clock)
@@ -83,9 +83,9 @@ class SegmenterService(SegmenterServicer):
     def GetCapabilities(self, request: pb.Hello, context: Any) -> pb.Capabilities:
         with self._refusing(context):
             self._client(context)
-            able = self._segmenter.capabilities
+            able = self.segmenter.capabilities
             return pb.Capabilities(
-                protocol=PROTOCOL, oldest_protocol=OLDEST_PROTOCOL, segmenter=self._segmenter.name, text=able.text,
+                protocol=PROTOCOL, oldest_protocol=OLDEST_PROTOCOL, segmenter=self.segmenter.name, text=able.text,
                 clicks=able.clicks, structures=able.structures, longest_volume=self.limits.longest_volume,
                 longest_message=self.limits.longest_message,
             )  # fmt: skip
@@ -93,8 +93,6 @@ class SegmenterService(SegmenterServicer):
     def Open(self, request: pb.Hello, context: Any) -> pb.Lease:
         with self._refusing(context):
             client = self._client(context)
-            if self.stopping:
-                raise UnreachableError("The segmenter's server is being stopped.", "Try again in a minute.")
             if not OLDEST_PROTOCOL <= request.protocol <= PROTOCOL:
                 side = "the segmenter's server" if request.protocol > PROTOCOL else "this machine"
                 raise VersionError(
@@ -102,8 +100,7 @@ class SegmenterService(SegmenterServicer):
                     f"{OLDEST_PROTOCOL} to {PROTOCOL}.",
                     f"Update osirix-agent on {side}.",
                 )
-            session = self.leases.open(client)
-            self._tell("opened", client=client[:12], session=session.name)
+            session = self.open_lease(client)
             return pb.Lease(key=session.key, idle_s=self.leases.idle_s, liveness_s=self.leases.liveness_s)
 
     def KeepAlive(self, request: pb.LeaseKey, context: Any) -> pb.Empty:
@@ -113,7 +110,7 @@ class SegmenterService(SegmenterServicer):
 
     def Close(self, request: pb.LeaseKey, context: Any) -> pb.Empty:
         with self._refusing(context):
-            self._end(self._session(request.lease, context), "closed")
+            self.end_lease(self._session(request.lease, context))
             return pb.Empty()
 
     # -- volumes -------------------------------------------------------------------------------------------------
@@ -130,14 +127,14 @@ class SegmenterService(SegmenterServicer):
             header, began, received = start.volume, time.perf_counter(), 0
             self.volumes.begin(session.client, header.digest, read_geometry(header), header.modality)
             for part in parts:
-                received += part.ByteSize()
                 values = unpack(part.chunk.values, self.limits.longest_message)
+                received += values.nbytes
                 if values.dtype not in (np.int16, np.float32):
                     raise DamagedError("The volume's values are of no kind that travels.", "Update osirix-agent.")
                 self.volumes.append(session.client, header.digest, part.chunk.first_voxel, values)
                 self.leases.find(session.key, session.client, used=True)
             voxels, complete = self.volumes.state(session.client, header.digest)
-            self._tell(
+            self.tell(
                 "uploaded", client=session.client[:12], session=session.name, seconds=time.perf_counter() - began,
                 bytes=received, complete=complete, held=self.volumes.bytes_held,
             )  # fmt: skip
@@ -147,17 +144,19 @@ class SegmenterService(SegmenterServicer):
     def Look(self, request: pb.VolumeKey, context: Any) -> pb.Empty:
         with self._refusing(context):
             session = self._session(request.lease, context)
-            volume = self._volume(session, request.digest)
-            if isinstance(self._segmenter, LooksAhead):
-                self.queue.put(session.name, partial(self._segmenter.look, volume))
+            if not self.volumes.state(session.client, request.digest)[1]:
+                raise _missing()
+            if isinstance(self.segmenter, LooksAhead):
+                self.queue.put(session.name, lambda: self.segmenter.look(self._volume(session, request.digest)))
             return pb.Empty()
 
     def Propose(self, request: pb.Request, context: Any) -> Iterator[pb.Event]:
         with self._refusing(context):
             session = self._session(request.lease, context)
+            yield pb.Event(progress=pb.Progress())  # the line is alive
             asked = read_request(request, self._volume(session, request.volume))
             began = time.perf_counter()
-            job = self.queue.put(session.name, partial(self._segmenter.propose, asked))
+            job = self.queue.put(session.name, partial(self.segmenter.propose, asked), asked.digest)
             context.add_callback(lambda: self.queue.drop(job))
             outcome = "failed"
             try:
@@ -173,7 +172,7 @@ class SegmenterService(SegmenterServicer):
                 outcome = "refused"
                 raise
             finally:
-                self._tell(
+                self.tell(
                     "proposed", client=session.client[:12], session=session.name, outcome=outcome,
                     seconds=time.perf_counter() - began, waiting=self.queue.waiting,
                 )  # fmt: skip
@@ -187,13 +186,21 @@ class SegmenterService(SegmenterServicer):
     def tidy(self) -> None:
         """End what is over; to be called every second or so."""
         for session in self.leases.ended(self.queue.busy):
-            self._end(session, "expired")
+            self.end_lease(session, "expired")
 
-    def _end(self, session: Session, how: str) -> None:
+    def open_lease(self, client: str) -> Session:
+        """Raises UnreachableError where the server is about to stop, BusyError where there are too many."""
+        if self.stopping:
+            raise UnreachableError("The segmenter's server is being stopped.", "Try again in a minute.")
+        session = self.leases.open(client)
+        self.tell("opened", client=client[:12], session=session.name)
+        return session
+
+    def end_lease(self, session: Session, how: str = "closed") -> None:
         self.queue.cancel(session.name)
         if self.leases.close(session):
             self.volumes.forget(session.client)  # nobody of that client is left to ask about them
-        self._tell(how, client=session.client[:12], session=session.name, held=self.volumes.bytes_held)
+        self.tell(how, client=session.client[:12], session=session.name, held=self.volumes.bytes_held)
 
     def _client(self, context: Any) -> str:
         """Fingerprint of the caller's certificate; gRPC has checked that our authority signed it."""
@@ -214,7 +221,7 @@ class SegmenterService(SegmenterServicer):
     def _volume(self, session: Session, digest: str) -> Volume:
         volume = self.volumes.get(session.client, digest)
         if volume is None:
-            raise VolumeMissingError("The segmenter's server does not hold the image.", "Ask again.")
+            raise _missing()
         return volume
 
     @contextmanager
@@ -225,8 +232,12 @@ class SegmenterService(SegmenterServicer):
         except Exception as error:
             if not isinstance(error, OsirixAgentError):
                 if context.is_active():
-                    self._tell("fault", kind=type(error).__name__)
+                    self.tell("fault", kind=type(error).__name__)
                 else:
                     return  # the caller is gone; nobody reads an answer
             context.set_trailing_metadata(((KEY, write_refusal(error).SerializeToString()),))
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, "refused; see the trailing metadata")
+
+
+def _missing() -> VolumeMissingError:
+    return VolumeMissingError("The segmenter's server does not hold the image.", "Ask again.")

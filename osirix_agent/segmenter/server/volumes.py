@@ -1,10 +1,15 @@
-"""Volumes that agents sent: in memory only, each client's its own, the longest unused given up first."""
+"""Volumes that agents sent: in memory only, each client's its own, the longest unused given up first.
+
+What arrives is widened and hashed on a thread of its own, beside the way of the next part; whoever wants the volume
+waits until its digest has been worked out again.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,9 +31,22 @@ class _Held:
     modality: str
     values: npt.NDArray[np.float32]
     hash: Any
-    voxels: int = 0
-    volume: Volume | None = None
+    voxels: int = 0  # arrived
+    checked: Future[Volume | None] | None = None  # of a whole one; None in it: not what its digest says
     writing: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, first: int, values: npt.NDArray[Any]) -> None:
+        part = self.values[first : first + values.size]
+        part[:] = values.reshape(-1)
+        self.hash.update(part.data)
+
+    def check(self, digest: str) -> Volume | None:
+        if self.hash.hexdigest() != digest:
+            return None
+        self.values.setflags(write=False)
+        volume = Volume(self.values.reshape(self.geometry.shape_kji), self.geometry, self.modality)
+        volume.__dict__["digest"] = digest  # just worked out; not again on a prompt's time
+        return volume
 
 
 class VolumeStore:
@@ -44,22 +62,35 @@ class VolumeStore:
     def __init__(self, longest: int, each_client: int, all_clients: int) -> None:
         self.longest, self._each_client, self._all_clients = longest, each_client, all_clients
         self._lock = threading.Lock()
+        self._settling = ThreadPoolExecutor(1, "volumes")  # one: in order
         self._held: OrderedDict[tuple[str, str], _Held] = OrderedDict()
 
     def get(self, client: str, digest: str) -> Volume | None:
-        """A whole volume; None: it is not here (any longer)."""
+        """A whole volume; None: it is not here (any longer).
+
+        Raises
+        ------
+        DamagedError
+            It is not what the digest says: it is forgotten.
+        """
         with self._lock:
             held = self._held.get((client, digest))
-            if held is None or held.volume is None:
+            if held is None or held.checked is None:
                 return None
             self._held.move_to_end((client, digest))
-            return held.volume
+        volume = held.checked.result()
+        if volume is None:
+            with self._lock:
+                if self._held.get((client, digest)) is held:
+                    del self._held[client, digest]
+            raise DamagedError("The volume did not arrive as it was sent.", "Send it again.")
+        return volume
 
     def state(self, client: str, digest: str) -> tuple[int, bool]:
         """Voxels held, and whether that is all."""
         with self._lock:
             held = self._held.get((client, digest))
-            return (0, False) if held is None else (held.voxels, held.volume is not None)
+            return (0, False) if held is None else (held.voxels, held.checked is not None)
 
     def begin(self, client: str, digest: str, geometry: Geometry, modality: str) -> None:
         """Make room for a volume, unless it is there.
@@ -94,34 +125,30 @@ class VolumeStore:
             self._held[client, digest] = _Held(geometry, modality, values, hashlib.sha256(geometry.digest.encode()))
 
     def append(self, client: str, digest: str, first: int, values: npt.NDArray[Any]) -> None:
-        """The next values, in order; with the last of them the digest is checked.
+        """The next values, in order.
 
         Raises
         ------
         DamagedError
-            Out of order, too many, or not what the digest says: then all of it is forgotten.
+            Out of order, or too many.
         """
         with self._lock:
             held = self._held.get((client, digest))
         if held is None:
             raise DamagedError("The volume was given up while it was sent.", "Send it again.")
         with held.writing:  # two connections of one client may send the same
-            if first != held.voxels or held.voxels + values.size > held.values.size or held.volume is not None:
+            if first != held.voxels or held.voxels + values.size > held.values.size:
                 raise DamagedError("The volume's parts came out of order.", "Send it again.")
-            part = held.values[first : first + values.size]
-            part[:] = values.reshape(-1)
-            held.hash.update(part.data)
+            self._settling.submit(held.take, first, values)
             held.voxels += values.size
-            if held.voxels < held.values.size:
-                return
-            if held.hash.hexdigest() != digest:
-                with self._lock:
-                    self._held.pop((client, digest), None)
-                raise DamagedError("The volume did not arrive as it was sent.", "Send it again.")
-            held.values.setflags(write=False)
-            volume = Volume(held.values.reshape(held.geometry.shape_kji), held.geometry, held.modality)
-            volume.__dict__["digest"] = digest  # just worked out; not again on a prompt's time
-            held.volume = volume
+            if held.voxels == held.values.size:
+                held.checked = self._settling.submit(held.check, digest)
+
+    def put(self, client: str, volume: Volume) -> None:
+        """A whole volume; raises as `begin` does."""
+        self.begin(client, volume.digest, volume.geometry, volume.modality)
+        if self.state(client, volume.digest)[0] == 0:
+            self.append(client, volume.digest, 0, volume.array)
 
     def forget(self, client: str) -> None:
         """All that a client sent."""

@@ -7,6 +7,6 @@ newer ones ask for a newer protobuf than the product does), in the repository's 
         osirix_agent/segmenter/wire/segmenter.proto
 """
 
-PROTOCOL = 1  # raised by a change that an older side would misread
+PROTOCOL = 2  # raised by a change that an older side would misread; 2: a volume's chunks go without a checksum
 OLDEST_PROTOCOL = 1
 SERVER_NAME = "osirix-agent-segmenter"  # in every server's certificate, whatever its machine is called

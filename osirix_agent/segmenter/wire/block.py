@@ -20,13 +20,21 @@ DTYPES = {"|u1", "<i2", "<f4", "<i8"}
 Array = npt.NDArray[Any]
 
 
-def pack(array: Array, *, squeeze: bool = True) -> pb.Block:
-    """An array as a message.
+def pack(array: Array) -> pb.Block:
+    """An array as a message."""
+    block = pb.Block()
+    fill(block, array)
+    return block
+
+
+def fill(block: pb.Block, array: Array, *, squeeze: bool = True, checked: bool = True) -> int:
+    """Write an array into a message, without a copy of the message; gives its length in bytes.
 
     Parameters
     ----------
     array : of uint8, int16, float32 or int64
     squeeze : deflate what shrinks; otherwise bytes go as they are
+    checked : with a checksum of its own; a volume has its digest
     """
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     width = little.dtype.itemsize
@@ -38,7 +46,13 @@ def pack(array: Array, *, squeeze: bool = True) -> pb.Block:
         small = _deflated(plane) if squeeze else None
         sent.append(plane if small is None else small)
         deflated.append(small is not None)
-    return pb.Block(dtype=little.dtype.str, shape=array.shape, planes=sent, deflated=deflated, crc32=_crc(sent))
+    block.dtype = little.dtype.str
+    block.shape.extend(array.shape)
+    block.planes.extend(sent)
+    block.deflated.extend(deflated)
+    if checked:
+        block.crc32 = _crc(sent)
+    return sum(map(len, sent))
 
 
 def unpack(block: pb.Block, longest: int) -> Array:
@@ -52,13 +66,16 @@ def unpack(block: pb.Block, longest: int) -> Array:
     ------
     DamagedError
     """
-    if block.dtype not in DTYPES or len(block.planes) != len(block.deflated) or _crc(block.planes) != block.crc32:
+    sent = list(block.planes)
+    if block.dtype not in DTYPES or len(sent) != len(block.deflated):
+        raise _damaged()
+    if block.crc32 and _crc(sent) != block.crc32:
         raise _damaged()
     dtype, count = np.dtype(block.dtype), math.prod(block.shape)
-    if count * dtype.itemsize > longest or len(block.planes) not in (1, dtype.itemsize):
+    if count * dtype.itemsize > longest or len(sent) not in (1, dtype.itemsize):
         raise _damaged()
-    each = count * dtype.itemsize // len(block.planes)
-    planes = [_inflated(p, each) if small else p for p, small in zip(block.planes, block.deflated, strict=True)]
+    each = count * dtype.itemsize // len(sent)
+    planes = [_inflated(p, each) if small else p for p, small in zip(sent, block.deflated, strict=True)]
     if any(len(plane) != each for plane in planes):
         raise _damaged()
     if len(planes) == 1:

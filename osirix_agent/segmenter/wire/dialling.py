@@ -114,9 +114,15 @@ def why_not(address: Address, pairing: Pairing | None, timeout_s: float) -> Remo
         except TimeoutError:
             return UnreachableError(f"{address.host}:{address.port} is there and says nothing.", START)
         except ssl.SSLError as error:
-            if "ALERT" in (error.reason or ""):
+            reason = error.reason or ""
+            if any(word in reason for word in ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")):
                 return CertificateError(
                     "The segmenter's server does not take this pairing.", REPAIR.format(path=pairing.path)
+                )
+            if not any(word in reason for word in ("VERSION", "HTTP", "PROTOCOL", "RECORD_LAYER", "TOO_LONG")):
+                return UnreachableError(
+                    f"The line to {address.host}:{address.port} breaks off or damages what it carries.",
+                    "Check the network between the two; ask again.",
                 )
             return CertificateError(
                 f"What answers at {address.host}:{address.port} does not speak TLS as our server does "

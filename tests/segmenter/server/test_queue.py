@@ -98,3 +98,25 @@ def test_what_is_closed_finishes_its_jobs_and_takes_no_more(device):
     device.let_go.release()
     assert queue.close(10)
     assert (running.result(), waiting.result()) == ("a", "b")
+
+
+def test_who_asks_for_the_same_again_joins_it_and_the_first_may_leave():
+    queue, let, runs = FairQueue(4), threading.Event(), []
+
+    def act():
+        runs.append(1)
+        assert let.wait(20)
+        return "answer"
+
+    first = queue.put("a", act, "key")
+    while not first.running:
+        pass
+    again = queue.put("a", act, "key")
+    assert again is first
+    queue.drop(first)  # the line of the first one broke
+    let.set()
+    assert again.wait(20)
+    assert again.result() == "answer"
+    assert runs == [1]
+    assert queue.put("a", lambda: 2, "other") is not first
+    assert queue.close(20)

@@ -41,8 +41,9 @@ def test_what_is_not_what_it_says_is_forgotten():
     store.begin("a", sent.digest, sent.geometry, "MR")
     with pytest.raises(DamagedError, match="out of order"):
         store.append("a", sent.digest, 5, np.zeros(3, np.float32))
+    store.append("a", sent.digest, 0, np.zeros(100, np.float32))
     with pytest.raises(DamagedError, match="as it was sent"):
-        store.append("a", sent.digest, 0, np.zeros(100, np.float32))
+        store.get("a", sent.digest)
     assert store.bytes_held == 0
     with pytest.raises(DamagedError, match="given up"):
         store.append("a", sent.digest, 0, np.zeros(100, np.float32))

@@ -12,7 +12,7 @@ from osirix_agent.errors import DamagedError
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest
 from osirix_agent.segmenter.wire import segmenter_pb2 as pb
 from osirix_agent.segmenter.wire.belief import events_of, read_belief, read_excluded, write_belief, write_excluded
-from osirix_agent.segmenter.wire.block import narrowed, pack, unpack
+from osirix_agent.segmenter.wire.block import fill, narrowed, pack, unpack
 from osirix_agent.segmenter.wire.request import read_geometry, read_request, write_header, write_request
 from tests.segmenter.test_contract import CENTRE, VOLUME, MaskPrompt, TextPrompt, box, lasso, lps, point, scribble
 
@@ -73,7 +73,9 @@ def test_only_the_crop_travels_and_smooth_logits_shrink():
 def test_values_are_narrowed_only_where_they_come_back(values):
     small = narrowed(values)
     for squeeze in (False, True):
-        back = unpack(pack(small, squeeze=squeeze), 1 << 20)
+        block = pb.Block()
+        fill(block, small, squeeze=squeeze, checked=squeeze)
+        back = unpack(block, 1 << 20)
         assert back.astype(np.float32).tobytes() == values.tobytes()
 
 

@@ -1,0 +1,59 @@
+"""A mask as bytes: the same ones whatever crop it was held on, so that their SHA-256 names the mask."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+BoolArray = npt.NDArray[np.bool_]
+_TRIPLE = rb"(\d+), (\d+), (\d+)"
+_HEADER = re.compile(rb"\(" + _TRIPLE + rb"\)(?:\[" + _TRIPLE + rb"\]\(" + _TRIPLE + rb"\))?")
+
+
+def tight(mask: BoolArray) -> tuple[slice, slice, slice] | None:
+    """The smallest box that holds a mask; None for an empty one."""
+    along = (mask.any((1, 2)), mask.any((0, 2)), mask.any((0, 1)))
+    if not along[0].any():
+        return None
+    k, j, i = (np.flatnonzero(one) for one in along)
+    return slice(int(k[0]), int(k[-1]) + 1), slice(int(j[0]), int(j[-1]) + 1), slice(int(i[0]), int(i[-1]) + 1)
+
+
+def mask_bytes(crop: BoolArray, corner_kji: tuple[int, int, int], shape_kji: tuple[int, int, int]) -> bytes:
+    """Shape of the volume, box of the mask, and its voxels in the box, eight a byte.
+
+    Parameters
+    ----------
+    crop : (k, j, i) bool
+    corner_kji : volume index of crop[0, 0, 0]
+    shape_kji : of the whole volume
+    """
+    box, whole = tight(crop), tuple(int(n) for n in shape_kji)
+    if box is None:
+        return repr(whole).encode()
+    low = [int(s.start + c) for s, c in zip(box, corner_kji, strict=True)]
+    inside = crop[box]
+    return f"{whole!r}{low!r}{inside.shape!r}".encode() + np.packbits(inside).tobytes()
+
+
+def mask_from_bytes(data: bytes) -> BoolArray:
+    """(k, j, i) bool on the whole volume.
+
+    Raises
+    ------
+    ValueError
+        No mask.
+    """
+    found = _HEADER.match(data)
+    if found is None:
+        raise ValueError("not a mask")
+    numbers = [int(n) for n in found.groups() if n is not None]
+    mask = np.zeros(numbers[:3], np.bool_)
+    if len(numbers) > 3:
+        low, size = numbers[3:6], numbers[6:9]
+        box = tuple(slice(a, a + n) for a, n in zip(low, size, strict=True))
+        bits = np.unpackbits(np.frombuffer(data[found.end() :], np.uint8), count=int(np.prod(size)))
+        mask[box] = bits.reshape(size).astype(np.bool_)
+    return mask
