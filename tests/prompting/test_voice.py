@@ -225,8 +225,8 @@ def test_another_language_is_said_so(listener):
 
 
 SAID = {
-    "command": "undo",
-    "contour": "left parotid",
+    "command": "hide the uncertainty",
+    "contour": "contour the trachea",
     "here": "include this",
     "part": "exclude the trachea",
     "slab": "exclude everything above slice forty",
@@ -235,7 +235,7 @@ SAID = {
     "fill": "fill between the slices",
     "copy": "copy to the next slice",
     "go": "go to slice one hundred and four",
-    "rename": "rename it to GTV primary",
+    "rename": "call it PTV sixty",
     "reply": "yes",
 }
 
@@ -253,8 +253,8 @@ def test_every_intent_from_speech(listener, kind):
 @needs_voices
 def test_both_recognisers_and_a_study_that_keeps_the_sound(tmp_path):
     usual, commands.SENTENCES = commands.SENTENCES, 6000
-    keeping = Listener(Parrot("Undo."), keep=tmp_path / "study")
-    heard = keeping.hear(pcm(TALKER, "undo"), RATE_HZ, KNOWN)
+    keeping = Listener(Parrot("Accept."), keep=tmp_path / "study")
+    heard = keeping.hear(pcm(TALKER, "accept"), RATE_HZ, KNOWN)
     commands.SENTENCES = usual
     assert (heard.by, heard.confidence) == ("both", AGREED)
     (kept,) = (tmp_path / "study").iterdir()
