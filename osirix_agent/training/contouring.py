@@ -141,10 +141,17 @@ def spelt(structure: str) -> str:
     return TG263.get(structure, structure)
 
 
+def unsaid(segmenter: Segmenter, structure: str) -> str:
+    """A name to ask by that does not say where to look: its own, which chooses an adapter made for it, unless
+    words find it."""
+    name = spelt(structure)
+    return UNNAMED if name in segmenter.capabilities.structures else name
+
+
 def contour(segmenter: Segmenter, volume: Volume, case: str, structure: str, truth: BoolArray, start: str) -> ClickRow:
     """Contour one structure by the protocol."""
     named = start != "clicks"
-    asked = spelt(structure) if named else UNNAMED
+    asked = spelt(structure) if named else unsaid(segmenter, structure)
     prompts: list[Prompt] = (
         [TextPrompt(phrase=asked)] if named else [box_prompt(truth, volume.geometry, np.random.RandomState(42))]
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from osirix_agent.segmenter.protocol import Segmenter
-from osirix_agent.training.contouring import UNNAMED, ClickRow, Contoured, Row, contour, summarise_clicks
+from osirix_agent.training.contouring import ClickRow, Contoured, Row, contour, summarise_clicks, unsaid
 from osirix_agent.training.probes import absent, jitter, sides, summarise_probe
 
 STARTS = ("clicks", "both", "words")
@@ -66,7 +66,7 @@ def evaluate(
             if "jitter" in rows and able.clicks:
                 with timed("jitter", about):
                     clicked = clicked or contour(segmenter, image.volume, image.name, structure, truth, "clicks")
-                    done.add("jitter", jitter(segmenter, image, clicked, UNNAMED))
+                    done.add("jitter", jitter(segmenter, image, clicked, unsaid(segmenter, structure)))
             if "absent" in rows and able.text:
                 with timed("absent", about):
                     found = absent(segmenter, image, structure)

@@ -24,7 +24,7 @@ from osirix_agent.errors import PromptError
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.prompting.prompt import Prompt
 from osirix_agent.segmenter.protocol import Describes, SegmentationRequest, Segmenter
-from osirix_agent.training.contouring import UNNAMED, Contoured, box_prompt, contour, spelt
+from osirix_agent.training.contouring import Contoured, box_prompt, contour, spelt, unsaid
 
 COUNTS = (0, 1, 2, 5)  # clicks after the name or the box
 FORMAT = 1  # of what is kept: another one is worked out again
@@ -93,7 +93,7 @@ class Staging:
     def stages(self, image: Contoured, structure: str, start: str, counts: Sequence[int] = COUNTS) -> list[Stage]:
         """One structure's stages; those that the segmenter refuses are left out."""
         truth = image.truths[structure]
-        asked = spelt(structure) if start == "both" else UNNAMED
+        asked = spelt(structure) if start == "both" else unsaid(self.segmenter, structure)
         key = (FORMAT, self.segmenter.name, image.volume.digest, _digest(truth), structure, start, list(counts))
         path = self.path(key)
         if path is None or not path.is_file():
@@ -122,7 +122,7 @@ class Staging:
         """The answer to a structure's box alone; None: it is refused."""
         truth = image.truths[structure]
         prompts = (box_prompt(truth, image.volume.geometry, np.random.RandomState(42)),)
-        request = SegmentationRequest(image.volume, UNNAMED, prompts)
+        request = SegmentationRequest(image.volume, unsaid(self.segmenter, structure), prompts)
         key = (FORMAT, self.segmenter.name, image.volume.digest, _digest(truth), structure, "box")
         path = self.path(key)
         if path is None or not path.is_file():
