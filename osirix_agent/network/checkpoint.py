@@ -22,6 +22,7 @@ from osirix_agent.network.model import NetworkConfig, PromptableNetwork
 
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
+CALIBRATION = "calibration.json"  # not among the sums: a site may fit its own
 _Description = TypeVar("_Description", bound=BaseModel)
 _GET_IT_AGAIN = "Copy the model's folder again from where it came from."
 
@@ -135,8 +136,8 @@ def load_adapter(folder: Path, base_digest: str) -> tuple[AdapterDescription, di
 
 
 def write_sums(folder: Path) -> None:
-    """SHA256SUMS over every other file, as `sha256sum -c` reads it."""
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name != "SHA256SUMS")
+    """SHA256SUMS over every other file but the calibration, as `sha256sum -c` reads it."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name not in ("SHA256SUMS", CALIBRATION))
     lines = [f"{_sha256(path)}  {path.name}\n" for path in files]
     (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import grpc
@@ -259,10 +260,10 @@ class _Link:
         length = -1
         deadline_s = self._settings.remote_deadline_s
         message = write_request(request, self._lease)
-        watch = _Watch(SILENT_S + message.ByteSize() / SLOWEST_UPLOAD)
-        with self._about(request.volume), self._translated(deadline_s), watch:
-            for event in watch.over(self._stub.Propose(message, timeout=deadline_s)):
-                self.heard_at = watch.heard()
+        silent_s = SILENT_S + message.ByteSize() / SLOWEST_UPLOAD
+        with self._about(request.volume), self._translated(deadline_s):
+            for event in _said(self._stub.Propose(message, timeout=deadline_s), silent_s):
+                self.heard_at = time.monotonic()
                 match event.WhichOneof("event"):
                     case "progress" if event.progress.ahead and not event.progress.running:
                         tell(f"waiting for the segmenter; {event.progress.ahead} before")
@@ -305,11 +306,11 @@ class _Link:
             state = self._stub.FindVolume(self._key(volume), timeout=self._soon_s)
         if not state.complete:
             deadline_s = self._settings.remote_deadline_s + volume.array.nbytes / SLOWEST_UPLOAD
-            watch = _Watch(SILENT_S + 4 * min(CHUNK_VOXELS, volume.array.size) / SLOWEST_UPLOAD)
-            with self._translated(deadline_s, lost=True), watch:
-                parts = watch.each(_parts(self._lease, volume, int(state.voxels)))
-                state = watch.over(self._stub.Upload.future(parts, timeout=deadline_s)).result()
-                self.heard_at = watch.heard()
+            silent_s = SILENT_S + 4 * min(CHUNK_VOXELS, volume.array.size) / SLOWEST_UPLOAD
+            with self._translated(deadline_s, lost=True):
+                parts = _Timed(_parts(self._lease, volume, int(state.voxels)))
+                state = _answer(self._stub.Upload.future(parts, timeout=deadline_s), parts, silent_s)
+                self.heard_at = time.monotonic()
             if not state.complete:
                 raise _LostError("The image arrived only in part.", "Ask again.")
         self._sent.add(volume.digest)
@@ -369,41 +370,52 @@ class _Link:
         return _LostError(f"The segmenter's server at {self._where} does not answer.", START)
 
 
-class _Watch:
-    """Gives a call up when nothing has come of it for so long: its line is dead, whatever TCP believes."""
+def _said(call: Any, silent_s: float) -> Iterator[Any]:
+    """What a streaming call says, given up when nothing has come of it for so long: its line is dead, whatever TCP
+    believes. It is read by a thread of its own, since gRPC does not end every call that is cancelled or late."""
+    told: SimpleQueue[Any] = SimpleQueue()
 
-    def __init__(self, silent_s: float) -> None:
-        self._silent_s, self._call, self._ended = silent_s, None, False
-        self._heard = threading.Event()
+    def read() -> None:
+        try:
+            for event in call:
+                told.put(event)
+            told.put(None)
+        except Exception as error:  # raised where it is waited for
+            told.put(error)
 
-    def over(self, call: Any) -> Any:
-        self._call = call
-        threading.Thread(target=self._wait, daemon=True).start()
-        return call
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        while (event := told.get(timeout=silent_s)) is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+    except Empty:
+        raise grpc.FutureCancelledError from None
+    finally:
+        call.cancel()
 
-    def heard(self) -> float:
-        """Something came; when that was."""
-        self._heard.set()
-        return time.monotonic()
 
-    def each(self, parts: Iterator[Answer]) -> Iterator[Answer]:
-        for part in parts:
-            self.heard()  # the one before is on its way
-            yield part
+class _Timed:
+    """Parts of an upload, and when the newest was asked for: those before it are on their way."""
 
-    def _wait(self) -> None:
-        while self._heard.wait(self._silent_s):
-            if self._ended:
-                return
-            self._heard.clear()
-        self._call.cancel()  # type: ignore[attr-defined]
+    def __init__(self, parts: Iterator[pb.UploadPart]) -> None:
+        self._parts, self.asked_at = parts, time.monotonic()
 
-    def __enter__(self) -> None:
-        pass
+    def __iter__(self) -> Iterator[pb.UploadPart]:
+        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._ended = True
-        self._heard.set()
+    def __next__(self) -> pb.UploadPart:
+        self.asked_at = time.monotonic()
+        return next(self._parts)
+
+
+def _answer(call: Any, parts: _Timed, silent_s: float) -> Any:
+    """The answer to an upload, given up when nothing was taken and nothing came for so long."""
+    while (left := parts.asked_at + silent_s - time.monotonic()) > 0:
+        with suppress(grpc.FutureTimeoutError):
+            return call.result(timeout=left)
+    call.cancel()
+    raise grpc.FutureCancelledError
 
 
 class _Pace:

@@ -99,15 +99,18 @@ def print_card(card: Calibration) -> None:
 
     console = Console()
     table = Table(title=f"{card.segmenter}: calibration {card.id}")
-    for head in ("kind", "modality", "clicks", "n", "logit", "per mm", "shift", "centre", "in 90", "in 50", "promise"):
+    for head in ("kind", "modality", "clicks", "n", "logit", "per mm", "shift", "centre", "in 90", "in 50"):
         table.add_column(head)
     for f in card.fits:
         held = [f"{v:.2f}" for v in f.held_out] if f.held_out else ["", ""]
         table.add_row(
             f.kind, f.modality, str(f.prompts), str(f.patients), f"{f.slope:.2f}", f"{f.per_mm:.2f}", f"{f.shift:.2f}",
-            f"{f.centre:.2f}", *held, promise(f),
+            f"{f.centre:.2f}", *held,
         )  # fmt: skip
     console.print(table)
+    console.print("Promised:")
+    for f in card.fits:
+        console.print(f"  {f.kind}, {f.modality}, {f.prompts} clicks: {promise(f)}")
 
 
 def promise(fit: Fit) -> str:
