@@ -142,10 +142,10 @@ def spelt(structure: str) -> str:
 
 
 def unsaid(segmenter: Segmenter, structure: str) -> str:
-    """A name to ask by that does not say where to look: its own, which chooses an adapter made for it, unless
-    words find it."""
-    name = spelt(structure)
-    return UNNAMED if name in segmenter.capabilities.structures else name
+    """A name to ask by that does not say where to look: one that says nothing; or the structure's own, which chooses
+    an adapter made for it, where the segmenter tells what it finds from words and this is not among it."""
+    name, found = spelt(structure), segmenter.capabilities.structures
+    return name if found and name not in found else UNNAMED
 
 
 def contour(segmenter: Segmenter, volume: Volume, case: str, structure: str, truth: BoolArray, start: str) -> ClickRow:

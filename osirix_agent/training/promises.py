@@ -141,7 +141,7 @@ def dropped_out(segmenter: VisionLanguageSegmenter, stage: Stage, seed: int = 42
 
 def inverted(volume: Volume) -> Volume:
     """What is bright is dark; the air about the body stays."""
-    low, high = np.percentile(volume.array, [50, 99.5])
+    low, high = np.percentile(volume.array, [50, 99.5]).astype(np.float32)
     return replace(volume, array=np.where(volume.array > low, high + low - volume.array, volume.array))
 
 

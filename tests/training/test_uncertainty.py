@@ -16,7 +16,7 @@ from osirix_agent.training import calibrating
 from osirix_agent.training.calibrating import calibrate, fit_card
 from osirix_agent.training.cases import Case
 from osirix_agent.training.contouring import contoured
-from osirix_agent.training.promises import Promises, StageRow, figures_of
+from osirix_agent.training.promises import Promises, StageRow, figures_of, inverted, noisy
 from osirix_agent.training.staging import Stage, Staging
 from osirix_agent.training.uncertainty import LEVELS, band_row, ece, gain_curve, orders, tempered
 
@@ -209,3 +209,10 @@ def test_a_card_is_fitted_from_a_folder_in_shares(tmp_path, monkeypatch):
     count = asked.asked
     assert list(Promises(Staging(asked, work), card).rows(images[:2])) == rows  # read back as they were
     assert asked.asked == count
+
+
+def test_shifted_images_are_of_the_kind_that_segmenters_read():
+    volume = Volume(np.random.default_rng(0).normal(size=SHAPE).astype(np.float32), GEOMETRY, "CT")
+    for shifted in (inverted(volume), noisy(volume, np.random.default_rng(1))):
+        assert shifted.array.dtype == np.float32
+        assert not np.array_equal(shifted.array, volume.array)
