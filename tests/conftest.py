@@ -34,6 +34,10 @@ SMALL = PhantomRecipe(shape_kji=(12, 48, 56), spacing_kji_mm=(3.0, 2.0, 2.0))
 KEY = b"a key for tests only"
 
 
+def pytest_configure() -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch, not imported yet: one process a core is enough
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the user's own settings, servers or state."""
