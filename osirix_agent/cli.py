@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 a check or a measured reach failed, or an unexpected error; 2 wrong usage or setting; 3 OsiriX or
 its viewer; 4 images that cannot be used; 5 a prompt that cannot be used; 6 the journal; 7 the buttons in OsiriX; 8 a
-model; 9 a segmenter on another machine; 10 sound or what hears it; 130 interrupted.
+model; 9 a segmenter on another machine; 10 an export that could not be made or handed on; 11 sound or what hears it;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,11 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--dicom", type=Path, help="a DICOM folder instead of the generated phantom")
     demo.add_argument("--voice", action="store_true", help="the clinician speaks (extra 'voice', and a synthesiser)")
     demo.add_argument("--out", type=Path, default=Path("osirix-agent-demo"), help="output folder (%(default)s)")
+    demo.add_argument("--panel", action="store_true", help="then go on with the study in the companion page")
     _json(demo)
     _settings(demo, server=False)
     demo.set_defaults(act=_demo)
 
     run = commands.add_parser("run", help="contour with the frontmost OsiriX viewer")
+    run.add_argument("--panel", action="store_true", help="with the companion page in the browser")
+    run.add_argument("--gaze", action="store_true", default=None, help="watch an eye tracker (extra 'gaze')")
     run.add_argument("--for-seconds", type=float, help="leave after this time (for scripts)")
     run.add_argument("--fresh", action="store_true",
                      help="begin anew even if a session on this series was cut short")  # fmt: skip
@@ -111,7 +115,10 @@ def _parser() -> argparse.ArgumentParser:
     plugin.set_defaults(act=_plugin)
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
-    measured = ["all", "belief", "click", "faults", "fuzz", "record", "serve", "serve-faults", "soak", "voice"]
+    measured = [
+        "all", "belief", "click", "export", "faults", "fuzz", "panel", "record", "serve", "serve-faults", "soak",
+        "voice",
+    ]  # fmt: skip
     bench.add_argument("what", nargs="?", choices=measured, default="all",
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
     bench.add_argument("--seed", type=int, default=1)
@@ -128,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--speech-model-dir", type=Path, help="of voice: Whisper's folder")
     bench.add_argument("--corpus", type=Path, help="of voice: JSON lines of sentences with their expected intents")
+    bench.add_argument("--dicom", type=Path, help="of export: write on the series of this folder, too")
     bench.add_argument("--only", action="append", metavar="ID", help="only these rows")
     _json(bench)
     bench.set_defaults(act=_bench)
@@ -226,7 +234,6 @@ def _parser() -> argparse.ArgumentParser:
     _json(export)
     export.add_argument("--state-dir", type=Path, help="folder with the site key of the session")
     export.add_argument("--server", metavar="HOST:PORT", help="osirixgrpc server (else the plugin's, else 50051)")
-    export.add_argument("--segmenter", help="the one that the session was contoured with, where the journal's is away")
     export.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
     export.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
     export.set_defaults(act=_export)
@@ -302,7 +309,9 @@ def _settings(parser: argparse.ArgumentParser, *, server: bool = True) -> None:
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("server", "state_dir", "structure", "segmenter", "pairing", "model_dir", "device", "isoline_levels")
+    names = (
+        "server", "state_dir", "structure", "segmenter", "pairing", "model_dir", "device", "isoline_levels", "gaze",
+    )  # fmt: skip
     return {name: getattr(arguments, name, None) for name in names}
 
 
@@ -316,22 +325,31 @@ def _busy(text: str) -> Iterator[Callable[[str], object]]:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from osirix_agent.demo.run import print_results, run_demo
+    from osirix_agent.demo.run import open_demo, print_results
 
-    with _busy("opening the study") as tell:
-        results = run_demo(arguments.out, arguments.dicom, _overrides(arguments), tell, by_voice=arguments.voice)
-    if arguments.json:
-        print(json.dumps({"results": [result.as_json() for result in results]}))
-    else:
-        print_results(results)
+    with ExitStack() as stack:
+        with _busy("opening the study") as tell:
+            results, settings = stack.enter_context(
+                open_demo(arguments.out, arguments.dicom, _overrides(arguments), tell, by_voice=arguments.voice)
+            )
+        if arguments.json:
+            print(json.dumps({"results": [result.as_json() for result in results]}))
+        else:
+            print_results(results)
+        if arguments.panel:
+            from osirix_agent.panel.live import run_with_panel
+
+            run_with_panel(settings)
 
 
 def _run(arguments: argparse.Namespace) -> None:
     from osirix_agent.agent.live import run_live
     from osirix_agent.agent.opening import Start
+    from osirix_agent.panel.live import run_with_panel
     from osirix_agent.settings import load_settings
 
-    run_live(
+    run = run_with_panel if arguments.panel else run_live
+    run(
         load_settings(**_overrides(arguments)),
         for_seconds=arguments.for_seconds,
         wait_s=arguments.wait,
@@ -467,7 +485,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         "serve-soak" if arguments.what == "soak" and arguments.serve else arguments.what,
         arguments.seed, arguments.sequences, arguments.only, quiet=arguments.json, runs=arguments.runs,
         kills=arguments.kills, minutes=arguments.minutes, sessions=arguments.sessions,
-        prompts=arguments.prompts,
+        prompts=arguments.prompts, dicom=arguments.dicom,
     )  # fmt: skip
     report(figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench")
     return 0 if all(figure.holds is not False for figure in figures) else 1

@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     watch_idle_hz: float = Field(1.0, gt=0, le=50)
     watch_idle_after_s: float = Field(5.0, ge=0)
     polygon_settle_s: float = Field(1.0, ge=0, description="a polygon drawn click by click must rest this long as well")
+    panel_port: int = Field(0, ge=0, le=65535, description="of the companion page; 0 takes a free one")
+    panel_opens: bool = Field(True, description="open the companion page in the browser")
+    gaze: bool = Field(False, description="watch an eye tracker: how long she looks at each slice")
+    gaze_stream: str | None = Field(None, description="name of its stream, where several trackers publish")
     clinician: str | None = Field(
         None, description="who contours, kept as a pseudonym only; none: the user who is logged in"
     )

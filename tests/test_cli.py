@@ -94,7 +94,7 @@ def read_until(process: subprocess.Popen, text: str, seconds: float = 40) -> str
 
 def await_painting(state) -> Path:
     """The journal, once something has been painted."""
-    (journal,) = (state / "journal").iterdir()
+    (journal,) = (state / "journal").glob("*.jsonl")
     end = time.monotonic() + 40
     while '"painted"' not in journal.read_text():
         assert time.monotonic() < end, journal.read_text()

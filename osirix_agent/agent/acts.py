@@ -10,9 +10,10 @@ from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.interpret import PROMPT_TYPES, interpret, rings_lps
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.outline import added_path
-from osirix_agent.agent.request import Sentence
+from osirix_agent.agent.request import Draw, Sentence
 from osirix_agent.agent.scene import CONTOUR_ROLE, PROMPT_ROLE, STALE_ROLE, prompt_key
 from osirix_agent.agent.session import ContouringSession
+from osirix_agent.agent.state import PAGE
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import EditedMeanwhileError, OsirixAgentError, PromptError
@@ -84,6 +85,35 @@ class Acts:
             except OsirixAgentError:  # OsiriX is busy, say: what she did is acted on when it answers again
                 window.waiting.appendleft(change)
                 raise
+
+    def drawn(self, draw: Draw) -> None:
+        """A prompt from the companion page: it has no ROI.
+
+        Raises
+        ------
+        PromptError
+            It means nothing on this image, or the structure takes no prompts; nothing was changed.
+        """
+        structure = draw.structure or self._session.state.active
+        check_prompt(self._session.volume, draw.prompt)
+        record = self._session.add_prompt(structure, draw.prompt, viewer=PAGE)
+        self.click_at = self.click_at or self._clock()
+        self._log.prompt("added", record, structure, self.displayed_k)
+
+    def take_out(self, number: int) -> None:
+        """An earlier prompt goes, with its ROI if that is the session's; what it did is worked out without it.
+
+        Raises
+        ------
+        PromptError
+            There is none of that number, or its structure is locked or accepted.
+        """
+        found = self._session.state.find_prompt(number)
+        if found is None:
+            raise PromptError("That prompt is no longer part of the session.", "Nothing was changed.")
+        self._session.remove_prompt(number)
+        self.click_at = self.click_at or self._clock()
+        self._log.prompt("removed", found[1], found[0].name, self.displayed_k)
 
     def _act(self, window: Window, change: RoiChange) -> None:
         self.disturbances += 1

@@ -47,6 +47,8 @@ class Commands:
     isolines_on, isolines_everywhere : bool
     stopped : bool
         `quit` was given.
+    reviewed : frozenset of slice
+        Those that she has looked at, as far as her eyes are watched.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Commands:
         self.isolines_on = settings.isolines_shown
         self.isolines_everywhere = False
         self.stopped = False
+        self.reviewed: frozenset[int] = frozenset()
         self._looks = Looks()
 
     def do(self, command: Command, shown: Mapping[str, Belief]) -> str:
@@ -134,8 +137,10 @@ class Commands:
             raise PromptError("A shape is still being drawn.", "Finish it first.")  # scrolling would end it
         belief = shown.get(name)
         spacing = self._session.volume.geometry.spacing_kji_mm
-        hers = self._session.state.structure(name).edits
-        look = None if belief is None else self._looks.next(belief, hers, spacing, name)
+        hers, look = self._session.state.structure(name).edits, None
+        if belief is not None:  # what her eyes rested on comes last
+            look = self._looks.next(belief, {*hers, *self.reviewed}, spacing, name)
+            look = look or self._looks.next(belief, hers, spacing, name)
         if look is None:
             raise PromptError("There is no uncertain slice to show.", "Click or draw on the structure first.")
         self._main.viewer.show_slice(look.k)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
 
@@ -25,7 +25,7 @@ from osirix_agent.agent.leftovers import SessionLedger, clear_leftovers
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.proposals import Answer, Proposals
 from osirix_agent.agent.recognition import Hers, known_from, recognise
-from osirix_agent.agent.request import Request, Sentence
+from osirix_agent.agent.request import Draw, Request, Sentence, TakeOut, Turn, Wish
 from osirix_agent.agent.resuming import Resumption, names_in
 from osirix_agent.agent.scene import (
     Look,
@@ -34,6 +34,7 @@ from osirix_agent.agent.scene import (
     wanted_rois,
 )
 from osirix_agent.agent.session import ContouringSession
+from osirix_agent.agent.sight import Sight, Timing
 from osirix_agent.agent.state import SessionState
 from osirix_agent.agent.verdict import verdict_said, volume_said
 from osirix_agent.agent.window import Window
@@ -53,6 +54,8 @@ from osirix_agent.errors import (
     ViewerTimeoutError,
 )
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.prompting.gaze.dwell import SliceDwell
+from osirix_agent.prompting.gaze.sample import Tracker
 from osirix_agent.prompting.grammar import Command
 from osirix_agent.prompting.prompt import ShapePrompt
 from osirix_agent.record.events import Event, Proposed
@@ -65,17 +68,6 @@ from osirix_agent.viewer.roi import RoiSpec
 COMPANION_PERIOD_S = 3.0
 FIRST_LOOK_S, LONGEST_WAIT_S = 0.5, 10.0  # between two looks for an OsiriX or a series that is away
 LOST = (NoServerError, ViewerClosedError, SeriesChangedError)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The last click by stage, milliseconds."""
-
-    segment_ms: float = 0.0
-    plan_ms: float = 0.0
-    paint_ms: float = 0.0
-    seen_to_redraw_ms: float = 0.0
-    writes: int = 0
 
 
 class Engine:
@@ -142,6 +134,11 @@ class Engine:
         self._find_again: Callable[[], Viewer] | None = None
         self._wait_s: float | None = None  # while the viewer is away: how long until the next look
         self._look_at_s = 0.0
+        self._show: Callable[[Sight], None] | None = None
+        self._shown_last: tuple[object, ...] = ()
+        self._flipped = False
+        self._eyes: Tracker | None = None
+        self._dwell = SliceDwell()
 
     # -- beginning and end -----------------------------------------------------------------------------------
     def start(self) -> None:
@@ -264,6 +261,14 @@ class Engine:
         """What is shown for a structure."""
         return self._proposals.shown.get(structure)
 
+    def show_to(self, show: Callable[[Sight], None]) -> None:
+        """Give `show` what the session looks like, now and whenever that changes, on the session's thread."""
+        self._show, self._shown_last = show, ()
+
+    def watch_eyes(self, tracker: Tracker) -> None:
+        """From now on take note of how long she looks at each slice."""
+        self._eyes = tracker
+
     def add_companion(self, viewer: Viewer, refusal: str | None) -> None:
         """Watch a second viewer; with a reason, its prompts are refused with it."""
         former = next((one for one in self._gone if _same_series(one.viewer, viewer)), None)
@@ -301,6 +306,7 @@ class Engine:
                 if self._find_again is None:
                     raise
                 self._wait_s, self._look_at_s = FIRST_LOOK_S, self._clock()
+                self._publish()
                 self._say_once(f"{error} Waiting; nothing is lost.")
         if self._find_again is not None and self._clock() >= self._look_at_s:
             try:
@@ -372,9 +378,12 @@ class Engine:
             for window in list(self._windows):
                 self._poll(window, full=self._look_closely)
             self._look_closely = False
+            self._see_eyes()
             self._drain()
             self._proposals.update(self.session, self._fixed_slices)
+            self._publish()
             self._paint()
+            self._publish()
             self._log.settle(wait=False)
             self._said = None
         except ViewerTimeoutError as error:  # a dialog is open in OsiriX: wait, say so once
@@ -406,6 +415,14 @@ class Engine:
             self._active_at = self._clock()
         window.waiting.extend(changes)
         self._acts.act_on_all(window)
+
+    def _see_eyes(self) -> None:
+        if self._eyes is None:
+            return
+        left = self._dwell.take(self._eyes.read(), self._acts.displayed_k)
+        if left is not None:
+            self._log.dwelt(*left)
+        self._commands.reviewed = self._dwell.reviewed()
 
     def _drain(self) -> None:
         while not self._inbox.empty():
@@ -448,10 +465,19 @@ class Engine:
             self._poll(window, at_once=True, full=True)
         self._proposals.update(self.session, self._fixed_slices, wait=True)
 
-    def _do(self, command: Command | Sentence) -> str:
+    def _do(self, command: Wish) -> str:
         self._active_at = self._clock()
-        if isinstance(command, Sentence):
-            return self._dictation.hear(command)
+        match command:
+            case Sentence():
+                return self._dictation.hear(command)
+            case Draw():
+                self._acts.drawn(command)
+                return ""
+            case TakeOut():
+                self._acts.take_out(command.number)
+                return "That prompt is taken out; undo brings it back."
+            case Turn():
+                return self._turn_to(command.k)
         if command.verb == "names":  # asked by a speech recogniser, never said
             return json.dumps(sorted(self.names()))
         if command.verb in ("accept", "propose"):
@@ -462,6 +488,15 @@ class Engine:
         if command.verb == "accept":
             self.on_accept(self.session.state)
         return said
+
+    def _turn_to(self, k: int) -> str:
+        if self._windows[0].watcher.drawing:
+            raise PromptError("A shape is still being drawn in OsiriX.", "Finish it first.")
+        if not 0 <= k < self.session.volume.geometry.shape_kji[0]:
+            raise PromptError("There is no such slice.", "Nothing was changed.")
+        self._windows[0].viewer.show_slice(k)
+        self._acts.displayed_k = k
+        return ""
 
     # -- proposals and painting ------------------------------------------------------------------------------
     def _fixed_slices(self) -> dict[str, tuple[FixedSlice, ...]]:
@@ -517,6 +552,28 @@ class Engine:
                 self._judged[name] = belief.judgement
                 size = volume_said(belief, self.session.volume.geometry)
                 self._feedback.notice(f"{size}; {verdict_said(belief)}.", name)
+
+    def _publish(self) -> None:
+        """Show those who look on what has changed."""
+        if self._show is None:
+            return
+        main, history, k = self._windows[0], self.session.history, self._acts.displayed_k
+        busy = bool(self._proposals.in_flight)
+        eyes = None if self._eyes is None else self._dwell.state
+        reviewed = self._commands.reviewed
+        now = (
+            *self._picture()[:3], k, busy, self.lost, self.last_timing, history.depth, history.undone, eyes, reviewed,
+        )  # fmt: skip
+        if now == self._shown_last:
+            return
+        self._shown_last = now
+        with suppress(ViewerError):  # it may be away just now
+            self._flipped = main.viewer.slice_shown_as(1) != 0
+        hers = tuple(state.spec for uid in main.hers if (state := main.watcher.reported.get(uid)) is not None)
+        self._show(Sight(
+            self.session.state, dict(self._proposals.shown), hers, k, main.viewer.pixels, self._look(), history.depth,
+            history.undone, busy, self.lost, self.last_timing, eyes, reviewed, self._flipped,
+        ))  # fmt: skip
 
     def _say_once(self, text: str) -> None:
         if text != self._said:

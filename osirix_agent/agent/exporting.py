@@ -88,7 +88,7 @@ def export_session(
     events = read_journal(journal)
     started = next(event for event in events if isinstance(event, SessionStarted))
     pseudonyms = Pseudonyms.at(settings.state_dir)
-    kind = next((k for k in NAMES if started.segmenter.startswith(k)), settings.segmenter)
+    kind = next((k for k in NAMES if started.segmenter.startswith(k)), "model")
     segmenter = make_segmenter(settings.model_copy(update={"segmenter": kind}))
     with recorded_series(journal, started, dicom, settings, pseudonyms) as (viewer, volume):
         half_pixel = float(started.settings.get("half_pixel_px", viewer.pixels.half_pixel_px))

@@ -43,6 +43,17 @@ class TerminalFeedback:
             self._command = None  # no notification service: the terminal is enough
 
 
+class Several:
+    """Tells each of several."""
+
+    def __init__(self, *told: Feedback) -> None:
+        self._told = told
+
+    def notice(self, text: str, structure: str | None = None) -> None:
+        for one in self._told:
+            one.notice(text, structure)
+
+
 class RecordedFeedback:
     """Keeps what was said, for tests and demos."""
 

@@ -10,14 +10,23 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from osirix_agent.agent.control import ControlSocket
 from osirix_agent.agent.engine import Engine
-from osirix_agent.agent.feedback import Feedback, TerminalFeedback
+from osirix_agent.agent.feedback import Feedback, Several, TerminalFeedback
 from osirix_agent.agent.opening import Start, open_session
 from osirix_agent.agent.request import Request, Sentence
 from osirix_agent.agent.waiting import wait_until_open
-from osirix_agent.errors import ControlError, NoServerError, OsirixAgentError, ViewerClosedError, ViewerTimeoutError
+from osirix_agent.errors import (
+    ControlError,
+    NoServerError,
+    OsirixAgentError,
+    SettingsError,
+    ViewerClosedError,
+    ViewerTimeoutError,
+)
+from osirix_agent.prompting.gaze.stream import LslTracker
 from osirix_agent.prompting.grammar import Command, parse_command
 from osirix_agent.segmenter.choice import make_segmenter
 from osirix_agent.settings import Settings
@@ -29,9 +38,15 @@ WELCOME = (
 )
 
 
+class Page(Feedback, Protocol):
+    """What shows the session elsewhere than in OsiriX, and asks through the same queue."""
+
+    def attach(self, engine: Engine) -> None: ...
+
+
 def run_live(
     settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None, fresh: bool = False,
-    start: Start | None = None,
+    start: Start | None = None, page: Page | None = None,
 ) -> None:  # fmt: skip
     """Contour with the frontmost viewer.
 
@@ -43,6 +58,8 @@ def run_live(
         Begin anew even if a session on this series was cut short.
     start : Start or None
         Contours to begin a new session with.
+    page : Page or None
+        The companion page.
 
     Raises
     ------
@@ -51,7 +68,9 @@ def run_live(
     """
     from rich.progress import Progress
 
-    feedback = TerminalFeedback(notify=settings.notify)
+    feedback: Feedback = TerminalFeedback(notify=settings.notify)
+    if page is not None:
+        feedback = Several(feedback, page)
     segmenter = make_segmenter(settings)  # once, however long OsiriX is waited for
     with ThreadPoolExecutor(1) as executor, _buttons(feedback) as buttons:
         with Progress(transient=True) as bar:
@@ -66,6 +85,10 @@ def run_live(
         engine = opened.engine
         print(f"{WELCOME}\nJournal: {opened.journal_path}", flush=True)
         _stop_on_signals(engine)
+        if page is not None:
+            page.attach(engine)
+        if settings.gaze:
+            _watch_eyes(engine, settings, feedback)
         if buttons is not None:
             buttons.answer_with(engine.ask)
         threading.Thread(target=_read_commands, args=(engine,), daemon=True).start()
@@ -93,6 +116,14 @@ def _buttons(feedback: Feedback) -> Iterator[ControlSocket | None]:
         return
     with socket:
         yield socket
+
+
+def _watch_eyes(engine: Engine, settings: Settings, feedback: Feedback) -> None:
+    """Without a tracker the session goes on as it would anyway."""
+    try:
+        engine.watch_eyes(LslTracker(settings.gaze_stream))
+    except SettingsError as error:
+        feedback.notice(str(error))
 
 
 def _leave(engine: Engine, reason: str) -> None:

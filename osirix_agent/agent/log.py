@@ -203,6 +203,9 @@ class SessionLog(Marks):
             click_to_redraw_ms=total_ms,
         )  # fmt: skip
 
+    def dwelt(self, k: int, seconds: float) -> None:
+        self._write(events.SliceDwelt, k=k, seconds=round(seconds, 3))
+
     def ended(self, reason: str, accepted: tuple[str, ...]) -> None:
         self.settle()
         self._write(events.SessionEnded, reason=reason, accepted=tuple(self.name(name) for name in accepted))

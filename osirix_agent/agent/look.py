@@ -74,15 +74,19 @@ class Looks:
 
     def _widest(self, belief: Belief, hers: Collection[int]) -> NextLook | None:
         """The slice with the widest band between the outer isolines that was not looked at yet."""
-        low, high = (logit(percent) for percent in BAND_PERCENT)
-        area = np.count_nonzero((belief.mean_logit >= low) & (belief.mean_logit < high), axis=(1, 2))
-        first = belief.corner_kji[0]
-        ranked = [first + int(row) for row in np.argsort(-area, kind="stable") if area[row]]
-        ranked = [k for k in ranked if k not in hers]
-        if self._seen.issuperset(ranked):
+        best = ranked(belief, hers)
+        if self._seen.issuperset(best):
             self._seen.clear()
-        k = next((k for k in ranked if k not in self._seen), None)
+        k = next((k for k in best if k not in self._seen), None)
         if k is None:
             return None
         self._seen.add(k)
         return NextLook(k, "This slice is where the outline is least sure of those not yet shown.")
+
+
+def ranked(belief: Belief, hers: Collection[int]) -> list[int]:
+    """Slices with a band between the outer isolines, widest first, without those that are hers."""
+    low, high = (logit(percent) for percent in BAND_PERCENT)
+    area = np.count_nonzero((belief.mean_logit >= low) & (belief.mean_logit < high), axis=(1, 2))
+    first = belief.corner_kji[0]
+    return [k for row in np.argsort(-area, kind="stable") if area[row] and (k := first + int(row)) not in hers]

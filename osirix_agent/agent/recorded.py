@@ -116,6 +116,6 @@ def rebuilt(
         other = "" if recorded == segmenter.name else f" It was made with {recorded}; this is {segmenter.name}."
         raise JournalError(
             f"The contours of the journal do not come out as they were, so none are used.{other}",
-            "Give the segmenter and the model that it was made with (--segmenter, --model-dir).",
+            "Give the model that it was made with (--model-dir).",
         ) from error
     return session.state

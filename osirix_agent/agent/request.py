@@ -1,5 +1,5 @@
-"""A command or a sentence on its way to the session: from the terminal, which waits for nothing, or from a button or
-`osirix-agent say`, which do."""
+"""What is on its way to the session: a command or a sentence, from the terminal, which waits for nothing, or from a
+button or `osirix-agent say`, which do; or what was done on the companion page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from osirix_agent.prompting.intent import Command, Intent
+from osirix_agent.prompting.prompt import Prompt
 
 Said = tuple[bool, str, bool]  # done?, what happened, was it another viewer's business?
 
@@ -29,6 +30,31 @@ class Sentence:
     said: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """A prompt that was drawn elsewhere than in the viewer; for the active structure if none is named."""
+
+    prompt: Prompt
+    structure: str | None = None
+
+
+@dataclass(frozen=True)
+class TakeOut:
+    """An earlier prompt, by its number, is to be taken out."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The viewer is to show slice k."""
+
+    k: int
+
+
+Wish = Command | Sentence | Draw | TakeOut | Turn
+
+
 class Request:
     """Handed from a waiting thread to the session's; either withdrawn or carried out, never both.
 
@@ -38,15 +64,17 @@ class Request:
         Pressed in OsiriX: meant for the viewer in front.
     """
 
-    def __init__(self, command: Command | Sentence, *, from_button: bool = False) -> None:
+    def __init__(self, command: Wish, *, from_button: bool = False) -> None:
         self.command, self.from_button = command, from_button
         self._changed = threading.Condition()
         self._begun = self._withdrawn = self._given_up = False
         self._said: Said | None = None
 
     @property
-    def modality(self) -> Literal["typed", "voice", "button"]:
+    def modality(self) -> Literal["typed", "voice", "button", "mouse"]:
         """How it was asked for."""
+        if isinstance(self.command, Draw | TakeOut | Turn):
+            return "mouse"
         if isinstance(self.command, Sentence):
             return "voice" if self.command.heard < 1 else "typed"
         return "button" if self.from_button else "typed"

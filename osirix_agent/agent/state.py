@@ -9,6 +9,8 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.prompting.prompt import Prompt
 from osirix_agent.viewer.roi import RoiSpec
 
+PAGE = -1  # the "viewer" of prompts that were drawn on the companion page
+
 
 @dataclass(frozen=True, eq=False)
 class PromptRecord:
@@ -19,7 +21,7 @@ class PromptRecord:
     number : int
         Unique in the session.
     viewer : int
-        0 the bound viewer, others a companion.
+        0 the bound viewer, others a companion, `PAGE` the companion page.
     roi : RoiSpec or None
         None: it did not come as an ROI.
     permanent : bool
@@ -123,6 +125,11 @@ class History:
     def depth(self) -> int:
         """How many steps can be undone."""
         return self._at
+
+    @property
+    def undone(self) -> int:
+        """How many steps can be done again."""
+        return len(self._states) - 1 - self._at
 
     def push(self, state: SessionState) -> None:
         self._states = [*self._states[: self._at + 1], state]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,13 @@ from scipy import ndimage, optimize
 
 from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.gate import Gallery, Gate, Judgement, Verdict
-from osirix_agent.belief.spread import probability_and_slope, smooth_spread
+from osirix_agent.belief.spread import probability, probability_and_slope, smooth_spread
 from osirix_agent.belief.update import Evidence, condition
 from osirix_agent.errors import ModelError
 
 FORMAT = 1
 DEVIATION = 3.0  # logits: with it the worlds' own contours spread nearly as the probabilities say
+CENTRE = 2.0  # logits about the boundary within which the bands' inner half is set
 REACH_MM = 15.0  # voxels so near to the proposed boundary are fitted
 FEWEST = 10  # patients, below which nothing is called calibrated
 RANK = 16
@@ -30,11 +32,26 @@ NEAR = 0.01  # added to an image's distance before its logarithm is taken
 FloatArray = npt.NDArray[np.float64]
 
 
+class Line(NamedTuple):
+    """From a segmenter's logit and the signed distance (mm) to its boundary to the calibrated mean logit."""
+
+    slope: float
+    per_mm: float
+    shift: float
+    centre: float = 0.0
+
+    def at(self, logit: npt.NDArray[Any], distance_mm: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        line = self.slope * logit + self.per_mm * distance_mm + self.shift
+        return line * (1 + self.centre * np.exp(-0.5 * (line / CENTRE) ** 2)) if self.centre else line
+
+
 class Fit(BaseModel):
-    """Calibrated mean logit = slope * logit + per_mm * distance + shift, for one kind of structure.
+    """Calibrated mean logit = line (1 + centre exp(-line^2 / (2 `CENTRE`^2))), for one kind of structure;
+    line = slope * logit + per_mm * distance + shift.
 
     Attributes
     ----------
+    centre : how much steeper it is about the boundary than farther off
     kind : "organ", "target" or "lesion"
     prompts : number of prompts the fit is for; the last one also for more
     temperature : of the baseline that only divides the logits; for comparison
@@ -52,6 +69,7 @@ class Fit(BaseModel):
     slope: float
     per_mm: float = Field(ge=0)
     shift: float
+    centre: float = Field(default=0.0, ge=-1, le=2)
     patients: int = Field(gt=0)
     temperature: float = 1.0
     held_out: tuple[float, float] | None = None
@@ -164,17 +182,13 @@ def calibrated(
     belief : as the segmenter gave it, without a spread
     fit : None: it gets a spread for looking, but stays uncalibrated
     """
-    slope, per_mm, shift = (fit.slope, fit.per_mm, fit.shift) if fit is not None else (1.0, 0.0, 0.0)
-    mean = _mean(belief.mean_logit, signed_distance(belief.mean_logit, spacing_kji), slope, per_mm, shift)
+    mean = belief.mean_logit
+    if fit is not None:
+        line = Line(fit.slope, fit.per_mm, fit.shift, fit.centre)
+        mean = line.at(mean, signed_distance(mean, spacing_kji)).astype(np.float32)
     spread = smooth_spread(mean, spacing_kji, DEVIATION, calibration.length_mm, RANK)
     found = replace(belief, mean_logit=mean, spread=spread, calibration_id=calibration.id if fit is not None else None)
     return condition(found, evidence)
-
-
-def _mean(
-    logit: npt.NDArray[np.float32], distance_mm: npt.NDArray[np.float32], slope: float, per_mm: float, shift: float
-) -> npt.NDArray[np.float32]:
-    return (slope * logit + per_mm * distance_mm + shift).astype(np.float32)
 
 
 def signed_distance(mean_logit: npt.NDArray[np.float32], spacing_kji: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -209,11 +223,13 @@ class Sample:
     surface: FloatArray
 
 
-def fit_calibration(samples: Sequence[Sample]) -> tuple[float, float, float]:
-    """Slope, per_mm and shift that make the observer's labels near the boundary most likely; cases weigh the same.
+def fit_calibration(samples: Sequence[Sample]) -> Line:
+    """The line that makes the observer's labels near the boundary most likely, set so that the bands hold their share.
 
     Fitted on voxels within `REACH_MM` of the *proposed* boundary: where probabilities are right there, the observer's
-    surface falls between two isolines as often as they say (probability integral transform).
+    surface falls between two isolines as often as they say (probability integral transform). On voxels as large as the
+    band is wide it does so only nearly: then the line's scale is set by the 90 % band and its centre by the 50 % one.
+    Cases weigh the same.
     """
 
     logit, distance, variance = (
@@ -231,8 +247,39 @@ def fit_calibration(samples: Sequence[Sample]) -> tuple[float, float, float]:
         loss, np.array([0.5, 0.5, 0.0]), jac=True, method="L-BFGS-B",
         bounds=[(0.0, 20.0), (0.0, 20.0), (-20.0, 20.0)],
     )  # fmt: skip
-    slope, per_mm, shift = (float(v) for v in found.x)
-    return slope, per_mm, shift
+    line = Line(*(float(v) for v in found.x))
+    for _ in range(2):
+        line = _scaled(line, _root(partial(_too_many, samples, line, 0), 0.3, 3.0))
+        line = line._replace(centre=_root(partial(_too_many, samples, line, 1), -0.8, 1.5))
+    return line
+
+
+def _too_many(samples: Sequence[Sample], line: Line, which: int, x: float) -> float:
+    """By how much a band covers more than its share, the line scaled (0) or its centre changed (1)."""
+    held = covered(samples, line._replace(centre=x) if which else _scaled(line, x))
+    return held[which] - (0.9, 0.5)[which]
+
+
+def covered(samples: Sequence[Sample], line: Line) -> tuple[float, float]:
+    """Share of the observers' surfaces in the 90 and in the 50 % band, on average over cases."""
+    found = []
+    for s in samples:
+        p = probability(line.at(s.surface[:, 0], s.surface[:, 1]), s.surface[:, 2])
+        found.append([np.mean((p >= low) & (p < 1 - low)) for low in (0.05, 0.25)])
+    wide, narrow = (float(v) for v in np.mean(found, 0))
+    return wide, narrow
+
+
+def _scaled(line: Line, scale: float) -> Line:
+    return line._replace(slope=line.slope * scale, per_mm=line.per_mm * scale, shift=line.shift * scale)
+
+
+def _root(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that falls is nought, by bisection; an end where it never is."""
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
+    return (low + high) / 2
 
 
 def fit_temperature(samples: Sequence[Sample]) -> float:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
+from scipy.special import expit
 
 from osirix_agent.belief.belief import Belief
+from osirix_agent.belief.calibration import signed_distance
 from osirix_agent.belief.update import root_of, scatter_given
 
 SEEN_NOISE = 1.0  # logits: how well a boundary voxel is known once its slice was reviewed
@@ -22,7 +25,7 @@ class Look:
     Attributes
     ----------
     k : slice of the volume
-    gain : share of the boundary's whole variance that a review is expected to remove
+    gain : share of the expected error that a review is expected to remove
     band_mm : distance between the 5 % and 95 % isolines there, on average, in the plane
     """
 
@@ -36,8 +39,8 @@ def looks(
 ) -> tuple[Look, ...]:
     """Up to `budget` slices, best first; each after those before it have been reviewed.
 
-    The boundary's variance is that of its logits over the square of their slope: mm^2. A review makes a slice's
-    boundary known; what it says of other slices is what varies together with it.
+    A voxel is wrong with probability min(p, 1 - p). A review settles a slice, and what varies together with its
+    boundary: elsewhere the expected error is taken to shrink as the boundary's standard deviation does.
 
     Parameters
     ----------
@@ -48,49 +51,91 @@ def looks(
     if spread is None or not len(spread.band):
         return ()
     shape = belief.mean_logit.shape
+    rows = shape[0]
     spacing = np.asarray(spacing_kji, float)
     k = np.unravel_index(spread.band, shape)[0]
     mean = belief.mean_logit.ravel()[spread.band]
-    slope = slope_per_mm(belief.mean_logit, spacing).ravel()[spread.band]
     sd = np.sqrt(spread.variance)
     crossing = np.exp(-0.5 * (mean / np.maximum(sd, 1e-3)) ** 2) / np.maximum(sd, 1e-3)  # density of logit 0
-    weight = crossing / np.maximum(slope, 0.05)  # area of possible boundary, in mm^2 of variance per logit^2
-    factor = spread.factor.astype(float)
-    everything = np.einsum("n,nr,ns->rs", weight, factor, factor, optimize=True)
-    alone = np.bincount(k, weight * spread.diagonal, shape[0])
-    whole = float(np.trace(everything)) + float(alone.sum())
+    p = expit(belief.crop_logit)
+    wrong = np.minimum(p, 1 - p).sum((1, 2), dtype=float)
+    done = np.array([row + belief.corner_kji[0] in set(reviewed) for row in range(rows)])
+    wrong[done] = 0.0
+    whole = float(wrong.sum())
     if whole <= 0:
         return ()
+    rank = spread.factor.shape[1]
+    together, alone = np.zeros((rows, rank, rank)), np.bincount(k, crossing * spread.diagonal, rows)
     parts = []
-    for row in range(shape[0]):
-        held = np.flatnonzero(k == row)
-        strongest = held[np.argsort(-crossing[held], kind="stable")[:POINTS]]
-        parts.append(factor[strongest])
-    done = np.array([row + belief.corner_kji[0] in set(reviewed) for row in range(shape[0])])
-    known = np.eye(factor.shape[1])
+    ends = np.searchsorted(k, np.arange(rows + 1))  # the band rises, so slices lie one after the other
+    for row in range(rows):
+        held = slice(int(ends[row]), int(ends[row + 1]))
+        factor = spread.factor[held].astype(float)
+        together[row] = (factor * crossing[held, None]).T @ factor
+        parts.append(factor[np.argsort(-crossing[held], kind="stable")[:POINTS]])
+    at_first = np.einsum("raa->r", together) + alone + 1e-12
+    known = np.eye(rank)
     for row in map(int, np.flatnonzero(done)):
         known = _reviewed(known, parts[row])
-    low, high = np.log(0.05 / 0.95), np.log(0.95 / 0.05)
+
+    def left(known: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(rows,) expected error that stays, of all that is not reviewed."""
+        kept = np.maximum(np.einsum("rab,ab->r", together, known) + alone, 0.0) / at_first
+        found: npt.NDArray[np.float64] = wrong * np.sqrt(kept)
+        return found
+
     found: list[Look] = []
     for _ in range(budget):
-        gains = np.full(shape[0], -np.inf)
-        before = float(np.sum(everything * known))
+        now = left(known)
+        gains = np.full(rows, -np.inf)
         for row in map(int, np.flatnonzero(~done)):
-            if len(parts[row]):
-                gains[row] = before - float(np.sum(everything * _reviewed(known, parts[row]))) + alone[row]
+            if len(parts[row]) and wrong[row] > 0:
+                after = left(_reviewed(known, parts[row]))
+                gains[row] = float(now.sum() - after.sum() + after[row])
         best = int(np.argmax(gains))
         if not np.isfinite(gains[best]) or gains[best] / whole < 1e-3:
             break
-        inside = (belief.crop_logit[best] > low) & (belief.crop_logit[best] < high)
-        edge = belief.mean_logit[best] >= 0
-        length = (
-            np.count_nonzero(edge[1:] != edge[:-1]) * spacing[2]
-            + np.count_nonzero(edge[:, 1:] != edge[:, :-1]) * spacing[1]
-        )  # of a staircase: 4 / pi of the outline's own, on average
-        width = np.count_nonzero(inside) * spacing[1] * spacing[2] / max(length * np.pi / 4, spacing[1])
-        found.append(Look(belief.corner_kji[0] + best, float(gains[best]) / whole, float(width)))
-        known, done[best] = _reviewed(known, parts[best]), True
+        found.append(Look(belief.corner_kji[0] + best, gains[best] / whole, _width_mm(belief, best, spacing)))
+        known, done[best], wrong[best] = _reviewed(known, parts[best]), True, 0.0
     return tuple(found)
+
+
+def _width_mm(belief: Belief, row: int, spacing: npt.NDArray[np.float64]) -> float:
+    """Between the 5 and 95 % isolines of a slice, on average along its outline."""
+    low, high = np.log(0.05 / 0.95), np.log(0.95 / 0.05)
+    inside = (belief.crop_logit[row] > low) & (belief.crop_logit[row] < high)
+    edge = belief.mean_logit[row] >= 0
+    length = (
+        np.count_nonzero(edge[1:] != edge[:-1]) * spacing[2]
+        + np.count_nonzero(edge[:, 1:] != edge[:, :-1]) * spacing[1]
+    )  # of a staircase: 4 / pi of the outline's own, on average
+    return float(np.count_nonzero(inside) * spacing[1] * spacing[2] / max(length * np.pi / 4, spacing[1]))
+
+
+def doubt(
+    belief: Belief, spacing_kji: npt.ArrayLike, points: npt.NDArray[np.float64], reach_mm: float
+) -> npt.NDArray[np.float64]:
+    """(m,) how likely the boundary lies farther than `reach_mm` from each point of the outline, on either side.
+
+    Parameters
+    ----------
+    points : (m, 3) crop index (k, j, i) on the surface of the mask
+    """
+    spacing = np.asarray(spacing_kji, float)
+    depth = ndimage.gaussian_filter(signed_distance(belief.mean_logit, spacing), 1.0)
+    slopes = [
+        np.gradient(depth, step, axis=a) if depth.shape[a] > 1 else np.zeros(depth.shape)
+        for a, step in enumerate(spacing)
+    ]
+    inwards = np.stack([ndimage.map_coordinates(g, points.T, order=1, mode="nearest") for g in slopes], 1)
+    inwards /= np.maximum(np.linalg.norm(inwards, axis=1, keepdims=True), 1e-6)
+    p = expit(belief.crop_logit.astype(float))
+
+    def at(way: float) -> npt.NDArray[np.float64]:
+        found = points + way * reach_mm * inwards / spacing
+        return np.asarray(ndimage.map_coordinates(p, found.T, order=1, mode="constant", cval=0.0))
+
+    return np.asarray(1 - at(1.0) + at(-1.0))
 
 
 def _reviewed(known: npt.NDArray[np.float64], part: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -200,7 +200,7 @@ class Fuzz:
 
     def _call(self, name: str, sent: list[bytes]) -> list[Any]:
         """What came back; how it ended is counted."""
-        kind = {"Open": pb.Lease, "Propose": pb.Event}.get(name, pb.Empty)
+        kind: Any = {"Open": pb.Lease, "Propose": pb.Event}.get(name, pb.Empty)
         style = {"Upload": "stream_unary", "Propose": "unary_stream"}.get(name, "unary_unary")
         call = getattr(self._channel, style)(SERVICE + name, bytes, kind.FromString)
         began = time.monotonic()
@@ -210,15 +210,15 @@ class Fuzz:
             self.met["answered"] += 1
             return answers
         except grpc.RpcError as error:
-            code = error.code()  # type: ignore[attr-defined]
-            refusal = read_refusal(error.trailing_metadata())  # type: ignore[attr-defined]
+            code = error.code()
+            refusal = read_refusal(error.trailing_metadata())
             self.met["refused" if refusal is not None else code.name] += 1
             if code is grpc.StatusCode.DEADLINE_EXCEEDED or time.monotonic() - began > HANGS_S:
                 self.violations.append(f"{name} hangs")
             elif code is grpc.StatusCode.UNAVAILABLE:
                 self.violations.append(f"{name}: the server is away")
             elif code is grpc.StatusCode.UNKNOWN:
-                self.violations.append(f"{name}: {error.details()}")  # type: ignore[attr-defined]
+                self.violations.append(f"{name}: {error.details()}")
             return []
 
     def _read(self, data: bytes) -> None:

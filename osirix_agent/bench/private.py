@@ -23,7 +23,7 @@ from osirix_agent.prompting.grammar import Command
 from osirix_agent.record import console
 from osirix_agent.record.events import Said
 from osirix_agent.record.journal import read_journal
-from osirix_agent.settings import Settings
+from osirix_agent.settings import Settings, load_settings
 from osirix_agent.virtual_osirix.app import VirtualOsirix
 from osirix_agent.virtual_osirix.clinician import Clinician
 from osirix_agent.virtual_osirix.phantom import PhantomRecipe, write_phantom
@@ -59,7 +59,7 @@ def measure(folder: Path, seed: int) -> Figure:
     study = b"".join(content for _, content in _files(place / "study"))
     control = sum(one.encode() in study for one in (*secret.given, *uids))
     assert control == len(secret.given) - PATHS + len(uids), "the search finds what is there"
-    settings = Settings(state_dir=place / "state", notify=False, clinician=secret(), study_keeps_words=True)
+    settings = load_settings(state_dir=place / "state", notify=False, clinician=secret(), study_keeps_words=True)
     said, refusals = _session(place, settings, secret)
     assert len(secret.given) == STRINGS
     out = _given_out(settings.state_dir, place / "out")
@@ -149,8 +149,8 @@ def _act(opened: OpenSession, clinician: Clinician, errors: list[str], secret: C
             name = f"GTV_{name}"
             clinician.point((20.5, 20.5), name=name, k=n % 8)
             engine.step()
-        ways = _KNOWN if n % 2 else _UNKNOWN
-        request = Request(Sentence(ways[n // 2 % len(ways)].format(name), 0.95 if n % 3 else 1.0))
+        said = _KNOWN if n % 2 else _UNKNOWN
+        request = Request(Sentence(said[n // 2 % len(said)].format(name), 0.95 if n % 3 else 1.0))
         engine.ask(request)
         engine.step()
         done, what, _ = request.wait(10)

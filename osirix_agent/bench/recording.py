@@ -24,7 +24,7 @@ from osirix_agent.record.keeping import Keeper
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.record.store import Store
 from osirix_agent.segmenter.protocol import SegmentationRequest
-from osirix_agent.settings import Settings
+from osirix_agent.settings import load_settings
 from osirix_agent.viewer.protocol import SeriesIdentity
 
 KEY = b"a key for simulated sessions"
@@ -69,14 +69,14 @@ def open_log(path: Path, volume: Volume, keeper: Keeper, told: Callable[[str], o
         path.unlink(missing_ok=True)
     pseudonyms = Pseudonyms(KEY)
     journal = Acknowledging(path, resume=bool(events), seal=pseudonyms.seal)
-    journal.told = told  # type: ignore[method-assign]
+    journal.told = told
     log = SessionLog(journal, pseudonyms, time.time, time.monotonic, events, keeper=keeper)
     log.geometry = volume.geometry
     if events:
         log.resumed("agent")
     else:
         who = SeriesIdentity(f"patient {n % 150}", f"study {n}", f"series {n}", ("1", "2"), None, "CT")
-        log.started(f"{n:06x}", who, volume, "simulated 1", Settings(clinician=f"clinician {n % 4}"), n)
+        log.started(f"{n:06x}", who, volume, "simulated 1", load_settings(clinician=f"clinician {n % 4}"), n)
         log.baseline(())
     return log
 
@@ -125,6 +125,8 @@ def work(path: Path, n: int, prompts: int, seed: int, acknowledge: Connection) -
     """One session, in a process of its own that may be killed at any time; begun again it goes on."""
     volume, store = image(), Store.beside(path)
     store.clear_torn()
+    if path.is_file() and b'"session_ended"' in path.read_bytes():  # killed after its end
+        return
     with ThreadPoolExecutor(1) as executor:
         log = open_log(path, volume, Keeper(store, executor), lambda link: acknowledge.send_bytes(link.encode()), n)
         done = sum(isinstance(event, PromptChanged) for event in read_journal(path))

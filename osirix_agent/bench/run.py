@@ -8,6 +8,7 @@ from pathlib import Path
 
 from osirix_agent.bench import (
     click,
+    export,
     faults,
     fuzz,
     idle,
@@ -47,12 +48,14 @@ def measure(
     prompts: int = 20_000,
     minutes: float | None = None,
     sessions: int | None = None,
+    dicom: Path | None = None,
 ) -> list[Figure]:
     """Measure; a row that fails is there with the reason.
 
     Parameters
     ----------
-    what : 'all', 'belief', 'click', 'soak', 'faults', 'record', 'serve', 'serve-faults', 'serve-soak' or 'fuzz'
+    what : 'all', 'belief', 'click', 'export', 'soak', 'faults', 'record', 'serve', 'serve-faults', 'serve-soak',
+        'fuzz' or 'panel'
     sequences : int
         Of the soak.
     runs, kills : int
@@ -61,6 +64,7 @@ def measure(
         Of the log.
     minutes : of the server's soak (15), or of processor time for the fuzzer (10)
     sessions : of the log (200), or of the server's soak (16)
+    dicom : folder of further series, of the export
     only : list of row ids, or None for all
     quiet : bool
         No progress bar.
@@ -81,6 +85,11 @@ def measure(
         if what == "faults":
             task = bar.add_task("faults", total=runs + kills)
             return faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
+        if what == "panel":
+            from osirix_agent.bench import panel  # its packages are an extra
+
+            bar.add_task("panel", total=None)
+            return panel.measure(Path(folder), seed)
         if what == "serve-faults":
             task = bar.add_task("serve-faults", total=runs // serve_faults.ASKS + kills)
             return serve_faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))
@@ -94,6 +103,9 @@ def measure(
         if what == "serve":
             task = bar.add_task("serve", total=serving.PAIRS + serving.UPLOADS + 2)
             return serving.measure(seed, lambda n: bar.advance(task, n))
+        if what == "export":
+            task = bar.add_task("export", total=export.steps())
+            return export.measure(Path(folder), seed, dicom, lambda: bar.advance(task))
         if what == "record":
             sessions = sessions or 200
             task = bar.add_task("record", total=sessions)

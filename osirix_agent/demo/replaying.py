@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from osirix_agent.agent.recorded import open_viewers
 from osirix_agent.agent.replay import ReplayedRequest, check_image, replay
 from osirix_agent.errors import JournalError, OsirixAgentError
 from osirix_agent.imaging.volume import Volume
@@ -13,8 +15,6 @@ from osirix_agent.record.events import SessionStarted
 from osirix_agent.record.journal import read_journal
 from osirix_agent.segmenter.choice import NAMES, make_segmenter
 from osirix_agent.settings import Settings
-from osirix_agent.viewer.client import OsirixViewer, displayed_viewers
-from osirix_agent.viewer.connection import OsirixConnection
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def replay_journal(path: Path, dicom: Path | None, settings: Settings) -> Replay
     beside = path.parent / "study"
     if dicom is None and beside.is_dir():
         dicom = beside
-    volumes = _read_folder(dicom, settings) if dicom is not None else _read_open_viewers(settings)
+    volumes = _read_folder(dicom, settings)
     volume = next((v for v in volumes if v.digest == started.volume_digest), None)
     if volume is None:
         volume = next((v for v in volumes if v.geometry.shape_kji == started.shape_kji), None)
@@ -82,26 +82,11 @@ def replay_journal(path: Path, dicom: Path | None, settings: Settings) -> Replay
     return ReplayOutcome(identical, segmenter.name, started.segmenter, replay(events, volume, segmenter))
 
 
-def _read_folder(dicom: Path, settings: Settings) -> list[Volume]:
-    """Every series of a folder, read through a virtual OsiriX: the values are those that the session saw."""
-    from osirix_agent.virtual_osirix.app import VirtualOsirix
-    from osirix_agent.virtual_osirix.server import VirtualServer
-
-    app = VirtualOsirix()
-    app.open_folder(dicom)
-    with VirtualServer(app) as server:
-        return _read_open_viewers(settings.model_copy(update={"server": server.address}))
-
-
-def _read_open_viewers(settings: Settings) -> list[Volume]:
-    connection = OsirixConnection.find(settings)
-    try:
-        volumes = []
-        for uid in displayed_viewers(connection):
-            try:
-                volumes.append(OsirixViewer(connection, uid, settings).read_volume())
-            except OsirixAgentError:
-                continue  # a series that no session could have been about
-        return volumes
-    finally:
-        connection.close()
+def _read_folder(dicom: Path | None, settings: Settings) -> list[Volume]:
+    """Every series of a folder (none: those open in OsiriX), with the values that a session sees."""
+    volumes = []
+    with open_viewers(dicom, settings) as viewers:
+        for viewer in viewers:
+            with suppress(OsirixAgentError):  # a series that no session could have been about
+                volumes.append(viewer.read_volume())
+    return volumes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,20 @@ def run_demo(
     out: Path, dicom: Path | None, overrides: dict[str, Any], tell: Callable[[str], object] = str,
     *, by_voice: bool = False,
 ) -> list[DemoResult]:  # fmt: skip
+    """The main job; see `open_demo`."""
+    with open_demo(out, dicom, overrides, tell, by_voice=by_voice) as (results, _):
+        return results
+
+
+@contextmanager
+def open_demo(
+    out: Path, dicom: Path | None, overrides: dict[str, Any], tell: Callable[[str], object] = str,
+    *, by_voice: bool = False,
+) -> Iterator[tuple[list[DemoResult], Settings]]:  # fmt: skip
     """The main job on the generated phantom, or on every series of a DICOM folder (those with a reference first).
+
+    The study stays open in the virtual OsiriX, the first series that was contoured in front, until the context is left;
+    the settings find it there.
 
     Parameters
     ----------
@@ -107,6 +121,7 @@ def run_demo(
     viewers = app.open_folder(dicom)
     results: list[DemoResult] = []
     refused: list[OsirixAgentError] = []
+    done: list[Viewer] = []
     with VirtualServer(app) as server:
         settings = load_settings(**{**overrides, "server": server.address, "state_dir": out / "state"})
         talk = None if voice is None else Talk(voice, open_listener(settings))
@@ -119,9 +134,13 @@ def run_demo(
                 results.append(_contour(app, viewer, dicom, folder, settings, tell, talk))
             except OsirixAgentError as error:
                 refused.append(error)
-    if not results:
-        raise refused[0]
-    return results
+            else:
+                done.append(viewer)
+        if not results:
+            raise refused[0]
+        app.viewers.remove(done[0])
+        app.viewers.insert(0, done[0])
+        yield results, settings
 
 
 def _contour(

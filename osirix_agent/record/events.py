@@ -226,6 +226,14 @@ class Painted(_Event):
     click_to_redraw_ms: float | None
 
 
+class SliceDwelt(_Event):
+    """She left a slice that her eyes had rested on; only where an eye tracker is watched."""
+
+    event: Literal["slice_dwelt"] = "slice_dwelt"
+    k: int
+    seconds: float = Field(description="of fixations, this time")
+
+
 class SessionEnded(_Event):
     """The session was left, and its drafts taken away."""
 
@@ -236,7 +244,7 @@ class SessionEnded(_Event):
 
 Event = Annotated[
     SessionStarted | Baseline | Resumed | PromptChanged | PromptRefused | SliceEdited | CommandGiven
-    | Said | Decided | StructureLocked | Proposed | Believed | Painted | SessionEnded,
+    | Said | Decided | StructureLocked | Proposed | Believed | Painted | SliceDwelt | SessionEnded,
     Field(discriminator="event"),
 ]  # fmt: skip
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -29,7 +29,7 @@ EMPTY = PromptError("The mark holds no voxel of the image.", "Draw it inside the
 
 
 def point(geometry: Geometry, kji: npt.ArrayLike, polarity: Polarity) -> PointPrompt:
-    return PointPrompt(position_lps=_lps(geometry, [kji])[0], polarity=polarity)
+    return PointPrompt(position_lps=_lps(geometry, np.asarray(kji)[None])[0], polarity=polarity)
 
 
 def box(geometry: Geometry, bounds: list[tuple[int, int]], polarity: Polarity) -> Prompt:
@@ -92,7 +92,8 @@ def strokes(geometry: Geometry, mask: BoolArray, polarity: Polarity) -> list[Pro
 
 def _runs(points_kji: npt.NDArray[np.int_]) -> list[npt.NDArray[np.int_]]:
     """Points in the order in which a pen would pass them: from an end on, each to its nearest; a gap ends a run."""
-    left, runs, run = points_kji.astype(float), [], np.empty((0, 3), int)
+    runs: list[npt.NDArray[np.int_]] = []
+    left, run = points_kji.astype(float), np.empty((0, 3), int)
     while len(left):
         if len(run):
             far = np.linalg.norm(left - run[-1], axis=1)

@@ -99,13 +99,13 @@ def print_card(card: Calibration) -> None:
 
     console = Console()
     table = Table(title=f"{card.segmenter}: calibration {card.id}")
-    for head in ("kind", "modality", "clicks", "patients", "logit", "per mm", "shift", "in 90 %", "in 50 %", "promise"):
+    for head in ("kind", "modality", "clicks", "n", "logit", "per mm", "shift", "centre", "in 90", "in 50", "promise"):
         table.add_column(head)
     for f in card.fits:
         held = [f"{v:.2f}" for v in f.held_out] if f.held_out else ["", ""]
         table.add_row(
             f.kind, f.modality, str(f.prompts), str(f.patients), f"{f.slope:.2f}", f"{f.per_mm:.2f}", f"{f.shift:.2f}",
-            *held, promise(f),
+            f"{f.centre:.2f}", *held, promise(f),
         )  # fmt: skip
     console.print(table)
 
@@ -213,17 +213,18 @@ def _fit(key: Key, held: list[Sample]) -> Fit:
     names = sorted({s.patient for s in held})
     scores, covers = [], []
     for half in (set(names[::2]), set(names[1::2])):
-        slope, per_mm, shift = fit_calibration([s for s in held if s.patient not in half])
+        line = fit_calibration([s for s in held if s.patient not in half])
         for name in sorted(half):  # a patient's structures together are one case
             at = np.concatenate([s.surface for s in held if s.patient == name])
-            p = probability(slope * at[:, 0] + per_mm * at[:, 1] + shift, at[:, 2])
+            p = probability(line.at(at[:, 0], at[:, 1]), at[:, 2])
             scores.append(surface_score(p))
             covers.append([np.mean((p >= low) & (p < 1 - low)) for low in (0.05, 0.25)])
-    slope, per_mm, shift = fit_calibration(held)
+    line = fit_calibration(held)
     kind, modality, clicks = key
     wide, narrow = (round(float(v), 4) for v in np.mean(covers, 0))
+    slope, per_mm, shift, centre = (round(v, 4) for v in line)
     return Fit(
-        kind=kind, modality=modality, prompts=clicks, slope=round(slope, 4), per_mm=round(per_mm, 4),  # type: ignore[arg-type]
-        shift=round(shift, 4), patients=len(names), temperature=round(fit_temperature(held), 4),
-        held_out=(wide, narrow), conformal_level=conformal_level(scores),
+        kind=kind, modality=modality, prompts=clicks, slope=slope, per_mm=per_mm, shift=shift, centre=centre,  # type: ignore[arg-type]
+        patients=len(names), temperature=round(fit_temperature(held), 4), held_out=(wide, narrow),
+        conformal_level=conformal_level(scores),
     )  # fmt: skip

@@ -79,6 +79,7 @@ class Promises:
             if self._card.fit_for(stage.kind, stage.request.volume.modality, stage.clicks) is None:
                 continue
             path = self._staging.path([FORMAT, self._card.id, *stage.key])
+            path = None if path is None else path.with_suffix(".json")
             if path is not None and path.is_file():
                 yield _ROW.validate_json(path.read_bytes())
                 continue

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.belief.calibration import DEVIATION, REACH_MM, Sample, signed_distance
-from osirix_agent.belief.looks import looks, slope_per_mm
+from osirix_agent.belief.looks import doubt, looks
 from osirix_agent.belief.update import Evidence, condition
 from osirix_agent.training.clicks import dice
 from osirix_agent.training.metrics import surface
@@ -162,10 +162,7 @@ def _found(stage: Stage, belief: Belief, at_kji: FloatArray, areas: FloatArray) 
     off = np.abs(ndimage.map_coordinates(distance, volume_at.T, order=1, mode="nearest")) > ERROR_MM
     if not off.any():
         return None
-    steep = slope_per_mm(belief.mean_logit, stage.spacing)
-    doubt = np.sqrt(_dense(belief)) if belief.spread is not None else np.ones(steep.shape, np.float32)
-    doubt = ndimage.map_coordinates(doubt / np.maximum(steep, 0.02), at_kji.T, order=1, mode="nearest")
-    order = np.argsort(-doubt, kind="stable")
+    order = np.argsort(-doubt(belief, stage.spacing, at_kji, ERROR_MM), kind="stable")
     flagged = order[np.cumsum(areas[order]) <= FLAGGED * areas.sum()]
     most = min(float(areas[off].sum()), FLAGGED * float(areas.sum()))
     return min(float(areas[flagged][off[flagged]].sum()) / most, 1.0)

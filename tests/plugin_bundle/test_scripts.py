@@ -130,7 +130,7 @@ def test_start_click_accept_by_the_buttons(mac, hospital, phantom):
         time.sleep(0.1)
     names = {roi.name for roi in hospital.clinician.rois()}
     assert names == {"GTVp"}
-    (journal,) = (mac / ".local" / "state" / "osirix-agent" / "journal").iterdir()
+    (journal,) = (mac / ".local" / "state" / "osirix-agent" / "journal").glob("*.jsonl")
     text = journal.read_text()
     for verb in ("start", "propose", "next", "isolines", "undo", "redo", "reject", "accept"):
         assert f'"verb":"{verb}"' in text.replace(" ", "")

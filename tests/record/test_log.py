@@ -311,9 +311,9 @@ def test_an_export_is_read_back_by_duckdb(one, tmp_path):
         assert back.columns == list(table.model_fields)
         if table.table != "sessions":
             assert [dict(zip(back.columns, one, strict=True)) for one in back.fetchall()] == [dict(r) for r in mine]
-    joined = duckdb.sql(f"""
+    (joined,) = duckdb.sql(f"""
         select s.patient, count(*), max(p.points_kji[1][1]) from read_parquet('{tmp_path}/prompts.parquet') p
-        join read_parquet('{tmp_path}/sessions.parquet') s using (session) group by 1""").fetchone()
+        join read_parquet('{tmp_path}/sessions.parquet') s using (session) group by 1""").fetchall()
     added = [event for event in session.events if isinstance(event, PromptChanged)]
     assert joined == (session.started.patient, 12, max(event.points_kji[0][0] for event in added))
     geometry = image().geometry
@@ -425,3 +425,13 @@ def test_no_identifying_string_comes_out(tmp_path):
 
     figure = measure(tmp_path / "p", 2)
     assert figure.holds, figure.note
+
+
+def test_the_queries_of_the_how_to_run(one, tmp_path, monkeypatch):
+    duckdb = pytest.importorskip("duckdb")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "study-a-log.md").read_text()
+    export(one, tmp_path / "tables")
+    monkeypatch.chdir(tmp_path)
+    first, second, _ = page.split("```sql\n")[1].split("```")[0].split(";")
+    assert duckdb.sql(first).fetchall()[0][:2] == ("GTVp", 1)
+    assert {row[0] for row in duckdb.sql(second).fetchall()} == {"point"}

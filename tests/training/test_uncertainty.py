@@ -16,7 +16,7 @@ from osirix_agent.training import calibrating
 from osirix_agent.training.calibrating import calibrate, fit_card
 from osirix_agent.training.cases import Case
 from osirix_agent.training.contouring import contoured
-from osirix_agent.training.promises import StageRow, figures_of
+from osirix_agent.training.promises import Promises, StageRow, figures_of
 from osirix_agent.training.staging import Stage, Staging
 from osirix_agent.training.uncertainty import LEVELS, band_row, ece, gain_curve, orders, tempered
 
@@ -198,3 +198,14 @@ def test_a_card_is_fitted_from_a_folder_in_shares(tmp_path, monkeypatch):
     foreign = card.judge("GTV", card.fits[0], np.full(8, 9.0), np.array([900.0, 400.0]))
     assert foreign.verdict is Verdict.WITHHELD
     assert card.judge("GTV", None, np.zeros(8), None).verdict is Verdict.WITHHELD
+    promises = Promises(Staging(asked, work), card)
+    rows, shifted = list(promises.rows(images[:2])), list(promises.shifted(images[:2], [("other site", images[2])]))
+    assert {s.shift for s in shifted} == {"inverted", "noisy", "other site"}
+    assert min(s.distance for s in shifted if s.shift == "noisy") > max(r.distance for r in rows)
+    found = {f.id: f for f in figures_of("balls", rows, shifted)}
+    assert found["balls.gate noisy"].value == 1.0
+    assert found["balls.gate.accepted"].n > 0
+    assert {"balls.band.ece temperature", "balls.band.clicks.1", "balls.looks over uniform"} <= set(found)
+    count = asked.asked
+    assert list(Promises(Staging(asked, work), card).rows(images[:2])) == rows  # read back as they were
+    assert asked.asked == count

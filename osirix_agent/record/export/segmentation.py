@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -51,7 +52,8 @@ def new_segmentation(
         raise ExportError("No accepted structure has a contour.", "Accept a structure first, then export.")
     pixels = np.stack([stack[held] for stack in stacks], axis=-1)
     try:
-        made = hd.seg.Segmentation(
+        made = _quietly(
+            hd.seg.Segmentation,
             source_images=[_complete(series, int(k)) for k in held],
             pixel_array=pixels if fractional else pixels.astype(np.uint8),
             segmentation_type="FRACTIONAL" if fractional else "BINARY",
@@ -71,6 +73,13 @@ def new_segmentation(
     made["SoftwareVersions"].value = versions(s.made_by for s in structures)
     made["ContentDate"].value, made["ContentTime"].value = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     return made
+
+
+def _quietly(make: Callable[..., Any], **given: Any) -> Any:
+    """Without warnings: highdicom's would name the patient."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make(**given)
 
 
 def _complete(series: ImageSeries, k: int) -> Dataset:

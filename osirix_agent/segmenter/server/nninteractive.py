@@ -262,7 +262,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not isinstance(error, OsirixAgentError):
             self._door.service.tell("fault", kind=type(error).__name__)
         said = write_refusal(error)
-        code = {LeaseEndedError: 410, BusyError: 503, _KeyError: 401}.get(type(error), 0)
+        codes: dict[type[Exception], int] = {LeaseEndedError: 410, BusyError: 503, _KeyError: 401}
+        code = codes.get(type(error), 0)
         code = code or (400 if isinstance(error, OsirixAgentError) else 500)
         return code, json.dumps({"detail": f"{said.what} {said.cure}"}).encode()
 

@@ -146,8 +146,9 @@ class SegmenterService(SegmenterServicer):
             session = self._session(request.lease, context)
             if not self.volumes.state(session.client, request.digest)[1]:
                 raise _missing()
-            if isinstance(self.segmenter, LooksAhead):
-                self.queue.put(session.name, lambda: self.segmenter.look(self._volume(session, request.digest)))
+            ahead = self.segmenter
+            if isinstance(ahead, LooksAhead):
+                self.queue.put(session.name, lambda: ahead.look(self._volume(session, request.digest)))
             return pb.Empty()
 
     def Propose(self, request: pb.Request, context: Any) -> Iterator[pb.Event]:

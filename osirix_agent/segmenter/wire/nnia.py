@@ -26,7 +26,7 @@ def pack_nnia(array: npt.NDArray[Any]) -> bytes:
     blosc2 = library()
     array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     name = array.dtype.name.encode()
-    raw = memoryview(array).cast("B")
+    raw = array.data.cast("B")
     parts = [struct.pack(f"<4sBBBB{len(name)}s", b"NNIA", 1, ZSTD, array.ndim, len(name), name)]
     parts.append(struct.pack(f"<{array.ndim}qI", *array.shape, -(-raw.nbytes // CHUNK)))
     for start in range(0, raw.nbytes, CHUNK):
@@ -59,7 +59,7 @@ def unpack_nnia(data: bytes, longest: int) -> npt.NDArray[Any]:
         if not known or math.prod(shape) * np.dtype(name).itemsize > longest:
             raise ValueError("not what is spoken here, or too long")
         flat = np.empty(math.prod(shape), name)
-        room, filled = memoryview(flat).cast("B") if flat.size else memoryview(b""), 0
+        room, filled = flat.data.cast("B") if flat.size else memoryview(b""), 0
         for _ in range(chunks):
             size, packed = struct.unpack_from("<QQ", data, at)
             frame = data[at + 16 : at + 16 + packed]

@@ -15,6 +15,7 @@ from osirix_agent.errors import ExportError
 from osirix_agent.imaging.dicom import find_truths
 from osirix_agent.imaging.nifti import to_sitk
 from osirix_agent.record.export.files import Formats, write_files
+from osirix_agent.record.export.series import ImageSeries
 from osirix_agent.record.export.whole import whole
 from tests.record.export.conftest import NOW, OBLIQUE, complaints, study_at
 
@@ -63,6 +64,17 @@ def test_probabilities_are_fractions_that_say_whether_they_are_calibrated(study,
     believed = structure.probability(study.series.geometry.shape_kji)
     held = believed.max(axis=(1, 2)) > 0.5 / 255
     assert np.abs(read[held] - believed[held]).max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_name_that_highdicom_finds_odd_is_not_told_to_anyone(study, tmp_path, recwarn):
+    for path in study.files:
+        ds = pydicom.dcmread(path)
+        ds.PatientName = "Smith"
+        ds.save_as(path)
+    series = ImageSeries.read(study.files, study.series.geometry)
+    write_files(series, [study.structure()], tmp_path, Formats(rtstruct=False, seg=True), NOW)
+    assert pydicom.dcmread(tmp_path / "SEG.dcm").PatientName == "Smith"
+    assert not list(recwarn)
 
 
 def test_without_highdicom_it_says_what_to_install(study, tmp_path, monkeypatch):
