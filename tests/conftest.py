@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -32,6 +33,10 @@ from osirix_agent.virtual_osirix.server import VirtualServer
 
 SMALL = PhantomRecipe(shape_kji=(12, 48, 56), spacing_kji_mm=(3.0, 2.0, 2.0))
 KEY = b"a key for tests only"
+
+
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_configure() -> None:
