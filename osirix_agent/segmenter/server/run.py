@@ -41,6 +41,8 @@ THREADS = 64
 PATHS = ("--tls", "--model-dir")
 GB = 1e9
 
+STOP_S = 5.0  # gRPC may miss that a broken call has ended, and then never says that it has stopped
+
 
 class SegmenterServer:
     """A gRPC server round a segmenter; a context manager in tests.
@@ -103,7 +105,7 @@ class SegmenterServer:
         self.service.stopping = True
         self._health(False)
         finished = self.service.queue.close(grace_s)
-        self._grpc.stop(1.0).wait()
+        self._grpc.stop(1.0).wait(1.0 + STOP_S)
         self._stop.set()
         self._tell("stopped", finished=finished)
         return finished
@@ -111,7 +113,9 @@ class SegmenterServer:
     def kill(self) -> None:
         """Stop as a crash would: whoever waits is cut off."""
         self._stop.set()
-        self._grpc.stop(None).wait()
+        stopping = threading.Thread(target=self._grpc.stop, args=(None,), daemon=True)  # it can wait for ever
+        stopping.start()
+        stopping.join(STOP_S)
 
     def _tidy(self) -> None:
         while not self._stop.wait(1.0):
