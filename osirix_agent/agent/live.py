@@ -83,8 +83,8 @@ def run_live(
                 feedback, wait_s,
             )  # fmt: skip
         engine = opened.engine
-        print(f"{WELCOME}\nJournal: {opened.journal_path}", flush=True)
         _stop_on_signals(engine)
+        print(f"{WELCOME}\nJournal: {opened.journal_path}", flush=True)
         if page is not None:
             page.attach(engine)
         if settings.gaze:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.config import disable_value_validation
 
 from osirix_agent.imaging.nifti import write_image
 from osirix_agent.record.export.rtstruct import appended, new_rtstruct, read_rtstruct, write_rtstruct
@@ -41,6 +42,7 @@ class Formats:
     bands: tuple[int, ...] = ()
 
 
+@disable_value_validation()  # the scanner's own values go along as they are, also those that DICOM would not have
 def write_files(
     series: ImageSeries, structures: Sequence[AcceptedStructure], out: Path, formats: Formats, now: datetime
 ) -> list[Path]:

@@ -50,6 +50,19 @@ def test_every_format_holds_the_same(tmp_path, turned):
     assert all(complaints(path) == [] for path in written if path.suffix == ".dcm")
 
 
+def test_a_value_of_the_scanner_that_breaks_the_standard_goes_along_as_it_is(study, tmp_path):
+    odd = "a study id longer than sixteen"
+    with pydicom.config.disable_value_validation():
+        for path in study.files:
+            ds = pydicom.dcmread(path)
+            ds.StudyID = odd
+            ds.save_as(path)
+    series = ImageSeries.read(study.files, study.series.geometry)
+    written = write_files(series, [study.structure()], tmp_path / "out", replace(ALL, nifti=False), NOW)
+    with pydicom.config.disable_value_validation():
+        assert [pydicom.dcmread(path).StudyID for path in written] == [odd] * 3
+
+
 def test_probabilities_are_fractions_that_say_whether_they_are_calibrated(study, tmp_path):
     structure = study.structure()
     write_files(study.series, [structure], tmp_path, ALL, NOW)
