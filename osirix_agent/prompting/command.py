@@ -230,9 +230,9 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
 
 
 def _runs_on(last: Item, first: Item, separator: Item | None) -> bool:
-    """Words without a pause between two clauses (not `undo redo`, but `undo the lock`)?"""
+    """Words without a pause between two clauses (not `undo redo`, but `undo the lock`, `accept all`)?"""
     parted = separator is not None and separator.is_a(*SEPARATORS)
-    return not parted and (last.is_a("last") or first.start - last.end > 1)
+    return not parted and (last.is_a("last") or first.text.lower() == "all" or first.start - last.end > 1)
 
 
 def _confidence(said: list[Item], carried: list[Item]) -> float:

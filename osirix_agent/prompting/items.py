@@ -19,7 +19,9 @@ STARTS = ("verb", "command", "tentative")
 
 _TABLE = lexicon.table()
 _LONGEST = max(len(words) for words in _TABLE)
+_IDLE = {words[0] for words, senses in _TABLE.items() if len(words) == 1 and senses == [("filler", True)]}
 VOCABULARY = frozenset(word for words in _TABLE for word in words) | naming.WORDS | NUMBER_WORDS
+MEANING = VOCABULARY - _IDLE  # words that are not passed over
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from osirix_agent.prompting.items import VOCABULARY
+from osirix_agent.prompting.items import MEANING
 
 FARTHEST = 0.4  # mean cost of a phone
 FEW = 4
@@ -28,7 +28,7 @@ class SoundAlike:
     """
 
     def __init__(
-        self, phones_of: Callable[[str], str | None] = lambda _: None, words: Collection[str] = VOCABULARY
+        self, phones_of: Callable[[str], str | None] = lambda _: None, words: Collection[str] = MEANING
     ) -> None:
         self._phones_of, self._words = phones_of, sorted(word for word in words if word.isalpha())
         self._phones = {word: tuple((phones_of(word) or "").split()) for word in self._words}

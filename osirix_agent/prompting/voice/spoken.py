@@ -95,7 +95,7 @@ SHAPES: dict[str, str] = {
     "reply": "{yes} | no | {cancel}",
     "times": "twice | three times | once | <small> (times | steps)",
     "usual": "undo | {command:undo} | redo | accept | {command:accept} | next | {command:next} | {yes} | no",
-    "clause": """<usual> | <usual> | <edit> | <part> | <here> | <slab> | <shape> | <go> | <contour> 
+    "clause": """<usual> | <usual> | <edit> | <part> | <here> | <slab> | <shape> | <go> | <contour>
         | <session> | <reply>""",
     "lead": "please | okay | now | um | could you | can you | just",
     "sentence": "[<lead>] <clause> [[and] then <clause> | and <clause>] [then <clause>] [please | thanks | thank you]",
