@@ -211,13 +211,18 @@ class SessionLog(Marks):
         self._write(events.SessionEnded, reason=reason, accepted=tuple(self.name(name) for name in accepted))
 
     def settle(self, *, wait: bool = True) -> None:
-        """Write down what has been put into the store; `wait`: all that is on its way there.
+        """Begin to put into the store what waits for it, and write down what is there; `wait`: all of it.
 
         Raises
         ------
         JournalError
             The disk is full.
         """
+        if self._keeper is not None:
+            self._keeper.begin()
+        self._tell_kept(wait=wait)
+
+    def _tell_kept(self, *, wait: bool = False) -> None:
         for kept in () if self._keeper is None else self._keeper.done(wait=wait):
             self._append(
                 events.Believed, structure=kept.structure, request_digest=kept.request,
@@ -248,7 +253,7 @@ class SessionLog(Marks):
     def _write(self, event: type, /, **fields: Any) -> None:
         if self._muted:
             return
-        self.settle(wait=False)
+        self._tell_kept()
         self._append(event, **fields)
 
     def _append(self, event: type, /, **fields: Any) -> None:

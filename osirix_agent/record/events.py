@@ -249,6 +249,5 @@ Event = Annotated[
 ]  # fmt: skip
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
-PROMPT_BOUNDARIES = (
-    SessionStarted, Baseline, PromptChanged, SliceEdited, CommandGiven, Decided, Proposed, SessionEnded,
-)  # fmt: skip
+# on disk before anything follows from them; a proposal can be asked for again, so a power failure may take the last one
+PROMPT_BOUNDARIES = (SessionStarted, Baseline, PromptChanged, SliceEdited, CommandGiven, Decided, SessionEnded)
