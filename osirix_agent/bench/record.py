@@ -187,7 +187,8 @@ def _cost(folder: Path, seed: int) -> Figure:
     return Figure(
         id="log.cost", value=p95, unit="ms", interval=(float(np.percentile(times, 5)), p95), n=len(times),
         peer="a bare append with fsync", ratio=p95 / peer, reach="p95 5 ms", holds=p95 <= 5,
-        note=f"p50 {np.median(times):.2f} ms, of processor time p95 {np.percentile(computed, 95):.2f} ms; beliefs of {CROP} voxels are packed and stored by another thread; "
+        note=f"p50 {np.median(times):.2f} ms, of processor time p95 {np.percentile(computed, 95):.2f} ms; beliefs of "
+        f"{CROP} voxels are packed and stored by another thread, which waits until the contours would be painted; "
         f"the machine's load was {busy:.1f} a core",
     )  # fmt: skip
 

@@ -57,3 +57,9 @@ def mask_from_bytes(data: bytes) -> BoolArray:
         bits = np.unpackbits(np.frombuffer(data[found.end() :], np.uint8), count=int(np.prod(size)))
         mask[box] = bits.reshape(size).astype(np.bool_)
     return mask
+
+
+def dice(a: BoolArray, b: BoolArray) -> float:
+    """2 |A and B| / (|A| + |B|); 1 when both are empty."""
+    total = int(a.sum()) + int(b.sum())
+    return 2.0 * int((a & b).sum()) / total if total else 1.0

@@ -46,6 +46,10 @@ def test_it_leaves_pictures_journal_contours_and_a_good_contour(small_demo):
     mask = sitk.GetArrayFromImage(sitk.ReadImage(str(out / "GTVp.nii.gz")))
     assert {row["slice"] for row in contours["contours"]} == set(np.flatnonzero(mask.any((1, 2))).tolist())
     assert "Phantom" not in (out / "journal.jsonl").read_text()
+    assert (out / "RTSTRUCT.dcm").is_file()
+    report = (out / "report.html").read_text()
+    assert "GTVp" in report
+    assert "What happened when" in report
 
 
 def test_replay_reproduces_every_mask(small_demo, capsys):
