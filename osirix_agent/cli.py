@@ -238,8 +238,12 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
     export.set_defaults(act=_export)
 
-    replay = commands.add_parser("replay", help="reproduce every mask of a journal")
-    replay.add_argument("journal", type=Path)
+    replay = commands.add_parser("replay", help="reproduce every mask of a journal, or ask another model instead")
+    replay.add_argument("journal", type=Path, help="a journal; with --model also a folder of them")
+    replay.add_argument("--model", metavar="OTHER",
+                        help="compare with it: a segmenter, a folder of models, or an adapter's folder")  # fmt: skip
+    replay.add_argument("--tolerance", type=float, default=2.0, metavar="MM",
+                        help="with --model: of surfaces that agree (%(default)s)")  # fmt: skip
     replay.add_argument(
         "--dicom", type=Path, help="the image (default: 'study' beside the journal, else OsiriX's viewer)"
     )
@@ -656,6 +660,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     from osirix_agent.demo.replaying import replay_journal
     from osirix_agent.settings import load_settings
 
+    if arguments.model is not None:
+        return _compare(arguments, load_settings(**_overrides(arguments)))
     with _busy("asking for every mask again"):
         outcome = replay_journal(arguments.journal, arguments.dicom, load_settings(**_overrides(arguments)))
     if arguments.json:
@@ -663,6 +669,16 @@ def _replay(arguments: argparse.Namespace) -> int:
     else:
         outcome.print()
     return 0 if outcome.same else 1
+
+
+def _compare(arguments: argparse.Namespace, settings: Settings) -> int:
+    from osirix_agent.demo.comparing import compare, other_segmenter
+
+    with _busy("loading the model") as tell:
+        segmenter = other_segmenter(arguments.model, settings, tell)
+        found = compare(arguments.journal, arguments.dicom, segmenter, settings, arguments.tolerance, tell)
+    print(json.dumps(found.as_json()) if arguments.json else "\n".join(found.lines()))
+    return 0
 
 
 if __name__ == "__main__":
