@@ -407,7 +407,7 @@ class Engine:
     def _look_at(self, window: Window, *, at_once: bool = False, full: bool = False) -> None:
         snapshot, changes = window.observe(at_once=at_once, full=full)
         if window.number == 0:
-            self._log.looking_at(snapshot.displayed_k)
+            self._log.looking_at(snapshot.displayed_k, snapshot.level_width)
         if window.number == 0 and snapshot.displayed_k != self._acts.displayed_k:
             self._acts.displayed_k = snapshot.displayed_k
             self._active_at = self._clock()

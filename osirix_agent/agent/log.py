@@ -69,6 +69,7 @@ class SessionLog(Marks):
         self._modality: events.Modality = "mouse"
         self._shift_s = 0.0
         self._slice: tuple[int, float] | None = None  # displayed, and since when
+        self._level_width: tuple[float, float] | None = None
         self._believed: dict[str, events.BeliefSummary] = {}
         self._first_prompt_s: dict[str, float] = {}
         self._added_path_mm: dict[str, float] = {}
@@ -94,8 +95,9 @@ class SessionLog(Marks):
         finally:
             self._modality = before
 
-    def looking_at(self, k: int) -> None:
-        """This slice is displayed."""
+    def looking_at(self, k: int, level_width: tuple[float, float] | None = None) -> None:
+        """This slice is displayed, in this grey window as far as it is known."""
+        self._level_width = level_width
         if self._slice is None or self._slice[0] != k:
             self._slice = k, self._monotonic()
 
@@ -132,6 +134,7 @@ class SessionLog(Marks):
             roi=None if record.roi is None else self.mark(record.roi), permanent=record.permanent,
             modality="typed" if self._modality == "mouse" and record.prompt.kind == "text" else self._modality,
             points_kji=self._voxels(record.prompt), dwell_s=self._dwell_s(displayed_k),
+            level_width=self._level_width,
         )  # fmt: skip
 
     def refused(self, kind: str, reason: str) -> None:

@@ -20,6 +20,7 @@ from osirix_agent.belief.gate import Gallery, Gate, Judgement, Verdict
 from osirix_agent.belief.spread import probability, probability_and_slope, smooth_spread
 from osirix_agent.belief.update import Evidence, condition
 from osirix_agent.errors import ModelError
+from osirix_agent.whole import write_whole
 
 FORMAT = 1
 DEVIATION = 3.0  # logits: with it the worlds' own contours spread nearly as the probabilities say
@@ -146,7 +147,7 @@ class Calibration(BaseModel):
         return np.append(features, np.log(gallery.distance(described) + NEAR))
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(self.model_dump(mode="json")) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(self.model_dump(mode="json")) + "\n")
 
 
 def read_calibration(path: Path, segmenter: str | None = None) -> Calibration:

@@ -15,7 +15,8 @@ from osirix_agent.prompting.prompt import PointLps, Prompt
 
 # 2: what a session is continued from (RoiMark, Baseline, Resumed)
 # 3: a chain of links; modality, voxels, dwell; what was believed, said and decided; clinician; shifted dates
-SCHEMA_VERSION = 3
+# 4: the grey window of a prompt; what a study mode drew by lot and when it was revealed
+SCHEMA_VERSION = 4
 
 PointKji = tuple[float, float, float]
 Modality = Literal["mouse", "typed", "voice", "gaze", "button", "unknown"]
@@ -124,6 +125,9 @@ class PromptChanged(_Event):
     permanent: bool = False
     points_kji: tuple[PointKji, ...] = Field((), description="voxels of its points; () for words and whole contours")
     dwell_s: float | None = Field(None, description="how long the displayed slice had been in view")
+    level_width: tuple[float, float] | None = Field(
+        None, description="grey window of the session's viewer: level and width in the image's units"
+    )
 
 
 class PromptRefused(_Event):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -19,6 +18,7 @@ from osirix_agent.record.events import CommandGiven, Decided, PromptChanged, Pro
 from osirix_agent.record.plots import Line, histogram, lines, scatter, timeline
 from osirix_agent.record.sessions import Session, read_log
 from osirix_agent.record.stats import Stats, Tally, spread, stats_of
+from osirix_agent.whole import write_whole
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2.5em auto;padding:0 1.2em;color:#1d2733;
 background:#fff}h1{font-size:1.7em;margin:0}h2{font-size:1.1em;margin:2em 0 .4em}p{color:#55606e;margin:.4em 0 1em}
@@ -44,14 +44,8 @@ def write_report(log: Path, path: Path) -> Stats:
     """
     sessions = list(read_log(log))
     stats = stats_of(sessions)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(page(sessions, stats), encoding="utf-8")
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(path, page(sessions, stats))
     except OSError as error:
         raise JournalError(
             f"The report cannot be written ({error.strerror}).", "Free some disk space or choose another place."

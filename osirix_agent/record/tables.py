@@ -81,6 +81,8 @@ class PromptRow(Row):
     elapsed_s: float = Field(description="monotonic, since the session began")
     dwell_s: float | None = Field(description="how long the displayed slice had been in view")
     displayed_k: int = Field(description="slice in view; -1: none in particular")
+    level: float | None = Field(description="of the grey window, in the image's units")
+    width: float | None = Field(description="of the grey window, in the image's units")
     viewer: int = Field(description="0: the session's own; others: companions")
     phrase: str | None = Field(description="canonical phrase that the model received")
     how: str | None = Field(description="edit in words, canonical")
@@ -179,7 +181,8 @@ def _rows(session: Session, number: int, event: Event) -> Iterator[Row]:
             yield PromptRow(
                 session=id_, event=number, structure=event.structure, number=event.number, change=event.change,
                 kind=prompt.kind, polarity=prompt.polarity.value, modality=event.modality, elapsed_s=at,
-                dwell_s=event.dwell_s, displayed_k=event.displayed_k, viewer=event.viewer,
+                dwell_s=event.dwell_s, level=event.level_width[0] if event.level_width else None,
+                width=event.level_width[1] if event.level_width else None, displayed_k=event.displayed_k, viewer=event.viewer,
                 phrase=getattr(prompt, "phrase", None), how=getattr(prompt, "how", None),
                 points_lps_mm=[list(p) for p in prompt_points_lps(prompt)],
                 points_kji=[list(p) for p in event.points_kji],

@@ -29,6 +29,7 @@ from osirix_agent.training.benchmark import DICOM, images_of, sets_in
 from osirix_agent.training.contouring import Contoured
 from osirix_agent.training.staging import Stage, Staging
 from osirix_agent.training.uncertainty import LEVELS, BandRow, band_row, ece, gain_curve, orders, tempered
+from osirix_agent.whole import write_whole
 
 FORMAT = 1  # of the rows that are kept
 OURS = "ours"
@@ -86,7 +87,7 @@ class Promises:
             self._tell(f"{stage.patient} {stage.structure}: {stage.clicks} clicks")
             found = self._measured(stage)
             if path is not None:
-                path.write_bytes(_ROW.dump_json(found))
+                write_whole(path, _ROW.dump_json(found))
             yield found
 
     def _measured(self, stage: Stage) -> StageRow:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from osirix_agent.imaging.structure import kind_of
 from osirix_agent.prompting.prompt import Prompt
 from osirix_agent.segmenter.protocol import Describes, SegmentationRequest, Segmenter
 from osirix_agent.training.contouring import Contoured, box_prompt, contour, spelt, unsaid
+from osirix_agent.whole import whole
 
 COUNTS = (0, 1, 2, 5)  # clicks after the name or the box
 FORMAT = 1  # of what is kept: another one is worked out again
@@ -208,11 +208,8 @@ def _write(path: Path, found: _Answers) -> None:
 
 
 def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
-    """Whole or not at all."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
+    with whole(path) as beside, beside.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    part.replace(path)
 
 
 def _read(path: Path) -> _Answers:

@@ -184,6 +184,15 @@ def test_journals_of_earlier_schemas_are_read(version, tmp_path):
     assert merge([path], tmp_path / "out").sessions == 1
 
 
+def test_a_journal_of_schema_3_is_read_and_verified(tmp_path):
+    path = OLD / "schema-3.jsonl"
+    rows = list(rows_of(read_session(path)))
+    assert {row.modality for row in rows if isinstance(row, PromptRow)} == {"mouse"}
+    assert {row.level for row in rows if isinstance(row, PromptRow)} == {None}
+    assert rows[-1].began is not None
+    assert verify(path, stored=False).faults == []
+
+
 def test_a_session_of_an_earlier_schema_goes_on_in_a_chain(tmp_path):
     path = tmp_path / "j.jsonl"
     old = (OLD / "schema-2.jsonl").read_bytes().splitlines(keepends=True)[:-1]
@@ -217,7 +226,7 @@ def test_the_store_keeps_masks_and_beliefs(one):
 def test_what_a_kill_left_half_written_is_cleared(tmp_path):
     store = Store(tmp_path)
     address = store.put(b"content")
-    torn = store.path(address).with_name(f".{'0' * 64}.999999999")
+    torn = store.path(address).with_name(".999999999-00ff")
     torn.write_bytes(b"half")
     assert store.clear_torn() == 1
     assert not torn.exists()
