@@ -181,8 +181,9 @@ def _rows(session: Session, number: int, event: Event) -> Iterator[Row]:
             yield PromptRow(
                 session=id_, event=number, structure=event.structure, number=event.number, change=event.change,
                 kind=prompt.kind, polarity=prompt.polarity.value, modality=event.modality, elapsed_s=at,
-                dwell_s=event.dwell_s, level=event.level_width[0] if event.level_width else None,
-                width=event.level_width[1] if event.level_width else None, displayed_k=event.displayed_k, viewer=event.viewer,
+                dwell_s=event.dwell_s, displayed_k=event.displayed_k, viewer=event.viewer,
+                level=event.level_width[0] if event.level_width else None,
+                width=event.level_width[1] if event.level_width else None,
                 phrase=getattr(prompt, "phrase", None), how=getattr(prompt, "how", None),
                 points_lps_mm=[list(p) for p in prompt_points_lps(prompt)],
                 points_kji=[list(p) for p in event.points_kji],
