@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import platform
 import sys
@@ -32,7 +33,8 @@ from osirix_agent.viewer.protocol import SeriesIdentity
 from osirix_agent.viewer.roi import RoiSpec
 
 LOGGED_PACKAGES = ("numpy", "scipy", "scikit-image", "grpcio", "protobuf", "osirixgrpc")
-LOGGED_SETTINGS = ("isoline_levels", "half_pixel_px", "remove_prompts_on_accept", "segmenter")
+LOGGED_SETTINGS = ("isoline_levels", "half_pixel_px", "remove_prompts_on_accept", "segmenter", "study_blind",
+                   "study_arms")  # fmt: skip
 
 
 class SessionLog(Marks):
@@ -54,6 +56,8 @@ class SessionLog(Marks):
     ----------
     geometry : Geometry or None
         Of the image: prompts get their voxels by it.
+    began_with : SessionStarted or None
+    revealed : dict of structure, as it stands in the journal, to its study's arm
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class SessionLog(Marks):
         self._first_prompt_s: dict[str, float] = {}
         self._added_path_mm: dict[str, float] = {}
         self.geometry: Geometry | None = None
+        self.began_with: events.SessionStarted | None = None
+        self.revealed: dict[str, events.Arm | None] = {}
         for event in before:
             self._count(event)
 
@@ -113,7 +119,7 @@ class SessionLog(Marks):
             volume_digest=volume.digest, shape_kji=volume.geometry.shape_kji,
             spacing_kji_mm=volume.geometry.spacing_kji_mm, segmenter=segmenter, versions=versions(),
             device=f"{platform.system()} {platform.machine()}",
-            settings=settings.model_dump(mode="json", include=set(LOGGED_SETTINGS)),
+            settings=settings.model_dump(mode="json", include=set(LOGGED_SETTINGS)) | _committed(settings),
             frame=events.Frame(origin_lps=volume.geometry.origin_lps, axes_lps=(along_k, along_j, along_i)),
             clinician=of(f"clinician {settings.clinician or _login()}"), nth=nth,
         )  # fmt: skip
@@ -176,6 +182,9 @@ class SessionLog(Marks):
             edited_slices=len(structure.edits), added_path_mm=self._added_path_mm.get(name, 0.0),
             since_first_prompt_s=None if first is None else self._elapsed_s() - first,
         )  # fmt: skip
+
+    def reveals(self, structure: str, arm: events.Arm | None, *, blind: bool) -> None:
+        self._write(events.Revealed, structure=self.name(structure), arm=arm, blind=blind)
 
     def locked(self, structure: str, mask_digest: str, slices: Mapping[int, RingsLps]) -> None:
         fixed = tuple(events.FixedRings(k=k, rings_lps=rings) for k, rings in sorted(slices.items()))
@@ -271,6 +280,9 @@ class SessionLog(Marks):
         match event:
             case events.SessionStarted():
                 self._shift_s = self._pseudonyms.shift_s(event.patient)
+                self.began_with = event
+            case events.Revealed():
+                self.revealed[event.structure] = event.arm
             case events.PromptChanged():
                 self._first_prompt_s.setdefault(event.structure, event.elapsed_s)
             case events.SliceEdited():
@@ -283,6 +295,12 @@ class SessionLog(Marks):
                 self._first_prompt_s.pop(event.structure, None)
                 self._added_path_mm.pop(event.structure, None)
                 self._believed.pop(event.structure, None)
+
+
+def _committed(settings: Settings) -> dict[str, str]:
+    """That the lots were drawn by one seed, without telling which."""
+    seed = settings.study_seed
+    return {} if seed is None else {"study_seed_sha256": hashlib.sha256(f"study seed {seed}".encode()).hexdigest()}
 
 
 def _login() -> str:

@@ -19,6 +19,7 @@ from osirix_agent.prompting.prompt import PointLps, Prompt
 SCHEMA_VERSION = 4
 
 PointKji = tuple[float, float, float]
+Arm = Literal["uncertainty", "plain"]
 Modality = Literal["mouse", "typed", "voice", "gaze", "button", "unknown"]
 
 
@@ -183,6 +184,15 @@ class Decided(_Event):
     since_first_prompt_s: float | None
 
 
+class Revealed(_Event):
+    """A study: from now on she sees what is proposed for a structure; what she drew before, she drew without."""
+
+    event: Literal["revealed"] = "revealed"
+    structure: str
+    arm: Arm | None = Field(description="drawn by lot: with its uncertainty or without; none: no lot, so with it")
+    blind: bool = Field(description="she had to draw her own contour first")
+
+
 class Believed(_Event):
     """What the answer to a request says, once mask and belief are in the store."""
 
@@ -248,10 +258,19 @@ class SessionEnded(_Event):
 
 Event = Annotated[
     SessionStarted | Baseline | Resumed | PromptChanged | PromptRefused | SliceEdited | CommandGiven
-    | Said | Decided | StructureLocked | Proposed | Believed | Painted | SliceDwelt | SessionEnded,
+    | Said | Decided | Revealed | StructureLocked | Proposed | Believed | Painted | SliceDwelt | SessionEnded,
     Field(discriminator="event"),
 ]  # fmt: skip
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 # on disk before anything follows from them; a proposal can be asked for again, so a power failure may take the last one
-PROMPT_BOUNDARIES = (SessionStarted, Baseline, PromptChanged, SliceEdited, CommandGiven, Decided, SessionEnded)
+PROMPT_BOUNDARIES = (
+    SessionStarted,
+    Baseline,
+    PromptChanged,
+    SliceEdited,
+    CommandGiven,
+    Decided,
+    Revealed,
+    SessionEnded,
+)

@@ -65,6 +65,7 @@ def page(sessions: Sequence[Session], stats: Stats) -> str:
     )
     tables = _table("Structure", stats.structures)
     tables += _table("Clinician", stats.clinicians) if len(sessions) > 1 else ""
+    tables += _table("Study arm", stats.arms) if stats.arms else ""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>{_about(sessions)}{_cards(whole)}{found}{tables}"

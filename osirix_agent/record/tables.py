@@ -19,6 +19,7 @@ from osirix_agent.record.events import (
     PromptChanged,
     Proposed,
     Resumed,
+    Revealed,
     Said,
     SessionEnded,
     SliceEdited,
@@ -146,6 +147,8 @@ class DecisionRow(Row):
     edited_slices: int
     added_path_mm: float = Field(description="of all its edits")
     mask: str | None = Field(description="address in the store of what she saw")
+    arm: str | None = Field(description="a study's: uncertainty or plain, drawn by lot")
+    blind: bool = Field(description="a study's: she had to draw her own contour before the proposal was shown")
     first_belief: str | None = Field(description="address in the store of what was believed after the first prompt")
 
 
@@ -197,8 +200,10 @@ def _rows(session: Session, number: int, event: Event) -> Iterator[Row]:
                 rings_lps_mm=[[list(p) for p in ring] for ring in event.fixed.rings_lps],
             )  # fmt: skip
         case Decided():
+            shown = _revealed(session, number, event.structure)
             yield DecisionRow(
-                session=id_, event=number, elapsed_s=at, first_belief=_first_belief(session, number, event.structure),
+                session=id_, event=number, elapsed_s=at, arm=shown.arm if shown else None,
+                blind=shown is not None and shown.blind, first_belief=_first_belief(session, number, event.structure),
                 **event.model_dump(exclude={"event", "at", "elapsed_s"}),
             )  # fmt: skip
         case CommandGiven():
@@ -232,6 +237,12 @@ def _proposal(session: Session, number: int, event: Proposed) -> ProposalRow:
 
 def _before(summary: BeliefSummary | None) -> dict[str, float | None]:
     return {f"before_{name}": getattr(summary, name, None) for name in ("volume_mm3", "inner_mm3", "outer_mm3")}
+
+
+def _revealed(session: Session, number: int, structure: str) -> Revealed | None:
+    """When a study showed a structure's proposal."""
+    earlier = (one for one in session.events[: number - 1] if isinstance(one, Revealed))
+    return next((one for one in earlier if one.structure == structure), None)
 
 
 def _first_belief(session: Session, number: int, structure: str) -> str | None:
