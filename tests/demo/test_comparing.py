@@ -61,6 +61,14 @@ def test_intervals_are_over_patients(demo):
     assert found["first"]["replayed"] == pytest.approx(0.65)
 
 
+def test_the_de_identified_images_will_do(demo, tmp_path):
+    state, out = ["--state-dir", str(demo / "state")], ["--out", str(tmp_path / "images")]
+    assert main(["log", "images", str(demo / "journal.jsonl"), "--dicom", str(demo / "study"), *out, *state]) == 0
+    found = compare(demo / "journal.jsonl", tmp_path / "images", ClassicalSegmenter(), load_settings(), 2.0)
+    assert {one.dice_between for one in found.answers} == {1.0}
+    assert found.unseen == []
+
+
 def test_images_that_are_not_there_are_named(demo, tmp_path):
     write_phantom(tmp_path / "other", PhantomRecipe(shape_kji=(8, 32, 32), spacing_kji_mm=(4, 4, 4)))
     with pytest.raises(JournalError, match="None of the log's images"):
