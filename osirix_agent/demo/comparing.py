@@ -24,7 +24,7 @@ from osirix_agent.imaging.mask import BoolArray, dice
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.courses import courses, stored_mask
 from osirix_agent.record.sessions import Session, read_log
-from osirix_agent.segmenter.choice import NAMES, make_segmenter, model_folders, shipped_models
+from osirix_agent.segmenter.choice import NAMES, adapted, make_segmenter
 from osirix_agent.segmenter.protocol import Segmenter
 from osirix_agent.settings import Settings
 from osirix_agent.training.metrics import bootstrap, surface_distances
@@ -184,12 +184,7 @@ def other_segmenter(model: str, settings: Settings, tell: Callable[[str], object
             f"There is no segmenter '{model}', and no such folder.", f"Name one of {', '.join(NAMES)}, or a folder."
         )
     if (folder / "adapter.json").is_file():
-        from osirix_agent.segmenter.local import VisionLanguageSegmenter
-
-        home = settings.model_dir or shipped_models()
-        if home is None:
-            raise SettingsError("There is no base for this adapter.", "Give the base's folder with --model-dir.")
-        return VisionLanguageSegmenter(model_folders(home)[0], (folder,), "cpu")
+        return adapted(folder, settings)
     named = "model" if settings.segmenter == "auto" else settings.segmenter
     return make_segmenter(settings.model_copy(update={"segmenter": named, "model_dir": folder}), tell)
 

@@ -50,9 +50,15 @@ def courses(session: Session) -> Iterator[Course]:
                 yield Course(event.structure, event, tuple(open_.pop(event.structure, ())))
 
 
-def stored_mask(session: Session, address: str | None) -> BoolArray | None:
-    """(k, j, i) bool on the volume; None: it was not kept, or the store was not brought along."""
+def stored(session: Session, address: str | None) -> bytes | None:
+    """Content by its address; None: it was not kept, or the store was not brought along."""
     try:
-        return None if address is None else mask_from_bytes(session.store.get(address))
+        return None if address is None else session.store.get(address)
     except JournalError:
         return None
+
+
+def stored_mask(session: Session, address: str | None) -> BoolArray | None:
+    """(k, j, i) bool on the volume; None as `stored`."""
+    content = stored(session, address)
+    return None if content is None else mask_from_bytes(content)

@@ -11,9 +11,9 @@ import numpy as np
 
 from osirix_agent import __version__
 from osirix_agent.errors import JournalError
-from osirix_agent.imaging.mask import dice
+from osirix_agent.imaging.mask import dice_of_bytes
 from osirix_agent.record.agreement import calibration_errors
-from osirix_agent.record.courses import Course, courses, stored_mask
+from osirix_agent.record.courses import Course, courses, stored
 from osirix_agent.record.events import CommandGiven, Decided, PromptChanged, Proposed, Said, SliceEdited
 from osirix_agent.record.plots import Line, histogram, lines, scatter, timeline
 from osirix_agent.record.sessions import Session, read_log
@@ -137,11 +137,11 @@ def _courses(sessions: Sequence[Session]) -> str:
 
 
 def _agreement(session: Session, course: Course) -> list[float]:
-    accepted = stored_mask(session, course.decided.mask)
+    accepted = stored(session, course.decided.mask)
     if accepted is None:
         return []
-    masks = (stored_mask(session, answer.believed.mask) for answer in course.answers if answer.believed)
-    return [dice(mask, accepted) for mask in masks if mask is not None]
+    masks = (stored(session, answer.believed.mask) for answer in course.answers if answer.believed)
+    return [dice_of_bytes(mask, accepted) for mask in masks if mask is not None]
 
 
 def _volumes(course: Course) -> list[Line]:

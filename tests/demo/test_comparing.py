@@ -48,6 +48,14 @@ def test_another_model_is_told_apart(demo):
     assert any("(one patient)" in line for line in lines)
 
 
+def test_a_folder_of_models_and_an_adapter_can_be_named(tiny_models):
+    settings = load_settings(model_dir=tiny_models)
+    one = other_segmenter(str(tiny_models / "gtv"), settings, str)
+    all_of_them = other_segmenter(str(tiny_models), load_settings(), str)
+    assert one.name == all_of_them.name
+    assert "+" in one.name  # the adapter on the base
+
+
 def test_intervals_are_over_patients(demo):
     one = compare(demo / "journal.jsonl", None, ClassicalSegmenter(), load_settings(), 2.0).answers
     patients = [
