@@ -25,6 +25,7 @@ from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.courses import courses, stored_mask
 from osirix_agent.record.sessions import Session, read_log
 from osirix_agent.segmenter.choice import NAMES, adapted, make_segmenter
+from osirix_agent.segmenter.folder import KINDS
 from osirix_agent.segmenter.protocol import Segmenter
 from osirix_agent.settings import Settings
 from osirix_agent.training.metrics import bootstrap, surface_distances
@@ -185,7 +186,7 @@ def other_segmenter(model: str, settings: Settings, tell: Callable[[str], object
         )
     if (folder / "adapter.json").is_file():
         return adapted(folder, settings)
-    named = "model" if settings.segmenter == "auto" else settings.segmenter
+    named = settings.segmenter if settings.segmenter in KINDS else "model"  # whose folder it is has to be said
     return make_segmenter(settings.model_copy(update={"segmenter": named, "model_dir": folder}), tell)
 
 

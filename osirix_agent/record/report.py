@@ -15,7 +15,7 @@ from osirix_agent.imaging.mask import dice_of_bytes
 from osirix_agent.record.agreement import calibration_errors
 from osirix_agent.record.courses import Course, courses, stored
 from osirix_agent.record.events import CommandGiven, Decided, PromptChanged, Proposed, Said, SliceEdited
-from osirix_agent.record.plots import Line, histogram, lines, scatter, timeline
+from osirix_agent.record.plots import Line, histogram, lines, scatter, short, timeline
 from osirix_agent.record.sessions import Session, read_log
 from osirix_agent.record.stats import Stats, Tally, spread, stats_of
 from osirix_agent.whole import write_whole
@@ -24,8 +24,8 @@ _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2.5em
 background:#fff}h1{font-size:1.7em;margin:0}h2{font-size:1.1em;margin:2em 0 .4em}p{color:#55606e;margin:.4em 0 1em}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:.8em;margin:1.4em 0}.cards p{margin:0;
 padding:.7em 1em;background:#f3f6fa;border-radius:8px;color:#55606e;font-size:.87em}.cards b{display:block;
-font-size:1.65em;color:#1d2733;font-weight:600;line-height:1.3}.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(380px,
-1fr));gap:1.4em}table{border-collapse:collapse;margin:.4em 0 1em;width:100%;font-size:.87em}th{font-weight:600;color:
+font-size:1.65em;color:#1d2733;font-weight:600;line-height:1.3}.plots{display:grid;grid-template-columns:1fr 1fr;
+gap:1.4em}table{border-collapse:collapse;margin:.4em 0 1em;width:100%;font-size:.87em}th{font-weight:600;color:
 #55606e;vertical-align:bottom}th,td{text-align:right;padding:.4em .6em;border-bottom:1px solid #e3e8ee}th:first-child,
 td:first-child{text-align:left}td small{color:#8290a0;white-space:nowrap}svg{width:100%}svg text{font:11px system-ui,
 sans-serif;fill:#55606e}svg .t{font-weight:600;font-size:13px;fill:#1d2733}svg .n{font-weight:600}rect,circle{fill:
@@ -85,7 +85,7 @@ def _about(sessions: Sequence[Session]) -> str:
 
 def _cards(whole: Tally) -> str:
     def median(values: Sequence[float], unit: str = "") -> str:
-        return f"{np.median(values):.3g}{unit}" if len(values) else "none"
+        return f"{short(float(np.median(values)))}{unit}" if len(values) else "none"
 
     cards = {
         "prompts": str(whole.prompts), "slices edited by hand": str(whole.edits),
@@ -195,7 +195,7 @@ def _row(name: str, tally: Tally) -> str:
         if found is None:
             cells.append("")
         elif len(values) == 1:
-            cells.append(f"{found['p50']:.3g}")
+            cells.append(short(found["p50"]))
         else:
-            cells.append(f"{found['p50']:.3g}<br><small>{found['p5']:.3g} to {found['p95']:.3g}</small>")
+            cells.append(f"{short(found['p50'])}<br><small>{short(found['p5'])} to {short(found['p95'])}</small>")
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
