@@ -48,6 +48,7 @@ DATED = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "Acquisiti
          "AcquisitionTime", "ContentTime", "RadiopharmaceuticalStartTime", "RadiopharmaceuticalStopTime",
          "RadiopharmaceuticalStartDateTime", "RadiopharmaceuticalStopDateTime")  # fmt: skip
 SEQUENCES = ("RadiopharmaceuticalInformationSequence", "EnergyWindowRangeSequence")  # numbers that a PET needs
+EMPTIED = ("PatientOrientationCodeSequence", "PatientGantryRelationshipCodeSequence", "RadionuclideCodeSequence")
 _STANDARD = "1.2.840.10008."
 _METHOD = (("113100", "Basic Application Confidentiality Profile"),
            ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"))  # fmt: skip
@@ -213,6 +214,8 @@ def _cleaned(
         rule = rules.get((tag.group, tag.element), "")
         if element.keyword in SEQUENCES:
             made[tag] = DataElement(tag, "SQ", Sequence(_cleaned(one, rules, renamed, shift) for one in element.value))
+        elif element.keyword in EMPTIED:  # type 2 in a PET
+            made[tag] = DataElement(tag, "SQ", Sequence())
         elif element.VR == "UI":
             made[tag] = DataElement(tag, "UI", _each(element.value, lambda u: u if _is_standard(u) else renamed(u)))
         elif element.keyword in DATED:

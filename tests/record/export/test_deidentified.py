@@ -70,6 +70,8 @@ def test_what_identifies_goes_wherever_it_is(study):
     inner = Dataset()
     inner.PatientName = inner.CodeMeaning = secret
     inner.RadionuclideTotalDose = "3.7"
+    inner.RadionuclideCodeSequence = Sequence([Dataset()])
+    inner.RadionuclideCodeSequence[0].CodeMeaning = secret
     ds.RadiopharmaceuticalInformationSequence = Sequence([inner])
     ds.ReferencedPatientSequence = Sequence([inner])
     ds.add_new(0x00204000, "LT", secret)
@@ -83,6 +85,7 @@ def test_what_identifies_goes_wherever_it_is(study):
     assert secret.encode() not in b"".join(e.value for e in made if isinstance(e.value, bytes))
     assert "19620304" not in str(made)
     assert made.RadiopharmaceuticalInformationSequence[0].RadionuclideTotalDose == 3.7
+    assert len(made.RadiopharmaceuticalInformationSequence[0].RadionuclideCodeSequence) == 0  # type 2: there, but empty
     assert secret in str(ds)  # what was given is not changed
 
 
