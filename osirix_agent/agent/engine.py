@@ -487,6 +487,7 @@ class Engine:
             self._settle()
         if command.verb in ("isolines", "show"):
             self._acts.dismissed.clear()
+        self._study.reveal_answered(self._proposals.shown)
         self._study.before(command.verb, command.name or self.session.state.active, self.session.state)
         shown = self._study.visible(self._proposals.shown)
         self._commands.plain = self._study.plain(shown)

@@ -52,12 +52,8 @@ class Study:
     """
 
     def __init__(self, settings: Settings, log: SessionLog) -> None:
-        self._blind, self._arms, self._seed, self._log = (
-            settings.study_blind,
-            settings.study_arms,
-            settings.study_seed,
-            log,
-        )
+        self._blind, self._arms, self._seed = settings.study_blind, settings.study_arms, settings.study_seed
+        self._log = log
         self.on = self._blind or self._arms != "off"
         self.version = 0
 
@@ -89,7 +85,7 @@ class Study:
             if not any(_is_contour(record.prompt) for record in state.structure(name).prompts):
                 raise PromptError("This study asks for your own contour first.", "Outline the structure, then propose.")
             self._reveal(name)
-        if verb in _NEEDS_SIGHT and not self._revealed(name):
+        if verb in _NEEDS_SIGHT and state.structure(name).is_asked and not self._revealed(name):
             raise PromptError("The proposal is not shown yet.", "Outline the structure yourself, then propose.")
         if verb in _UNCERTAINTY and self._arm(name) == "plain":
             raise PromptError("In this study's arm uncertainty is not shown.", "Nothing was changed.")

@@ -111,6 +111,21 @@ def test_the_lot_decides_whether_uncertainty_is_shown(open_practice, arm):
     assert len(session.started.settings["study_seed_sha256"]) == 64
 
 
+def test_a_structure_that_was_there_before_can_be_locked_though_the_study_is_blind(hospital, open_practice):
+    hospital.clinician.polygon(SQUARE, k=7, name="Heart")
+    practice = open_practice(study_blind=True)
+    practice.do("lock Heart")
+    assert practice.engine.session.state.structure("Heart").locked
+
+
+def test_what_is_clicked_and_accepted_in_one_breath_is_accepted(open_practice):
+    practice = open_practice(study_arms="session", study_seed=SEED)
+    practice.clinician.point((20.5, 20.5), k=6)
+    practice.do("accept")
+    assert practice.engine.session.state.structure("GTV").accepted
+    assert [event.event for event in read_journal(practice.journal)].count("revealed") == 1
+
+
 def test_lots_are_balanced_in_blocks_and_differ_by_seed():
     for seed in ("one seed one", "another seed"):
         arms = [session_arm(seed, nth) for nth in range(1, 401)]
