@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import beta
 
 from osirix_agent.bench.sentences import (
     FIFTH_PARAPHRASES,
@@ -23,6 +22,7 @@ from osirix_agent.bench.sentences import (
     read_sentences,
     recipe,
 )
+from osirix_agent.bench.voice import interval, upper_bound
 from osirix_agent.errors import VoiceError
 from osirix_agent.figures import Figure
 from osirix_agent.prompting.command import understand
@@ -187,7 +187,7 @@ def _figures(found: Sequence[Spoken], sample: int | None, sentences: int) -> lis
         share("intent.noise.5dB", of("5dB", clear), 55),
     ]
     wrong, n = sum(one.wrong_action for one in found), len(found)
-    bound = interval(wrong, n, 0.90)[1]
+    bound = upper_bound(wrong, n)
     rows.append(Figure(id="intent.wrong", value=100 * wrong / n, unit="%", interval=(0.0, 100 * bound), n=n,
                        reach="upper 95 % bound at most 0.5 %", holds=bound <= 0.005,
                        note="Of everything said, all voices and conditions."))  # fmt: skip
@@ -212,11 +212,3 @@ def _figures(found: Sequence[Spoken], sample: int | None, sentences: int) -> lis
 def _word_error(of_voice: Sequence[Spoken]) -> float | None:
     words = sum(one.words for one in of_voice)
     return sum(one.errors for one in of_voice) / words if words else None
-
-
-def interval(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Two-sided, exact (Clopper & Pearson 1934)."""
-    tail = (1 - level) / 2
-    low = 0.0 if right == 0 else float(beta.ppf(tail, right, n - right + 1))
-    high = 1.0 if right == n else float(beta.ppf(1 - tail, right + 1, n - right))
-    return low, high

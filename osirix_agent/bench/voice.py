@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scipy.stats import beta
+from scipy.stats import binomtest
 
 from osirix_agent.bench.sentences import (
     FIFTH_PARAPHRASES,
@@ -55,9 +55,17 @@ def judge(sentence: Sentence, known: Sequence[str] = KNOWN) -> Outcome:
     return Outcome(sentence, right, bool(done) and done != sentence.intents)
 
 
+def interval(held: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Two-sided and exact, of a share (Clopper & Pearson 1934)."""
+    if n == 0:
+        return 0.0, 1.0
+    low, high = binomtest(held, n).proportion_ci(level, "exact")
+    return float(low), float(high)
+
+
 def upper_bound(wrong: int, n: int) -> float:
-    """One-sided 95 % upper bound of a share (Clopper & Pearson 1934)."""
-    return 1.0 if n == 0 or wrong == n else float(beta.ppf(0.95, wrong + 1, n - wrong))
+    """One-sided 95 % upper bound of a share."""
+    return interval(wrong, n, 0.90)[1]
 
 
 def figures_of(name: str, outcomes: Sequence[Outcome], note: str) -> list[Figure]:

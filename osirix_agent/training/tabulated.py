@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from osirix_agent.figures import Figure
+from osirix_agent.training.metrics import bootstrap
 from osirix_agent.training.uncertainty import LEVELS, BandRow, ece
 
 OURS = "ours"
@@ -155,10 +156,8 @@ def _looks(name: str, rows: Sequence[StageRow]) -> list[Figure]:
 
 
 def _interval(values: FloatArray) -> tuple[float, float]:
-    random = np.random.default_rng(0)
-    drawn = values[random.integers(len(values), size=(2000, len(values)))].mean(1)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return round(float(low), 4), round(float(high), 4)
+    low, high = bootstrap(values[:, None])
+    return round(low, 4), round(high, 4)
 
 
 def _gate(name: str, rows: Sequence[StageRow], shifted: Sequence[Shifted]) -> list[Figure]:

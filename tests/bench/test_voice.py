@@ -12,8 +12,8 @@ from osirix_agent.bench.sentences import (
     recipe,
     sentences_as_lines,
 )
-from osirix_agent.bench.speech import corpus_of, interval, judged, word_errors
-from osirix_agent.bench.voice import judge, measure_text, upper_bound
+from osirix_agent.bench.speech import corpus_of, judged, word_errors
+from osirix_agent.bench.voice import interval, judge, measure_text, upper_bound
 from osirix_agent.cli import main
 from osirix_agent.errors import SettingsError
 from osirix_agent.prompting.intent import KINDS
