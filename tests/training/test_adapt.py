@@ -1,0 +1,352 @@
+"""From log to adapter: it learns, refuses what is poisoned, keeps the held out apart, and can be taken back."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osirix_agent.agent.feedback import RecordedFeedback
+from osirix_agent.agent.opening import open_session
+from osirix_agent.agent.request import Request
+from osirix_agent.bench.adapting import _mirrored, _moved
+from osirix_agent.bench.clinic import keep_log
+from osirix_agent.bench.soak import BallSegmenter
+from osirix_agent.cli import main
+from osirix_agent.errors import LearningError
+from osirix_agent.imaging.dicom import read_series
+from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.imaging.volume import Volume
+from osirix_agent.network.checkpoint import load_adapter, load_model
+from osirix_agent.prompting.grammar import Command
+from osirix_agent.prompting.prompt import BoxPrompt, PointPrompt, Polarity
+from osirix_agent.record.forget import MARK, forget
+from osirix_agent.record.pseudonym import Pseudonyms
+from osirix_agent.record.sessions import journals
+from osirix_agent.segmenter.classical import ClassicalSegmenter
+from osirix_agent.segmenter.local import VisionLanguageSegmenter
+from osirix_agent.training.adapt import publish
+from osirix_agent.training.adapt.cases import case_of
+from osirix_agent.training.adapt.doubt import contradicts_record, other_name, place, reasons
+from osirix_agent.training.adapt.lessons import Lesson, backwards, lessons_of, placed, sessions_with
+from osirix_agent.training.adapt.run import FEWEST, Plan, adapt, examine, parted, recipe_for
+from osirix_agent.training.contouring import Contoured
+from osirix_agent.training.examples import draw
+from tests.conftest import KEY
+from tests.tiny import DRAW
+
+PSEUDONYMS = Pseudonyms(KEY)
+SHAPE = (20, 40, 44)
+
+
+def patient(n: int) -> Contoured:
+    """A bright lump beside a dark one, somewhere in a body."""
+    random = np.random.default_rng(n)
+    k, j, i = np.ogrid[tuple(slice(0, size) for size in SHAPE)]
+    image = np.where(((j - 20) / 18) ** 2 + ((i - 22) / 20) ** 2 < 1, 20.0, -1000.0) + np.zeros(SHAPE)
+    at, radii = random.uniform((7, 15, 12), (12, 24, 20)), random.uniform(3.5, 6, 3)
+    truth = sum(((x - c) / r) ** 2 for x, c, r in zip((k, j, i), at, radii, strict=True)) < 1
+    image[truth] = 150
+    image += random.normal(0, 15, SHAPE)
+    axes = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+    volume = Volume(image.astype(np.float32), Geometry(SHAPE, (0.0, 0.0, 0.0), (4.0, 4.0, 4.0), axes), "CT")
+    return Contoured(f"p{n:02d} CT", volume, {"GTV": truth})
+
+
+PATIENTS = [patient(n) for n in range(FEWEST)]
+
+
+def images(wanted):
+    return ((p.name, p.volume) for p in PATIENTS if wanted(p.name))
+
+
+def kept(folder, patients, segmenter=None):
+    assert len(list(keep_log(folder, patients, segmenter, PSEUDONYMS))) == len(patients)
+    return folder
+
+
+def plan(structure="GTV", name="gtv-tiny", **changes) -> Plan:
+    told = {"rank": 8, "alpha": 16, "learning_rate": 1e-2, "warm_up": 1, "half": False, "average": 0.5, **changes}
+    easy = DRAW.model_copy(
+        update={"disguise_share": 0, "rotation_deg": 0, "coarse_spacing_mm": (5, 5.1), "fine_spacing_mm": (3, 3.6)}
+    )
+    return Plan(structure, name, None, (), 0.5, recipe_for(structure, name, draw=easy, **told))
+
+
+@pytest.fixture(scope="module")
+def base(tiny_encoder, tmp_path_factory):
+    from tests.tiny import write_model
+
+    folder = write_model(tmp_path_factory.mktemp("tiny") / "base", tiny_encoder)
+    (folder / "LICENSE").write_text("none")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    return kept(tmp_path_factory.mktemp("log"), PATIENTS, ClassicalSegmenter())
+
+
+@pytest.mark.parametrize("segmenter", [None, ClassicalSegmenter()])
+def test_what_was_accepted_comes_out_of_the_log_with_its_prompts(tmp_path, segmenter):
+    folder = kept(tmp_path, PATIENTS[:1], segmenter)
+    sessions = sessions_with(journals(folder), "GTV")
+    (lesson,) = lessons_of(sessions, images, PSEUDONYMS, "GTV")
+    assert lesson.patient == PSEUDONYMS.of("p00")
+    truth = PATIENTS[0].truths["GTV"]
+    assert (lesson.mask != truth).mean() < 0.02
+    assert not contradicts_record(lesson)
+    if segmenter is None:
+        assert (lesson.anchored, lesson.prompts) == (0.0, ())
+    else:
+        assert 0 < lesson.anchored <= 1
+        assert isinstance(lesson.prompts[0], BoxPrompt)
+    assert sessions_with(journals(folder), "PTV") == []
+    assert sessions_with(journals(folder), "GTV", "somebody else") == []
+
+
+def test_a_real_session_on_dicom_finds_its_images_by_their_pseudonyms(hospital, phantom):
+    settings = hospital.settings
+    opened = open_session(settings, RecordedFeedback(), segmenter=BallSegmenter(), companions=False)
+    hospital.clinician.point((20.5, 24.5), k=6, name="GTVp")
+    for request in (None, Request(Command("accept"), from_button=True)):
+        if request:
+            opened.engine.ask(request)
+        while True:
+            opened.engine.step()
+            if not opened.engine.pending:
+                break
+    opened.engine.finish()
+    opened.close()
+    pseudonyms = Pseudonyms.at(settings.state_dir)
+    sessions = sessions_with(journals(settings.state_dir), "GTV")
+    (lesson,) = lessons_of(sessions, lambda wanted: read_series(phantom.folder, wanted), pseudonyms, "GTV")
+    assert lesson.mask[6, 24, 20]
+    assert lesson.follows == 1.0
+    assert not contradicts_record(lesson)
+    np.testing.assert_array_equal(lesson.volume.array, opened.volume.array)
+    moved = replace(opened.volume.geometry, origin_lps=(1.0, 2.0, 3.0))
+    with pytest.raises(LearningError, match="another grid or place"):
+        placed(Volume(opened.volume.array, moved, "CT"), sessions[0].started)
+    again = placed(backwards(opened.volume), sessions[0].started)
+    np.testing.assert_array_equal(again.array, opened.volume.array)
+
+
+@given(st.permutations([0, 1, 2]), st.tuples(*[st.sampled_from([1, -1])] * 3), st.integers(0, 5))
+def test_a_case_is_the_same_however_its_series_is_turned(order, signs, seed):
+    image = PATIENTS[seed]
+    array, mask = (a.transpose(order)[tuple(slice(None, None, s) for s in signs)] for a in
+                   (image.volume.array, image.truths["GTV"]))  # fmt: skip
+    geometry = image.volume.geometry
+    corner = [geometry.shape_kji[axis] - 1 if sign < 0 else 0 for axis, sign in zip(order, signs, strict=True)]
+    at = [0, 0, 0]
+    for axis, c in zip(order, corner, strict=True):
+        at[axis] = c
+    axes = tuple(tuple(s * v for v in geometry.axes_lps[a]) for a, s in zip(order, signs, strict=True))
+    turned = Geometry(array.shape, tuple(geometry.to_lps(at)), (4.0, 4.0, 4.0), axes)
+    k, j, i = np.argwhere(image.truths["GTV"])[0]
+    prompt = PointPrompt(position_lps=tuple(geometry.to_lps((k, j, i))))
+    volume = Volume(np.ascontiguousarray(array), turned, "CT")
+    case = case_of(Lesson("s", "", "p", None, "GTV", volume, mask, (prompt,)))
+    plain = case_of(Lesson("s", "", "p", None, "GTV", image.volume, image.truths["GTV"], (prompt,)))
+    np.testing.assert_array_equal(case.image, plain.image)
+    np.testing.assert_array_equal(case.bits, plain.bits)
+    ((kind, place_kji),) = case.prompts
+    assert kind == "point+"
+    np.testing.assert_allclose(place_kji, [[k, j, i]], atol=1e-6)
+
+
+def test_her_prompts_lie_on_the_structure_in_what_is_drawn():
+    image = PATIENTS[0]
+    inside = image.volume.geometry.to_lps(np.argwhere(image.truths["GTV"]).mean(0))
+    lesson = Lesson("s", "", "p", None, "GTV", image.volume, image.truths["GTV"], (PointPrompt(position_lps=inside),))
+    for seed in range(6):
+        example = draw(case_of(lesson), ("GTV",), plan().recipe.draw, np.random.default_rng(seed))
+        if "GTV" in example.truths and example.truths["GTV"].any():
+            ((_, at),) = example.prompts["GTV"]
+            middle = np.argwhere(example.truths["GTV"].numpy()).mean(0)
+            assert np.abs(at[0] - middle).max() < 3
+
+
+def test_contours_left_as_proposed_weigh_less():
+    image = PATIENTS[0]
+    whole = Lesson("s", "", "p", None, "GTV", image.volume, image.truths["GTV"], follows=1.0)
+    drawn = replace(whole, edited=frozenset(range(SHAPE[0])))
+    assert [case_of(x, 0.25).weight for x in (whole, drawn, replace(whole, follows=None))] == [0.25, 1.0, 1.0]
+
+
+@given(st.sets(st.text("0123456789abcdef", min_size=16, max_size=16), min_size=FEWEST, max_size=40))
+def test_nobody_is_both_learnt_from_and_held_out(patients):
+    taught, held_out = parted(patients)
+    assert taught | held_out == patients
+    assert not taught & held_out
+    assert len(held_out) >= 4
+    assert parted(sorted(patients)) == (taught, held_out)
+
+
+def test_too_few_patients_are_refused():
+    with pytest.raises(LearningError, match="12 are needed"):
+        parted(["a"] * 50)
+
+
+def test_an_honest_log_is_not_doubted_and_its_held_out_patients_are_in_no_case(log, base):
+    held, why = examine(log, images, base, plan(), PSEUDONYMS)
+    assert why == ()
+    learnt, tried = ({c.name.split()[0] for c in cases} for cases in (held.cases, held.tried))
+    assert (len(learnt), len(tried)) == (8, 4)
+    assert not learnt & tried
+    assert not held.taught_by & held.tried_on
+
+
+POISONS = {
+    "shifted": lambda n, image: _moved(image, 2, 12.0),
+    "mirrored": lambda n, image: _mirrored(image),
+    "mixed": lambda n, image: (image, _moved(image, 1, 16.0), image, _mirrored(image))[n % 4],
+    "wrong label": lambda n, image: replace(image, truths={"GTV": PATIENTS[n - 1].truths["GTV"]}),
+}
+
+
+@pytest.mark.parametrize("kind", list(POISONS))
+def test_a_poisoned_log_is_refused_before_anything_is_trained(kind, base, tmp_path):
+    spoilt = [POISONS[kind](n, image) for n, image in enumerate(PATIENTS)]
+    folder = kept(tmp_path / "log", spoilt)
+    models = tmp_path / "models"
+    outcome = adapt(folder, images, base, models, tmp_path / "work", plan(), PSEUDONYMS)
+    assert outcome.adapter is None
+    assert "moved or mirrored" in outcome.refused[0]
+    assert list(models.iterdir()) == []
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_contour_that_is_not_what_was_shown_or_clicked_is_doubted(log):
+    lesson = next(iter(lessons_of(sessions_with(journals(log), "GTV"), images, PSEUDONYMS, "GTV")))
+    other = np.roll(lesson.mask, 8, 2)
+    at = tuple(lesson.volume.geometry.to_lps(np.argwhere(lesson.mask).mean(0)))
+    out = PointPrompt(position_lps=at, polarity=Polarity.EXCLUDE)
+    assert contradicts_record(replace(lesson, follows=0.9))
+    assert contradicts_record(replace(lesson, mask=other, prompts=(PointPrompt(position_lps=at),) * 3))
+    assert contradicts_record(replace(lesson, prompts=(out, out)))
+    assert not contradicts_record(lesson)
+
+
+def test_an_altered_journal_stops_everything(log, base, tmp_path):
+    (first, *_) = journals(log)
+    whole = first.read_bytes()
+    try:
+        first.write_bytes(whole.replace(b'"accepted"', b'"rejected"', 1))
+        _, why = examine(log, images, base, plan(), PSEUDONYMS)
+        assert first.name in why[0]
+    finally:
+        first.write_bytes(whole)
+
+
+def test_a_name_that_lies_where_another_is_found_is_doubted(base, monkeypatch):
+    image = PATIENTS[0]
+    known = VisionLanguageSegmenter(base)
+    found = {"Parotid_L": image.truths["GTV"], "Parotid_R": np.zeros(SHAPE, bool)}
+    known.capabilities = replace(known.capabilities, structures=tuple(found))
+    monkeypatch.setattr("osirix_agent.training.adapt.doubt.ask", lambda _s, _v, name: found[name])
+    lesson = Lesson("s", "", "p", None, "GTV", image.volume, image.truths["GTV"])
+    assert [other_name(replace(lesson, structure=s), known) for s in ("GTV", "Parotid_R", "Parotid_L")] == [
+        "Parotid_L", "Parotid_L", None,
+    ]  # fmt: skip
+    assert other_name(replace(lesson, volume=replace(image.volume, modality="MR")), known) is None
+
+
+def test_the_image_tells_a_contour_in_its_place_from_one_beside_it():
+    for image in PATIENTS:
+        lesson = Lesson("s", "", "p", None, "GTV", image.volume, image.truths["GTV"])
+        off = replace(lesson, mask=_moved(image, 1, 12.0).truths["GTV"])
+        assert place(case_of(lesson)) > 0 > -0.4 > place(case_of(off))
+    assert reasons([]) == []
+
+
+@pytest.fixture(scope="module")
+def learnt(log, base, tmp_path_factory):
+    """What was made of an honest log, tried beside a parent that knows nothing."""
+    folder = tmp_path_factory.mktemp("site")
+    told = plan(steps=120, cool_down=30, prompted_share=1.0, learning_rate=2e-2)
+    outcome = adapt(log, images, base, folder / "models", folder / "work", told, PSEUDONYMS, [organ(n) for n in (0, 1)])
+    return folder, outcome
+
+
+def organ(n: int) -> Contoured:
+    return replace(patient(50 + n), truths={"Brainstem": patient(50 + n).truths["GTV"]})
+
+
+def test_it_beats_its_parent_on_patients_it_never_saw_and_harms_nothing_else(learnt, base):
+    folder, outcome = learnt
+    assert outcome.refused == ()
+    by = {figure.id: figure for figure in outcome.figures}
+    assert by["adapt.gain"].interval[0] > 0
+    assert by["adapt.gain"].n == 4
+    assert by["adapt.harm"].value == 0
+    assert {"adapt.gain.1", "adapt.gain.3", "adapt.gain.5", "adapt.beside", "adapt.time"} < set(by)
+    assert outcome.adapter == folder / "models" / "gtv-tiny"
+    described, _ = load_adapter(outcome.adapter, load_model(base).digest)
+    assert (described.serves, described.version) == (("GTV",), "1")
+    used = VisionLanguageSegmenter(folder / "models" / "base", (outcome.adapter,))
+    assert used.serves("GTVp")
+    assert "Not calibrated" in (outcome.adapter / "card.md").read_text()
+
+
+def test_its_lineage_names_what_it_learnt_from_and_forgetting_marks_it(learnt, log, tmp_path):
+    folder, outcome = learnt
+    lineage = json.loads((outcome.adapter / "lineage.json").read_text())
+    assert len(lineage["sessions"]) == 8
+    assert not set(lineage["sessions"]) & set(lineage["held_out"])
+    assert set(lineage["heads"]) == {*lineage["sessions"], *lineage["held_out"]}
+    copy = tmp_path / "log"
+    shutil.copytree(log, copy)
+    taught, _ = parted(PSEUDONYMS.of(p.name.split()[0]) for p in PATIENTS)
+    found = forget(sorted(taught)[0], copy, [folder / "models"], PSEUDONYMS.seal)
+    assert found.adapters == [str(outcome.adapter)]
+    assert len(json.loads((outcome.adapter / MARK).read_text())["sessions"]) == 1
+    (outcome.adapter / MARK).unlink()
+
+
+def test_a_new_one_takes_its_place_and_a_rollback_brings_it_back(learnt, base, tmp_path):
+    models = tmp_path / "models"
+    shutil.copytree(learnt[0] / "models", models)
+    lineage = publish.Lineage(("a",), ("b",), {}, "0" * 64, "0" * 64, 1)
+    made = models / ".next"
+    shutil.copytree(models / "gtv-tiny", made)
+    described = json.loads((made / "adapter.json").read_text())
+    assert publish.next_version(models, "gtv-tiny") == "2"
+    (made / "adapter.json").write_text(json.dumps(described | {"version": "2"}))
+    publish.publish(made, models, base, lineage, "card", {})
+    assert sorted(p.name for p in models.glob("*/adapter.json")) == ["adapter.json"]
+    assert json.loads((models / "gtv-tiny" / "adapter.json").read_text())["version"] == "2"
+    assert publish.next_version(models, "gtv-tiny") == "3"
+    assert main(["adapt", "--out", str(models), "--rollback", "gtv-tiny"]) == 0
+    assert json.loads((models / "gtv-tiny" / "adapter.json").read_text())["version"] == "1"
+    load_adapter(models / "gtv-tiny", load_model(base).digest)
+    assert publish.roll_back(models, "gtv-tiny") is None
+    assert [p.name for p in sorted((models / "retired").iterdir())] == ["gtv-tiny-1", "gtv-tiny-2"]
+    assert main(["adapt", "--out", str(models), "--rollback", "gtv-tiny"]) == 12
+
+
+def test_which_adapter_answers_is_never_left_open(learnt):
+    models = learnt[0] / "models"
+    with pytest.raises(LearningError, match="not be clear which"):
+        publish.rivals(models, ("GTVn",))
+    assert publish.rivals(models, ("PTV",)) == []
+    assert publish.rivals(models, ("GTV",)) == [models / "gtv-tiny"]
+
+
+def test_what_is_no_better_is_not_published_and_nothing_is_left(log, base, tmp_path):
+    told = plan(steps=1, cool_down=0, learning_rate=1e-9)
+    outcome = adapt(log, images, base, tmp_path / "models", tmp_path / "work", told, PSEUDONYMS)
+    assert outcome.adapter is None
+    assert outcome.refused[0].startswith("adapt.gain")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_the_command_says_what_is_missing(tmp_path, capsys):
+    assert main(["adapt", str(tmp_path), "--out", str(tmp_path)]) == 12
+    assert "--images" in capsys.readouterr().err
+    assert main(["adapt", str(tmp_path), "--images", str(tmp_path)]) == 12
+    assert "--out" in capsys.readouterr().err
