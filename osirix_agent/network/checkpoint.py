@@ -54,6 +54,7 @@ class AdapterDescription(BaseModel):
     ----------
     base : SHA-256 of the base's weights that the adapter changes
     serves : beginnings of structure names it is meant for, such as "GTV"
+    preferred : does `auto` ask it rather than the classical segmenter?
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,6 +69,7 @@ class AdapterDescription(BaseModel):
     alpha: int = Field(gt=0)
     serves: tuple[str, ...] = ()
     structures: tuple[str, ...] = ()
+    preferred: bool = True
 
 
 @dataclass(frozen=True, eq=False)

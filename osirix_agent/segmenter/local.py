@@ -111,6 +111,10 @@ class VisionLanguageSegmenter:
         weights = self._weights_for(structure)
         return structure in weights.structures or weights is not self._base
 
+    def preferred(self, structure: str) -> bool:
+        """Does `auto` ask it rather than the classical segmenter?"""
+        return self.serves(structure) and self._weights_for(structure).preferred
+
     def look(self, volume: Volume) -> None:
         """Encode a volume's field of view ahead of the first prompt."""
         sight = self._sight(volume)

@@ -26,6 +26,7 @@ from osirix_agent.prompting.prompt import BoxPrompt, PointPrompt, Polarity
 from osirix_agent.record.forget import MARK, forget
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.record.sessions import journals
+from osirix_agent.segmenter.choice import ByStructure
 from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.training.adapt import publish
@@ -36,7 +37,7 @@ from osirix_agent.training.adapt.run import FEWEST, Plan, adapt, examine, parted
 from osirix_agent.training.contouring import Contoured
 from osirix_agent.training.examples import draw
 from tests.conftest import KEY
-from tests.tiny import DRAW
+from tests.tiny import DRAW, write_adapter, write_model
 
 PSEUDONYMS = Pseudonyms(KEY)
 SHAPE = (20, 40, 44)
@@ -78,8 +79,6 @@ def plan(structure="GTV", name="gtv-tiny", **changes) -> Plan:
 
 @pytest.fixture(scope="module")
 def base(tiny_encoder, tmp_path_factory):
-    from tests.tiny import write_model
-
     folder = write_model(tmp_path_factory.mktemp("tiny") / "base", tiny_encoder)
     (folder / "LICENSE").write_text("none")
     return folder
@@ -264,85 +263,103 @@ def test_the_image_tells_a_contour_in_its_place_from_one_beside_it():
     assert reasons([]) == []
 
 
-@pytest.fixture(scope="module")
-def learnt(log, base, tmp_path_factory):
-    """What was made of an honest log, tried beside a parent that knows nothing."""
-    folder = tmp_path_factory.mktemp("site")
-    told = plan(steps=120, cool_down=30, prompted_share=1.0, learning_rate=2e-2)
-    outcome = adapt(log, images, base, folder / "models", folder / "work", told, PSEUDONYMS, [organ(n) for n in (0, 1)])
-    return folder, outcome
-
-
 def organ(n: int) -> Contoured:
     return replace(patient(50 + n), truths={"Brainstem": patient(50 + n).truths["GTV"]})
 
 
-def test_it_beats_its_parent_on_patients_it_never_saw_and_harms_nothing_else(learnt, base):
-    folder, outcome = learnt
+@pytest.mark.slow
+def test_it_beats_its_parent_on_patients_it_never_saw_and_harms_nothing_else(log, base, tmp_path):
+    models = tmp_path / "models"
+    told = plan(steps=60, cool_down=15, prompted_share=1.0, learning_rate=2e-2)
+    outcome = adapt(log, images, base, models, tmp_path / "work", told, PSEUDONYMS, [organ(0)])
     assert outcome.refused == ()
     by = {figure.id: figure for figure in outcome.figures}
     assert by["adapt.gain"].interval[0] > 0
     assert by["adapt.gain"].n == 4
     assert by["adapt.harm"].value == 0
     assert {"adapt.gain.1", "adapt.gain.3", "adapt.gain.5", "adapt.beside", "adapt.time"} < set(by)
-    assert outcome.adapter == folder / "models" / "gtv-tiny"
+    assert outcome.adapter == models / "gtv-tiny"
     described, _ = load_adapter(outcome.adapter, load_model(base).digest)
     assert (described.serves, described.version) == (("GTV",), "1")
-    used = VisionLanguageSegmenter(folder / "models" / "base", (outcome.adapter,))
+    assert described.preferred == (by["adapt.beside"].interval[0] > 0)
+    used = VisionLanguageSegmenter(models / "base", (outcome.adapter,))
     assert used.serves("GTVp")
     assert "Not calibrated" in (outcome.adapter / "card.md").read_text()
-
-
-def test_its_lineage_names_what_it_learnt_from_and_forgetting_marks_it(learnt, log, tmp_path):
-    folder, outcome = learnt
     lineage = json.loads((outcome.adapter / "lineage.json").read_text())
     assert len(lineage["sessions"]) == 8
     assert not set(lineage["sessions"]) & set(lineage["held_out"])
     assert set(lineage["heads"]) == {*lineage["sessions"], *lineage["held_out"]}
-    copy = tmp_path / "log"
-    shutil.copytree(log, copy)
-    taught, _ = parted(PSEUDONYMS.of(p.name.split()[0]) for p in PATIENTS)
-    found = forget(sorted(taught)[0], copy, [folder / "models"], PSEUDONYMS.seal)
-    assert found.adapters == [str(outcome.adapter)]
-    assert len(json.loads((outcome.adapter / MARK).read_text())["sessions"]) == 1
-    (outcome.adapter / MARK).unlink()
 
 
-def test_a_new_one_takes_its_place_and_a_rollback_brings_it_back(learnt, base, tmp_path):
-    models = tmp_path / "models"
-    shutil.copytree(learnt[0] / "models", models)
-    lineage = publish.Lineage(("a",), ("b",), {}, "0" * 64, "0" * 64, 1)
-    made = models / ".next"
-    shutil.copytree(models / "gtv-tiny", made)
-    described = json.loads((made / "adapter.json").read_text())
-    assert publish.next_version(models, "gtv-tiny") == "2"
-    (made / "adapter.json").write_text(json.dumps(described | {"version": "2"}))
-    publish.publish(made, models, base, lineage, "card", {})
-    assert sorted(p.name for p in models.glob("*/adapter.json")) == ["adapter.json"]
-    assert json.loads((models / "gtv-tiny" / "adapter.json").read_text())["version"] == "2"
-    assert publish.next_version(models, "gtv-tiny") == "3"
-    assert main(["adapt", "--out", str(models), "--rollback", "gtv-tiny"]) == 0
-    assert json.loads((models / "gtv-tiny" / "adapter.json").read_text())["version"] == "1"
-    load_adapter(models / "gtv-tiny", load_model(base).digest)
-    assert publish.roll_back(models, "gtv-tiny") is None
-    assert [p.name for p in sorted((models / "retired").iterdir())] == ["gtv-tiny-1", "gtv-tiny-2"]
-    assert main(["adapt", "--out", str(models), "--rollback", "gtv-tiny"]) == 12
-
-
-def test_which_adapter_answers_is_never_left_open(learnt):
-    models = learnt[0] / "models"
-    with pytest.raises(LearningError, match="not be clear which"):
-        publish.rivals(models, ("GTVn",))
-    assert publish.rivals(models, ("PTV",)) == []
-    assert publish.rivals(models, ("GTV",)) == [models / "gtv-tiny"]
-
-
+@pytest.mark.slow
 def test_what_is_no_better_is_not_published_and_nothing_is_left(log, base, tmp_path):
     told = plan(steps=1, cool_down=0, learning_rate=1e-9)
     outcome = adapt(log, images, base, tmp_path / "models", tmp_path / "work", told, PSEUDONYMS)
     assert outcome.adapter is None
     assert outcome.refused[0].startswith("adapt.gain")
     assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.fixture
+def site(base, log, tmp_path):
+    """Publishes an adapter of some version into a folder of models, as learnt from all but the held out."""
+    held, _ = examine(log, images, base, plan(), PSEUDONYMS)
+    lineage = publish.Lineage(tuple(sorted(held.taught_by)), tuple(sorted(held.tried_on)), held.heads, "", "", 1)
+
+    def put(*, preferred: bool = True):
+        made = write_adapter(tmp_path / "models" / ".making" / "gtv", base, strength=0.05)
+        described = json.loads((made / "adapter.json").read_text())
+        told = {"name": "gtv", "version": publish.next_version(tmp_path / "models", "gtv")}
+        (made / "adapter.json").write_text(json.dumps(described | told))
+        return publish.publish(made, tmp_path / "models", base, lineage, "card", {}, preferred=preferred)
+
+    return put
+
+
+def version(models) -> str:
+    return json.loads((models / "gtv" / "adapter.json").read_text())["version"]
+
+
+def test_forgetting_a_patient_marks_what_learnt_from_them(site, log, tmp_path):
+    adapter = site()
+    copy = tmp_path / "log"
+    shutil.copytree(log, copy)
+    taught, held_out = parted(PSEUDONYMS.of(p.name.split()[0]) for p in PATIENTS)
+    assert forget(sorted(held_out)[0], copy, [adapter.parent], PSEUDONYMS.seal).adapters == []
+    assert forget(sorted(taught)[0], copy, [adapter.parent], PSEUDONYMS.seal).adapters == [str(adapter)]
+    assert len(json.loads((adapter / MARK).read_text())["sessions"]) == 1
+
+
+def test_a_new_one_takes_its_place_and_a_rollback_brings_the_old_one_back(site, base):
+    models = site().parent
+    assert version(models) == "1"
+    site()
+    assert version(models) == "2"
+    assert [p.parent.name for p in models.glob("*/adapter.json")] == ["gtv"]
+    assert main(["adapt", "--out", str(models), "--rollback", "gtv"]) == 0
+    assert version(models) == "1"
+    load_adapter(models / "gtv", load_model(base).digest)
+    assert publish.next_version(models, "gtv") == "3"
+    assert publish.roll_back(models, "gtv") is None
+    assert [p.name for p in sorted((models / "retired").iterdir())] == ["gtv-1", "gtv-2"]
+    assert main(["adapt", "--out", str(models), "--rollback", "gtv"]) == 12
+
+
+def test_which_one_answers_is_never_left_open(site):
+    adapter = site()
+    with pytest.raises(LearningError, match="not be clear which"):
+        publish.rivals(adapter.parent, ("GTVn",))
+    assert publish.rivals(adapter.parent, ("PTV",)) == []
+    assert publish.rivals(adapter.parent, ("GTV",)) == [adapter]
+
+
+@pytest.mark.parametrize("preferred", [True, False])
+def test_auto_asks_an_adapter_only_where_it_beats_the_classical_segmenter(site, base, preferred):
+    adapter = site(preferred=preferred)
+    model, classical = VisionLanguageSegmenter(base, (adapter,)), ClassicalSegmenter()
+    answers = ByStructure(model, classical).source_for("GTVp")
+    assert answers == (model.source_for("GTVp") if preferred else classical.name)
+    assert model.serves("GTVp")
 
 
 def test_the_command_says_what_is_missing(tmp_path, capsys):

@@ -9,12 +9,18 @@ from osirix_agent.figures import Figure
 from osirix_agent.training.adapt.publish import Lineage
 
 
-def card_text(name: str, notes: dict[str, Any], figures: Sequence[Figure], lineage: Lineage) -> str:
+def card_text(name: str, notes: dict[str, Any], figures: Sequence[Figure], lineage: Lineage, *, preferred: bool) -> str:
     """Markdown: what it learnt from, what it was measured on, what is not known."""
     rows = "\n".join(
         f"| {f.id} | {f.value} {f.unit} | {'' if f.interval is None else f'{f.interval[0]} to {f.interval[1]}'} "
         f"| {f.n} | {f.note or ''} |" for f in figures
     )  # fmt: skip
+    auto = (
+        "`--segmenter auto` asks it for these structures."
+        if preferred
+        else "`--segmenter auto` goes on asking the classical segmenter, since the interval beside it (`adapt.beside`)\n"
+        "does not lie above 0; `--segmenter model` asks the adapter."
+    )
     return f"""# {name}
 
 An adapter for {notes["structure"]}, learnt by `osirix-agent adapt` from the log of a site.
@@ -30,6 +36,8 @@ drawn. That holds for the contours it was tried on, too: they are what was accep
 | figure | value | 95 % interval | patients | |
 |---|---|---|---|---|
 {rows}
+
+{auto}
 
 **Not calibrated**: calibration cards are fitted for other weights and do not cover this adapter. Its isolines show what
 it believes and promise nothing until `osirix-agent calibrate` has been run on patients whom it has not seen.

@@ -75,13 +75,16 @@ def next_version(models: Path, name: str) -> str:
     return str(1 + max((int(v) for v in known if v.isdigit()), default=0))
 
 
-def publish(made: Path, models: Path, base: Path, lineage: Lineage, card: str, metrics: dict[str, Any]) -> Path:
+def publish(
+    made: Path, models: Path, base: Path, lineage: Lineage, card: str, metrics: dict[str, Any], *, preferred: bool
+) -> Path:
     """Move an adapter's folder into a folder of models, where it answers from then on.
 
     Parameters
     ----------
     made : its folder, on the same disk
     base : copied beside it where the folder of models has no base
+    preferred : `auto` asks it rather than the classical segmenter
 
     Raises
     ------
@@ -94,6 +97,9 @@ def publish(made: Path, models: Path, base: Path, lineage: Lineage, card: str, m
         raise LearningError(f"{models} holds another '{described.name}'.", "Give this adapter another name (--name).")
     place = f"{replaced[0].name}-{_version(replaced[0])}" if replaced else None
     Lineage(**{**asdict(lineage), "replaces": place}).write(made)
+    (made / "adapter.json").write_text(
+        described.model_copy(update={"preferred": preferred}).model_dump_json(indent=1) + "\n"
+    )
     (made / "card.md").write_text(card, encoding="utf-8")
     (made / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     shutil.copyfile(base / "LICENSE", made / "LICENSE")

@@ -37,6 +37,7 @@ Tell = Callable[[str], object]
 HELD_OUT = 3  # one patient in so many
 FEWEST = 12  # patients: four held out, eight to learn from
 MINUTES = 20
+MAKING = ".making"  # in the folder of models, deeper than where adapters are looked for
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,8 @@ def adapt(
     known, notes = VisionLanguageSegmenter(base).capabilities.structures, held.notes(plan)
     named = tuple(s for s in known if s in {t for c in held.tried for t in c.truths})
     recipe = plan.recipe.model_copy(update={"named": named})
-    made = models / f".{plan.name}.part"
-    shutil.rmtree(made, ignore_errors=True)
+    made = models / MAKING / plan.name
+    shutil.rmtree(made.parent, ignore_errors=True)
     train_adapter(recipe, base, work, made, next_version(models, plan.name), held.cases)
     if not first_process():
         return Outcome(None, ("another process publishes it",), [], notes)
@@ -150,9 +151,11 @@ def adapt(
             base=check_sums(base)[WEIGHTS], parent=check_sums((*replaced, base)[0])[WEIGHTS], seed=recipe.seed,
         )  # fmt: skip
         metrics = {"figures": [f.model_dump(mode="json") for f in figures], **notes}
-        adapter = publish(made, models, base, lineage, card_text(plan.name, notes, figures, lineage), metrics)
+        preferred = bool(named) or next(f.interval[0] > 0 for f in figures if f.id == "adapt.beside" and f.interval)
+        card = card_text(plan.name, notes, figures, lineage, preferred=preferred)
+        adapter = publish(made, models, base, lineage, card, metrics, preferred=preferred)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(made.parent, ignore_errors=True)
     return Outcome(adapter, (), figures, notes)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from osirix_agent.figures import Figure
-from osirix_agent.segmenter.protocol import Segmenter
+from osirix_agent.segmenter.protocol import Segmenter, SeveralWeights
 from osirix_agent.training.contouring import ClickRow, Contoured, contour, spelt
 from osirix_agent.training.metrics import bootstrap
 
@@ -27,16 +27,25 @@ class Pair:
 def pairs(
     before: Segmenter, after: Segmenter, images: Iterable[Contoured], tell: Callable[[str], object] = lambda _: None
 ) -> list[Pair]:
-    """Every structure contoured by both, from its name where both know it, else from a box."""
+    """Every structure contoured by both, from its name where both know it, else from a box; once where the same
+    weights answer."""
     found = []
     for image in images:
         for structure, truth in image.truths.items():
             tell(f"{image.name} {structure}")
             known = all(spelt(structure) in s.capabilities.structures for s in (before, after))
             start = "both" if known else "clicks"
-            one, other = (contour(s, image.volume, image.name, structure, truth, start) for s in (before, after))
+            one = contour(before, image.volume, image.name, structure, truth, start)
+            same = source(before, structure) == source(after, structure)
+            other = one if same else contour(after, image.volume, image.name, structure, truth, start)
             found.append(Pair(one, other))
     return found
+
+
+def source(segmenter: Segmenter, structure: str) -> str:
+    """What answers for a structure, by the digest of its weights."""
+    name = spelt(structure)
+    return segmenter.source_for(name) if isinstance(segmenter, SeveralWeights) else segmenter.name
 
 
 def clicks_after(row: ClickRow, clicks: Sequence[int] = AFTER) -> float:
