@@ -18,8 +18,8 @@ def card_text(name: str, notes: dict[str, Any], figures: Sequence[Figure], linea
     auto = (
         "`--segmenter auto` asks it for these structures."
         if preferred
-        else "`--segmenter auto` goes on asking the classical segmenter, since the interval beside it (`adapt.beside`)\n"
-        "does not lie above 0; `--segmenter model` asks the adapter."
+        else "`--segmenter auto` goes on asking the classical segmenter, since the interval of `adapt.beside` does\n"
+        "not lie above 0; `--segmenter model` asks the adapter."
     )
     return f"""# {name}
 
