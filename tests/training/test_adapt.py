@@ -34,7 +34,8 @@ from osirix_agent.training.adapt.cases import case_of
 from osirix_agent.training.adapt.doubt import contradicts_record, other_name, place, reasons
 from osirix_agent.training.adapt.lessons import Lesson, backwards, lessons_of, placed, sessions_with
 from osirix_agent.training.adapt.run import FEWEST, Plan, adapt, examine, parted, recipe_for
-from osirix_agent.training.contouring import Contoured
+from osirix_agent.training.adapt.trial import Pair, pairs
+from osirix_agent.training.contouring import ClickRow, Contoured
 from osirix_agent.training.examples import draw
 from tests.conftest import KEY
 from tests.tiny import DRAW, write_adapter, write_model
@@ -267,23 +268,42 @@ def organ(n: int) -> Contoured:
     return replace(patient(50 + n), truths={"Brainstem": patient(50 + n).truths["GTV"]})
 
 
-@pytest.mark.slow
-def test_it_beats_its_parent_on_patients_it_never_saw_and_harms_nothing_else(log, base, tmp_path):
-    models = tmp_path / "models"
-    told = plan(steps=60, cool_down=15, prompted_share=1.0, learning_rate=2e-2)
-    outcome = adapt(log, images, base, models, tmp_path / "work", told, PSEUDONYMS, [organ(0)])
+def on_trial(monkeypatch, gains, loss=0.0):
+    """The trial's outcome: gains of the held-out patients in turn, and what other structures lose."""
+
+    def row(image, structure, dice):
+        return ClickRow(image, structure, "s", "clicks", (dice,) * 6, 0, 0, None, 1, 1, None, 0, 0, (), ())
+
+    def pairs(_before, _after, images, _tell):
+        return [
+            Pair(row(i.name, s, 0.6), row(i.name, s, 0.6 + (gains[n % len(gains)] if s == "GTV" else -loss)))
+            for n, i in enumerate(images) for s in i.truths
+        ]  # fmt: skip
+
+    monkeypatch.setattr("osirix_agent.training.adapt.run.pairs", pairs)
+
+
+def learn(log, base, folder, organs=()):
+    told = plan(steps=1, cool_down=0)
+    return adapt(log, images, base, folder / "models", folder / "work", told, PSEUDONYMS, organs)
+
+
+def test_what_beats_its_parent_on_patients_it_never_saw_is_published_whole(log, base, tmp_path, monkeypatch):
+    on_trial(monkeypatch, [0.1, 0.05, 0.2, 0.02])
+    outcome = learn(log, base, tmp_path, [organ(0)])
     assert outcome.refused == ()
     by = {figure.id: figure for figure in outcome.figures}
     assert by["adapt.gain"].interval[0] > 0
     assert by["adapt.gain"].n == 4
-    assert by["adapt.harm"].value == 0
+    assert by["adapt.harm"].holds
     assert {"adapt.gain.1", "adapt.gain.3", "adapt.gain.5", "adapt.beside", "adapt.time"} < set(by)
-    assert outcome.adapter == models / "gtv-tiny"
+    models = tmp_path / "models"
+    assert sorted(p.name for p in models.iterdir()) == ["base", "gtv-tiny"]
     described, _ = load_adapter(outcome.adapter, load_model(base).digest)
-    assert (described.serves, described.version) == (("GTV",), "1")
-    assert described.preferred == (by["adapt.beside"].interval[0] > 0)
+    assert (described.serves, described.version, described.preferred) == (("GTV",), "1", True)
     used = VisionLanguageSegmenter(models / "base", (outcome.adapter,))
     assert used.serves("GTVp")
+    assert used.source_for("Parotid_L") == VisionLanguageSegmenter(base).source_for("Parotid_L")
     assert "Not calibrated" in (outcome.adapter / "card.md").read_text()
     lineage = json.loads((outcome.adapter / "lineage.json").read_text())
     assert len(lineage["sessions"]) == 8
@@ -291,13 +311,25 @@ def test_it_beats_its_parent_on_patients_it_never_saw_and_harms_nothing_else(log
     assert set(lineage["heads"]) == {*lineage["sessions"], *lineage["held_out"]}
 
 
-@pytest.mark.slow
-def test_what_is_no_better_is_not_published_and_nothing_is_left(log, base, tmp_path):
-    told = plan(steps=1, cool_down=0, learning_rate=1e-9)
-    outcome = adapt(log, images, base, tmp_path / "models", tmp_path / "work", told, PSEUDONYMS)
+@pytest.mark.parametrize(
+    ("gains", "loss", "why"),
+    [([0.3, -0.02, 0.01, -0.1], 0.0, "adapt.gain"), ([0.0], 0.0, "adapt.gain"), ([0.1, 0.2], 0.02, "adapt.harm")],
+)
+def test_what_does_not_prove_itself_is_refused_and_nothing_is_left(log, base, tmp_path, monkeypatch, gains, loss, why):
+    on_trial(monkeypatch, gains, loss)
+    outcome = learn(log, base, tmp_path, [organ(0), organ(1)])
     assert outcome.adapter is None
-    assert outcome.refused[0].startswith("adapt.gain")
+    assert [reason.partition(":")[0] for reason in outcome.refused] == [why]
     assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_the_same_weights_are_asked_once(base, tmp_path):
+    parent = VisionLanguageSegmenter(base)
+    adapted = VisionLanguageSegmenter(base, (write_adapter(tmp_path / "gtv", base, strength=0.05),))
+    (pair,) = pairs(parent, adapted, [organ(0)])
+    assert pair.before is pair.after
+    (pair,) = pairs(parent, adapted, PATIENTS[:1])
+    assert pair.before is not pair.after
 
 
 @pytest.fixture
