@@ -24,7 +24,7 @@ class Weights:
     called : name and version
     serves : beginnings of the structure names that they answer for; empty for the base, which takes all others
     structures : that they find from words
-    preferred : does `auto` ask them rather than the classical segmenter?
+    leads : does `auto` ask them rather than the classical segmenter?
     """
 
     source: str
@@ -32,7 +32,7 @@ class Weights:
     network: PromptableNetwork
     serves: tuple[str, ...]
     structures: tuple[str, ...]
-    preferred: bool = True
+    leads: bool = True
 
 
 def load_weights(folder: Path, adapters: Iterable[Path], device: str) -> list[Weights]:
@@ -59,5 +59,5 @@ def load_weights(folder: Path, adapters: Iterable[Path], device: str) -> list[We
         called = f"{described.name} {described.version}"
         source = f"{called} ({check_sums(path)[WEIGHTS][:12]}) on {base.source}"
         network = network.to(memory_format=torch.channels_last_3d)
-        found.append(Weights(source, called, network, described.serves, described.structures, described.preferred))
+        found.append(Weights(source, called, network, described.serves, described.structures, described.leads))
     return found

@@ -51,7 +51,7 @@ class ByStructure:
         return *self._model.sources, self._otherwise.name
 
     def source_for(self, structure: str) -> str:
-        return self._model.source_for(structure) if self._model.preferred(structure) else self._otherwise.name
+        return self._model.source_for(structure) if self._model.serves(structure) else self._otherwise.name
 
     def describe(self, volume: Volume) -> npt.NDArray[np.float64]:
         return self._model.describe(volume)
@@ -62,7 +62,7 @@ class ByStructure:
 
     def propose(self, request: SegmentationRequest) -> Belief:
         said = any(isinstance(p, TextPrompt) for p in request.prompts)
-        chosen: Segmenter = self._model if said or self._model.preferred(request.structure) else self._otherwise
+        chosen: Segmenter = self._model if said or self._model.serves(request.structure) else self._otherwise
         return chosen.propose(request)
 
 

@@ -300,7 +300,7 @@ def test_what_beats_its_parent_on_patients_it_never_saw_is_published_whole(log, 
     models = tmp_path / "models"
     assert sorted(p.name for p in models.iterdir()) == ["base", "gtv-tiny"]
     described, _ = load_adapter(outcome.adapter, load_model(base).digest)
-    assert (described.serves, described.version, described.preferred) == (("GTV",), "1", True)
+    assert (described.serves, described.version, described.leads) == (("GTV",), "1", True)
     used = VisionLanguageSegmenter(models / "base", (outcome.adapter,))
     assert used.serves("GTVp")
     assert used.source_for("Parotid_L") == VisionLanguageSegmenter(base).source_for("Parotid_L")
@@ -338,12 +338,12 @@ def site(base, log, tmp_path):
     held, _ = examine(log, images, base, plan(), PSEUDONYMS)
     lineage = publish.Lineage(tuple(sorted(held.taught_by)), tuple(sorted(held.tried_on)), held.heads, "", "", 1)
 
-    def put(*, preferred: bool = True):
+    def put(*, leads: bool = True):
         made = write_adapter(tmp_path / "models" / ".making" / "gtv", base, strength=0.05)
         described = json.loads((made / "adapter.json").read_text())
         told = {"name": "gtv", "version": publish.next_version(tmp_path / "models", "gtv")}
         (made / "adapter.json").write_text(json.dumps(described | told))
-        return publish.publish(made, tmp_path / "models", base, lineage, "card", {}, preferred=preferred)
+        return publish.publish(made, tmp_path / "models", base, lineage, "card", {}, leads=leads)
 
     return put
 
@@ -385,13 +385,26 @@ def test_which_one_answers_is_never_left_open(site):
     assert publish.rivals(adapter.parent, ("GTV",)) == [adapter]
 
 
-@pytest.mark.parametrize("preferred", [True, False])
-def test_auto_asks_an_adapter_only_where_it_beats_the_classical_segmenter(site, base, preferred):
-    adapter = site(preferred=preferred)
+@pytest.mark.parametrize("leads", [True, False])
+def test_auto_asks_an_adapter_only_where_it_beats_the_classical_segmenter(site, base, leads):
+    adapter = site(leads=leads)
     model, classical = VisionLanguageSegmenter(base, (adapter,)), ClassicalSegmenter()
     answers = ByStructure(model, classical).source_for("GTVp")
-    assert answers == (model.source_for("GTVp") if preferred else classical.name)
-    assert model.serves("GTVp")
+    assert answers == (model.source_for("GTVp") if leads else classical.name)
+    assert model.source_for("GTVp") != model.source_for("Larynx")
+
+
+def test_a_new_folder_of_models_begins_as_the_one_of_the_base(site, base, tmp_path):
+    mine = site()
+    again = tmp_path / "again"
+    made = write_adapter(again / ".making" / "ptv", base, serves="PTV")
+    told = json.loads((made / "adapter.json").read_text()) | {"name": "ptv"}
+    (made / "adapter.json").write_text(json.dumps(told))
+    lineage = publish.Lineage((), (), {}, "", "", 1)
+    publish.publish(made, again, mine.parent / "base", lineage, "card", {}, leads=True)
+    assert sorted(p.parent.name for p in again.glob("*/*.json") if p.name in ("adapter.json", "model.json")) == [
+        "base", "gtv", "ptv",
+    ]  # fmt: skip
 
 
 def test_the_command_says_what_is_missing(tmp_path, capsys):

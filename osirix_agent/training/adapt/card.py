@@ -9,7 +9,7 @@ from osirix_agent.figures import Figure
 from osirix_agent.training.adapt.publish import Lineage
 
 
-def card_text(name: str, notes: dict[str, Any], figures: Sequence[Figure], lineage: Lineage, *, preferred: bool) -> str:
+def card_text(name: str, notes: dict[str, Any], figures: Sequence[Figure], lineage: Lineage, *, leads: bool) -> str:
     """Markdown: what it learnt from, what it was measured on, what is not known."""
     rows = "\n".join(
         f"| {f.id} | {f.value} {f.unit} | {'' if f.interval is None else f'{f.interval[0]} to {f.interval[1]}'} "
@@ -17,7 +17,7 @@ def card_text(name: str, notes: dict[str, Any], figures: Sequence[Figure], linea
     )  # fmt: skip
     auto = (
         "`--segmenter auto` asks it for these structures."
-        if preferred
+        if leads
         else "`--segmenter auto` goes on asking the classical segmenter, since the interval of `adapt.beside` does\n"
         "not lie above 0; `--segmenter model` asks the adapter."
     )

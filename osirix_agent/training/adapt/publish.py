@@ -68,6 +68,14 @@ def rivals(models: Path, serves: Sequence[str]) -> list[Path]:
     return found
 
 
+def has_base(models: Path) -> bool:
+    return any(models.glob("*/model.json"))
+
+
+def adapters_beside(base: Path) -> list[Path]:
+    return sorted(path.parent for path in base.parent.glob("*/adapter.json"))
+
+
 def next_version(models: Path, name: str) -> str:
     """One more than the highest that the adapter ever had here."""
     held = [models / name, *(models / RETIRED).glob(f"{name}-*")]
@@ -76,15 +84,15 @@ def next_version(models: Path, name: str) -> str:
 
 
 def publish(
-    made: Path, models: Path, base: Path, lineage: Lineage, card: str, metrics: dict[str, Any], *, preferred: bool
+    made: Path, models: Path, base: Path, lineage: Lineage, card: str, metrics: dict[str, Any], *, leads: bool
 ) -> Path:
     """Move an adapter's folder into a folder of models, where it answers from then on.
 
     Parameters
     ----------
     made : its folder, on the same disk
-    base : copied beside it where the folder of models has no base
-    preferred : `auto` asks it rather than the classical segmenter
+    base : copied beside it, with the adapters that lie beside it, where the folder of models has no base
+    leads : `auto` asks it rather than the classical segmenter
 
     Raises
     ------
@@ -92,20 +100,19 @@ def publish(
         Another adapter has its name, or answers for some of its structures.
     """
     described = read_description(made, "adapter.json", AdapterDescription)
+    if not has_base(models):
+        for folder in [base, *adapters_beside(base)]:
+            _copied(folder, models / folder.name)
     replaced = rivals(models, described.serves)
     if (models / described.name).exists() and models / described.name not in replaced:
         raise LearningError(f"{models} holds another '{described.name}'.", "Give this adapter another name (--name).")
     place = f"{replaced[0].name}-{_version(replaced[0])}" if replaced else None
     Lineage(**{**asdict(lineage), "replaces": place}).write(made)
-    (made / "adapter.json").write_text(
-        described.model_copy(update={"preferred": preferred}).model_dump_json(indent=1) + "\n"
-    )
+    (made / "adapter.json").write_text(described.model_copy(update={"leads": leads}).model_dump_json(indent=1) + "\n")
     (made / "card.md").write_text(card, encoding="utf-8")
     (made / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     shutil.copyfile(base / "LICENSE", made / "LICENSE")
     write_sums(made)
-    if not any(models.glob("*/model.json")):
-        _copied(base, models / base.name)
     if place is not None:
         _retire(replaced[0], models / RETIRED / place)
     os.replace(made, models / described.name)

@@ -24,7 +24,7 @@ from osirix_agent.training.adapt.card import card_text
 from osirix_agent.training.adapt.cases import case_of, data_name
 from osirix_agent.training.adapt.doubt import Doubt, doubt_of, reasons
 from osirix_agent.training.adapt.lessons import lessons_of, sessions_with
-from osirix_agent.training.adapt.publish import Lineage, next_version, publish, rivals
+from osirix_agent.training.adapt.publish import Lineage, has_base, next_version, publish, rivals
 from osirix_agent.training.adapt.trial import gain_figures, harm_figure, pairs
 from osirix_agent.training.adapter import GTV_SARCOMA, AdapterRecipe, train_adapter
 from osirix_agent.training.cases import Case
@@ -126,7 +126,7 @@ def adapt(
     """
     began = time.monotonic()
     models.mkdir(parents=True, exist_ok=True)
-    replaced = tuple(rivals(models, plan.recipe.serves))
+    replaced = tuple(rivals(models if has_base(models) else base.parent, plan.recipe.serves))
     held, refused = examine(log, images, base, plan, pseudonyms, tell)
     if refused:
         return Outcome(None, refused, [], held.notes(plan))
@@ -151,9 +151,9 @@ def adapt(
             base=check_sums(base)[WEIGHTS], parent=check_sums((*replaced, base)[0])[WEIGHTS], seed=recipe.seed,
         )  # fmt: skip
         metrics = {"figures": [f.model_dump(mode="json") for f in figures], **notes}
-        preferred = bool(named) or next(f.interval[0] > 0 for f in figures if f.id == "adapt.beside" and f.interval)
-        card = card_text(plan.name, notes, figures, lineage, preferred=preferred)
-        adapter = publish(made, models, base, lineage, card, metrics, preferred=preferred)
+        leads = bool(named) or next(f.interval[0] > 0 for f in figures if f.id == "adapt.beside" and f.interval)
+        card = card_text(plan.name, notes, figures, lineage, leads=leads)
+        adapter = publish(made, models, base, lineage, card, metrics, leads=leads)
     finally:
         shutil.rmtree(made.parent, ignore_errors=True)
     return Outcome(adapter, (), figures, notes)
