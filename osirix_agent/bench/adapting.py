@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,10 +43,14 @@ def measure(data: Path, base: Path, work: Path, changes: dict[str, int], tell: T
     Parameters
     ----------
     data : folder with splits.json, openkbp and sarcoma
+    base : taken without the adapters beside it, which may have learnt from these patients
     changes : of the recipe
     """
     plan = Plan("GTV", NAME, None, (), 0.5, recipe_for("GTV", NAME, **changes))
-    log = work / "log"
+    alone = work / "base" / base.name
+    if not alone.is_dir():
+        shutil.copytree(base, alone)
+    base, log = alone, work / "log"
     if not (work / "log.done").is_file():
         for name in keep_log(log, sarcoma(data, "train"), ClassicalSegmenter(), PSEUDONYMS):
             tell(f"contouring {name}")
