@@ -33,7 +33,7 @@ from osirix_agent.training.adapt import publish
 from osirix_agent.training.adapt.cases import case_of
 from osirix_agent.training.adapt.doubt import contradicts_record, other_name, place, reasons
 from osirix_agent.training.adapt.lessons import Lesson, backwards, lessons_of, placed, sessions_with
-from osirix_agent.training.adapt.run import FEWEST, Plan, adapt, examine, parted, recipe_for
+from osirix_agent.training.adapt.run import FEWEST, Gathered, Plan, adapt, examine, parted, recipe_for, run_id
 from osirix_agent.training.adapt.trial import Pair, pairs
 from osirix_agent.training.contouring import ClickRow, Contoured
 from osirix_agent.training.examples import draw
@@ -108,7 +108,7 @@ def test_what_was_accepted_comes_out_of_the_log_with_its_prompts(tmp_path, segme
     assert sessions_with(journals(folder), "GTV", "somebody else") == []
 
 
-def test_a_real_session_on_dicom_finds_its_images_by_their_pseudonyms(hospital, phantom):
+def test_a_real_session_on_dicom_finds_its_images_by_their_pseudonyms(hospital, phantom, base, capsys):
     settings = hospital.settings
     opened = open_session(settings, RecordedFeedback(), segmenter=BallSegmenter(), companions=False)
     hospital.clinician.point((20.5, 24.5), k=6, name="GTVp")
@@ -133,6 +133,9 @@ def test_a_real_session_on_dicom_finds_its_images_by_their_pseudonyms(hospital, 
         placed(Volume(opened.volume.array, moved, "CT"), sessions[0].started)
     again = placed(backwards(opened.volume), sessions[0].started)
     np.testing.assert_array_equal(again.array, opened.volume.array)
+    told = ["--images", str(phantom.folder), "--out", str(hospital.tmp / "mine"), "--base", str(base)]
+    assert main(["adapt", *told, "--state-dir", str(settings.state_dir)]) == 12
+    assert "contours of 1 patients; 12 are needed" in capsys.readouterr().err
 
 
 @given(st.permutations([0, 1, 2]), st.tuples(*[st.sampled_from([1, -1])] * 3), st.integers(0, 5))
@@ -199,6 +202,18 @@ def test_an_honest_log_is_not_doubted_and_its_held_out_patients_are_in_no_case(l
     assert (len(learnt), len(tried)) == (8, 4)
     assert not learnt & tried
     assert not held.taught_by & held.tried_on
+
+
+def test_a_run_never_goes_on_from_what_other_sessions_taught(base):
+    held = Gathered(heads={"a": "1", "b": "2", "c": "3"}, taught_by={"a", "b"}, tried_on={"c"})
+    told = plan()
+    others = [
+        replace(held, taught_by={"a", "c"}), replace(held, taught_by={"a"}), replace(held, heads={"a": "9", "b": "2"}),
+    ]  # fmt: skip
+    ids = [run_id(told.recipe, base, told, one) for one in (held, *others)]
+    ids.append(run_id(told.recipe.model_copy(update={"seed": 7}), base, told, held))
+    assert len(set(ids)) == len(ids)
+    assert run_id(told.recipe, base, told, replace(held)) == ids[0]
 
 
 POISONS = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -136,7 +138,8 @@ def adapt(
     recipe = plan.recipe.model_copy(update={"named": named})
     made = models / MAKING / plan.name
     shutil.rmtree(made.parent, ignore_errors=True)
-    train_adapter(recipe, base, work, made, next_version(models, plan.name), held.cases)
+    folder = work / run_id(recipe, base, plan, held)
+    train_adapter(recipe, base, folder, made, next_version(models, plan.name), held.cases)
     if not first_process():
         return Outcome(None, ("another process publishes it",), [], notes)
     try:
@@ -157,6 +160,13 @@ def adapt(
     finally:
         shutil.rmtree(made.parent, ignore_errors=True)
     return Outcome(adapter, (), figures, notes)
+
+
+def run_id(recipe: AdapterRecipe, base: Path, plan: Plan, held: Gathered) -> str:
+    """Of all that decides the weights: a run goes on only from what the same sessions taught, never from another's."""
+    taught = {session: held.heads[session] for session in sorted(held.taught_by)}
+    told = [recipe.model_dump(mode="json"), check_sums(base)[WEIGHTS], plan.anchored_weight, taught]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def examine(
