@@ -20,6 +20,7 @@ from osirix_agent.agent.state import PromptRecord, StructureState
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.contour import isocontour
+from osirix_agent.imaging.mask import dice
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import PointLps, PointPrompt, Polarity, Prompt, prompt_points_lps
 from osirix_agent.record.journal import Journal
@@ -28,7 +29,7 @@ from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.record.store import Store
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest, Segmenter
 from osirix_agent.settings import load_settings
-from osirix_agent.training.clicks import dice, next_click
+from osirix_agent.training.clicks import next_click
 from osirix_agent.training.contouring import CLICKS, Contoured, box_prompt, point
 from osirix_agent.viewer.protocol import SeriesIdentity
 

@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from osirix_agent.imaging.mask import dice
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.prompting.prompt import PointPrompt
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.training.adapt.lessons import Lesson
 from osirix_agent.training.cases import Case
-from osirix_agent.training.clicks import CONNECTIVITY_26, dice
+from osirix_agent.training.clicks import CONNECTIVITY_26
 from osirix_agent.training.probes import ask
 
 BoolArray = npt.NDArray[np.bool_]

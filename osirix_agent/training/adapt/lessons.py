@@ -11,14 +11,13 @@ import numpy.typing as npt
 
 from osirix_agent.errors import JournalError, LearningError
 from osirix_agent.imaging.geometry import Geometry
-from osirix_agent.imaging.mask import mask_from_bytes
+from osirix_agent.imaging.mask import dice, mask_from_bytes
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import Prompt
 from osirix_agent.record.chain import read_head
 from osirix_agent.record.events import Believed, Decided, PromptChanged, SessionStarted, SliceEdited
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.record.sessions import Session, read_session
-from osirix_agent.training.clicks import dice
 
 BoolArray = npt.NDArray[np.bool_]
 
