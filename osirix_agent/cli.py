@@ -3,7 +3,7 @@
 Exit codes: 0 done; 1 a check or a measured reach failed, or an unexpected error; 2 wrong usage or setting; 3 OsiriX or
 its viewer; 4 images that cannot be used; 5 a prompt that cannot be used; 6 the journal; 7 the buttons in OsiriX; 8 a
 model; 9 a segmenter on another machine; 10 an export that could not be made or handed on; 11 sound or what hears it;
-130 interrupted.
+12 a log that nothing can be learnt from; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -214,6 +214,7 @@ def _parser() -> argparse.ArgumentParser:
         kind.add_argument("--seed", type=int, help="instead of the recipe's")
     train.set_defaults(act=_train)
 
+    _adapt_parser(commands.add_parser("adapt", help="learn an adapter from the log; published only if it is better"))
     _log_parser(commands.add_parser("log", help="what was recorded: verify, show, count, export, merge, forget"))
 
     export = commands.add_parser("export", help="write accepted structures as the clinic reads them")
@@ -253,6 +254,32 @@ def _parser() -> argparse.ArgumentParser:
     _settings(replay)
     replay.set_defaults(act=_replay)
     return parser
+
+
+def _adapt_parser(adapt: argparse.ArgumentParser) -> None:
+    adapt.add_argument("log", type=Path, nargs="?", help="a folder of journals (default: this machine's)")
+    adapt.add_argument("--images", type=Path, help="folder with the DICOM series that were contoured")
+    adapt.add_argument("--structure", default="GTV", help="beginning of the names it is for (%(default)s)")
+    adapt.add_argument("--out", type=Path, help="the site's folder of models, where it goes")
+    adapt.add_argument("--base", type=Path, help="model folder of the base (default: that in --out, else the shipped)")
+    adapt.add_argument("--name", help="of the adapter (default: the structure's, and 'site' or 'clinician')")
+    adapt.add_argument("--clinician", help="learn from this one's sessions alone (as in the setting 'clinician')")
+    adapt.add_argument("--without", metavar="SESSION", action="append", default=[], help="leave a session out, by id")
+    adapt.add_argument("--anchored-weight", type=float, default=0.5,
+                       help="of contours left as they were proposed, beside drawn ones (%(default)s)")  # fmt: skip
+    adapt.add_argument("--organs", type=Path, help="patients with other structures, to see that none is harmed: as "
+                                                   "for 'evaluate'")  # fmt: skip
+    adapt.add_argument("--organ-cases", type=int, default=8, help="so many of them (%(default)s)")
+    adapt.add_argument("--steps", type=int, help="instead of the recipe's")
+    adapt.add_argument("--seed", type=int, help="instead of the recipe's")
+    adapt.add_argument("--work", type=Path, help="folder for checkpoints, to go on after a stop (default: in --out)")
+    adapt.add_argument("--rollback", metavar="NAME", help="take an adapter of --out back; what it replaced "
+                                                          "answers again")  # fmt: skip
+    adapt.add_argument("--report", type=Path, metavar="DATA", nargs="?", const=Path("../shared/data"),
+                       help="measure all this on public patients instead (folder with splits.json)")  # fmt: skip
+    adapt.add_argument("--state-dir", type=Path, help="folder of journals and site key")
+    _json(adapt)
+    adapt.set_defaults(act=_adapt)
 
 
 def _log_parser(log: argparse.ArgumentParser) -> None:
@@ -608,6 +635,32 @@ def _train(arguments: argparse.Namespace) -> None:
 
         recipe = RECIPES[arguments.name].model_copy(update=changes)
         train_adapter(recipe, arguments.base, arguments.work, arguments.out, __version__)
+
+
+def _adapt(arguments: argparse.Namespace) -> int:
+    from dataclasses import fields
+
+    from osirix_agent.agent.log import versions
+    from osirix_agent.figures import report
+    from osirix_agent.settings import load_settings
+    from osirix_agent.training.adapt import console
+
+    asked = console.Asked(**{field.name: getattr(arguments, field.name) for field in fields(console.Asked)})
+    if arguments.rollback is not None:
+        print(console.roll_back(asked, arguments.rollback))
+        return 0
+    settings = load_settings(state_dir=arguments.state_dir)
+    if arguments.report is None:
+        with _busy("reading the log") as tell:
+            outcome = console.learn(asked, settings, tell)
+        return console.show(outcome, seed=asked.seed or 0, versions=versions(), as_json=arguments.json)
+    from osirix_agent.bench.adapting import measure
+
+    work = asked.work or settings.state_dir / "adapting"
+    with _busy("contouring") as tell:
+        figures = measure(arguments.report, asked.base_folder(), work, asked.recipe_changes(), tell)
+    report(figures, seed=asked.seed or 0, versions=versions(), as_json=arguments.json, title="osirix-agent adapt")
+    return 0 if all(figure.holds is not False for figure in figures) else 1
 
 
 def _log(arguments: argparse.Namespace) -> int:

@@ -160,3 +160,7 @@ class ExportError(OsirixAgentError):
 
 class VoiceError(OsirixAgentError):
     exit_code = 11
+
+
+class LearningError(OsirixAgentError):
+    exit_code = 12

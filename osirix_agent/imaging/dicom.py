@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,13 +158,7 @@ def read_contoured_series(folder: Path) -> Iterator[ContouredSeries]:
     UnsupportedSeriesError
         There is none, for the only series that are named cannot be used.
     """
-    images: dict[str, list[Dataset]] = {}
-    drawn: list[Dataset] = []
-    for head in _heads(folder):
-        if head.get("Modality") in STRUCTURES:
-            drawn.append(pydicom.dcmread(str(head.filename)))
-        elif "Rows" in head and "ImagePositionPatient" in head and int(head.get("NumberOfFrames") or 1) == 1:
-            images.setdefault(str(head.get("SeriesInstanceUID", "")), []).append(head)
+    images, drawn = _sorted_by_kind(folder)
     any_found, why = False, None
     for uid, heads in images.items():
         frame = str(heads[0].get("FrameOfReferenceUID", "")) or None
@@ -184,6 +178,31 @@ def read_contoured_series(folder: Path) -> Iterator[ContouredSeries]:
             "No DICOM series with contours was found in the folder.",
             "Give a folder that holds image series and an RTSTRUCT or SEG drawn on them.",
         )
+
+
+def read_series(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Volume]]:
+    """Every usable image series below a folder whose Series Instance UID is wanted, with it.
+
+    Raises
+    ------
+    UnsupportedSeriesError
+        A series that is wanted cannot be used.
+    """
+    for uid, heads in _sorted_by_kind(folder)[0].items():
+        if wanted(uid):
+            yield uid, _read_volume(heads)
+
+
+def _sorted_by_kind(folder: Path) -> tuple[dict[str, list[Dataset]], list[Dataset]]:
+    """Headers of single slices by series; RTSTRUCT and SEG files, whole."""
+    images: dict[str, list[Dataset]] = {}
+    drawn: list[Dataset] = []
+    for head in _heads(folder):
+        if head.get("Modality") in STRUCTURES:
+            drawn.append(pydicom.dcmread(str(head.filename)))
+        elif "Rows" in head and "ImagePositionPatient" in head and int(head.get("NumberOfFrames") or 1) == 1:
+            images.setdefault(str(head.get("SeriesInstanceUID", "")), []).append(head)
+    return images, drawn
 
 
 def _heads(folder: Path) -> Iterator[Dataset]:

@@ -27,7 +27,7 @@ class AdapterRecipe(Recipe):
     """
 
     name: str
-    data: Literal["openkbp", "sarcoma"]
+    data: Literal["openkbp", "sarcoma", "log"]
     structures: tuple[str, ...]
     serves: tuple[str, ...]
     named: tuple[str, ...] = ()

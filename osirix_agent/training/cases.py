@@ -34,6 +34,9 @@ class Case:
     spacing_kji_mm : mm
     modality : CT, MR or PT
     site : what part of the body, e.g. "head and neck"
+    weight : how often it is drawn, beside a case of weight 1
+    prompts : what a clinician gave for its first structure, oldest first: "box" (its corners) or "point+", "point-",
+        "scribble+", "scribble-", with (n, 3) index
     """
 
     name: str
@@ -43,6 +46,8 @@ class Case:
     spacing_kji_mm: tuple[float, float, float]
     modality: str
     site: str
+    weight: float = 1.0
+    prompts: tuple[tuple[str, npt.NDArray[np.float64]], ...] = ()
 
     @property
     def known(self) -> tuple[str, ...]:

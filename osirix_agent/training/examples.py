@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -57,12 +57,14 @@ class Example:
     image : (1, 2, k, j, i) float32, normalised
     truths : structure to (k, j, i) bool; empty where the patient has it outside the grid
     spacing_mm : edge of a voxel
+    prompts : structure to what a clinician gave for it, as in a case, with index on this grid
     """
 
     image: Tensor
     truths: dict[str, Tensor]
     modality: str
     spacing_mm: float
+    prompts: dict[str, tuple[tuple[str, npt.NDArray[np.float64]], ...]] = field(default_factory=dict)
 
 
 def draw(case: Case, structures: tuple[str, ...], recipe: DrawRecipe, random: np.random.Generator) -> Example:
@@ -97,7 +99,18 @@ def draw(case: Case, structures: tuple[str, ...], recipe: DrawRecipe, random: np
         if (count := int(mask.sum())) >= MIN_VOXELS or (count == 0 and name != LESION)
     }  # fmt: skip
     image = _noisy(hu, modality, case.modality, random)
-    return Example(image[None], truths, modality, spacing)
+    return Example(image[None], truths, modality, spacing, _prompts(case, known, flip, to_source))
+
+
+def _prompts(
+    case: Case, known: list[str], flip: bool, to_source: npt.NDArray[np.float64]
+) -> dict[str, tuple[tuple[str, npt.NDArray[np.float64]], ...]]:
+    if not (case.prompts and case.known[0] in known):
+        return {}
+    back = np.linalg.inv(to_source)
+    moved = tuple((kind, at @ back[:3, :3].T + back[:3, 3]) for kind, at in case.prompts)
+    name = case.known[0]
+    return {FLIPPED.get(name, name) if flip else name: moved}
 
 
 def _fill(case: Case) -> float:

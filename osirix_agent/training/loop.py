@@ -63,7 +63,7 @@ def run(
         torch.manual_seed(int(random.integers(1 << 62)))  # for dropout: a resumed run sees the same
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * rate(step, recipe)
-        example = _to(draw(cases[random.integers(len(cases))], structures, recipe.draw, random), accelerator.device)
+        example = _to(draw(_one_of(cases, random), structures, recipe.draw, random), accelerator.device)
         with accelerator.autocast():
             losses = losses_of(network, example, recipe, rounds, random)
         accelerator.backward(sum(losses.values()))
@@ -111,6 +111,14 @@ def _steps(first: int, recipe: Recipe, process: int) -> Iterator[tuple[int, int 
     for step in range(first, recipe.steps):
         rounds = rounds_of(recipe, np.random.default_rng([recipe.seed, step]))
         yield step, rounds, np.random.default_rng([recipe.seed, step, process])
+
+
+def _one_of(cases: list[Case], random: np.random.Generator) -> Case:
+    """By weight."""
+    while True:
+        case = cases[random.integers(len(cases))]
+        if case.weight >= 1 or random.random() < case.weight:
+            return case
 
 
 def _to(example: Example, device: torch.device) -> Example:

@@ -54,9 +54,9 @@ VOCABULARY = (
 
 
 def spoken(structure: str, random: np.random.Generator) -> str:
-    """One way to ask for a structure of the tables above; sometimes misspelt."""
+    """One way to ask for a structure; sometimes misspelt. One that is not in the tables above goes by its name."""
     side = "Left" if structure.startswith("Left") else "Right" if structure.startswith("Right") else ""
-    forms = ORGANS.get(structure) or TARGETS[structure]
+    forms = ORGANS.get(structure) or TARGETS.get(structure) or (structure,)
     phrase = forms[random.integers(len(forms))]
     if side:
         phrase = phrase.format(s=SIDES[side][random.integers(len(SIDES[side]))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,6 +44,20 @@ class Session:
         block[k, max(0, rows[0] - loose[0]) : rows[-1] + 1 + loose[1],
               max(0, columns[0] - loose[2]) : columns[-1] + 1 + loose[3]] = True  # fmt: skip
         self.marks.append(("region+", np.argwhere(block).astype(float)))
+
+    def recorded(self, prompts: Sequence[Mark]) -> None:
+        """What a clinician gave: boxes by their corners, points and strokes; what lies outside the grid is left out."""
+        for kind, at in prompts:
+            inside = at[((at > -0.5) & (at < np.array(self.truth.shape) - 0.5)).all(1)]
+            if kind != "box":
+                self.marks += [(kind, inside)] if len(inside) else []
+                continue
+            low, high = np.clip(np.round([at.min(0), at.max(0)]).astype(int), 0, np.array(self.truth.shape) - 1)
+            k = int(np.round(at[:, 0].mean()))
+            if 0 <= k < len(self.truth):
+                block = np.zeros(self.truth.shape, np.bool_)
+                block[k, low[1] : high[1] + 1, low[2] : high[2] + 1] = True
+                self.marks.append(("region+", np.argwhere(block).astype(float)))
 
     def lasso(self, random: np.random.Generator) -> None:
         """The truth on one slice, filled; a little off."""

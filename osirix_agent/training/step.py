@@ -29,6 +29,7 @@ class Recipe(BaseModel):
     absent : phrases a step for things that are not there
     rounds : probabilities of 0, 1, 2, ... prompts after the first
     jitter, wrong : share of clicks that are off the deepest point; that say the opposite
+    recorded_share : of the structures whose clinician's own prompts are known, those that begin with them
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +49,7 @@ class Recipe(BaseModel):
     rounds: tuple[float, ...] = (0.25, 0.25, 0.2, 0.12, 0.1, 0.08)
     jitter: float = 0.4
     wrong: float = 0.01
+    recorded_share: float = 0.5
     draw: DrawRecipe = Field(default_factory=DrawRecipe)
 
 
@@ -108,8 +110,13 @@ def _contour(
     words = [logits[n].detach().sigmoid().cpu() if name else None for n, name in zip(chosen, named, strict=True)]
     chosen_queries = queries[chosen]
     previous: list[Tensor | None] = [None] * len(chosen)
-    for n, session in enumerate(sessions):
+    names = list(example.truths)
+    for n, (question, session) in enumerate(zip(chosen, sessions, strict=True)):
         if not session.truth.any():
+            continue
+        hers = example.prompts.get(names[question], ()) if question < len(names) else ()
+        if hers and random.random() < recipe.recorded_share:
+            session.recorded(hers[: int(random.integers(1, len(hers) + 1))])
             continue
         kind = random.random()
         if kind < 0.3:
