@@ -56,9 +56,9 @@ class Believing:
         fit = card.fit_for(kind_of(request.structure), request.volume.modality, len(drawn))
         described = self._describe(request.volume) if card.galleries else None
         said = card.judge(request.structure, fit, features(belief, request.volume), described)
-        found = believed(belief, request, card, fit)
-        withheld = said.verdict is Verdict.WITHHELD
-        return replace(found, judgement=said, calibration_id=None if withheld else found.calibration_id)
+        if said.verdict is Verdict.WITHHELD:  # what does not apply moves no contour and promises no band
+            return replace(belief, judgement=said)
+        return replace(believed(belief, request, card, fit), judgement=said)
 
     def _describe(self, volume: Volume) -> FloatArray | None:
         if not isinstance(self._inner, Describes):

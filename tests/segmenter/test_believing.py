@@ -66,11 +66,13 @@ def test_a_carded_segmenter_gives_a_calibrated_spread(pair):
     assert low < found.volume_mm3(GEOMETRY) < high
 
 
-def test_a_structure_that_was_not_calibrated_has_a_spread_but_no_id(pair):
-    found = pair[1].propose(SegmentationRequest(volume(), "Liver", (point(10, 20, 20),)))
+def test_a_structure_that_was_not_calibrated_stays_as_the_segmenter_gave_it(pair):
+    request = SegmentationRequest(volume(), "Liver", (point(10, 20, 20),))
+    found, plain = pair[1].propose(request), pair[0].propose(request)
     assert found.calibration_id is None
     assert found.judgement.verdict is Verdict.WITHHELD
-    assert found.spread is not None
+    assert found.spread is None
+    assert np.array_equal(found.mean_logit, plain.mean_logit)
 
 
 def test_weights_without_a_card_are_shown_as_they_are_with_the_reason(pair):
