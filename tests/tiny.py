@@ -47,7 +47,7 @@ def write_model(folder: Path, encoder: Path, seed: int = 1) -> Path:
     return folder
 
 
-def write_adapter(folder: Path, base: Path, *, strength: float = 0.0, serves: str = "GTV") -> Path:
+def write_adapter(folder: Path, base: Path, *, strength: float = 0.0, serves: str = "GTV", leads: bool = True) -> Path:
     """An adapter whose factors add random weights of a given strength."""
     from osirix_agent.network.checkpoint import load_model
 
@@ -60,7 +60,7 @@ def write_adapter(folder: Path, base: Path, *, strength: float = 0.0, serves: st
     }
     description = AdapterDescription(
         format=FORMAT, name=f"tiny-{serves.lower()}", version="0", licence="Apache-2.0", base=model.digest, rank=2,
-        alpha=4, serves=(serves,),
+        alpha=4, serves=(serves,), leads=leads,
     )  # fmt: skip
     save_adapter(folder, tensors, description, {})
     return folder

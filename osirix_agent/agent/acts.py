@@ -37,7 +37,7 @@ class Acts:
     reads_text : bool
         Can the segmenter take words?
     do : callable
-        Carries out a command or a sentence.
+        Carries out a command or a sentence; says what happened.
     outline : callable
         The outline of a structure as she sees it.
     wrote : callable
@@ -60,7 +60,7 @@ class Acts:
 
     def __init__(
         self, session: ContouringSession, shown: Mapping[str, Belief], reads_text: bool, log: SessionLog,
-        feedback: Feedback, do: Callable[[Command | Sentence], object], outline: Callable[[str], Belief | None],
+        feedback: Feedback, do: Callable[[Command | Sentence], str], outline: Callable[[str], Belief | None],
         wrote: Callable[[RoiSpec], bool], understand: Callable[[Sentence], None], clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self._wrote, self._understand = wrote, understand
@@ -209,7 +209,9 @@ class Acts:
             except EditedMeanwhileError:  # gone already, or hers to keep
                 window.watcher.expect({state.uid: None})
         with self._log.by("typed"):
-            self._do(sentence)
+            said = self._do(sentence)
+        if said:
+            self._feedback.notice(said)
 
     def _changed(self, window: Window, state: RoiState, before: RoiState) -> None:
         key = window.key_of(state.uid)

@@ -155,7 +155,6 @@ class Commands:
         if belief is not None:
             size = volume_said(belief, self._session.volume.geometry)
             said = f"{said} It is {size}; {verdict_said(belief)}."
-        self._feedback.notice(said)
         return said
 
     def outline(self, name: str, shown: Mapping[str, Belief]) -> Belief | None:

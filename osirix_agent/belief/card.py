@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from osirix_agent.belief.gate import Gallery, Gate, Judgement, Verdict
 from osirix_agent.errors import ModelError
 from osirix_agent.imaging.structure import kind_of
+from osirix_agent.whole import write_whole
 
 FORMAT = 2  # of the file
 FEWEST = 10  # patients, below which nothing is called calibrated
@@ -155,7 +156,7 @@ class _Card(BaseModel):
 
 def write_card(path: Path, calibrations: Iterable[Calibration]) -> None:
     held = _Card(format=FORMAT, calibrations=tuple(calibrations))
-    path.write_text(json.dumps(held.model_dump(mode="json")) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(held.model_dump(mode="json")) + "\n")
 
 
 def read_card(path: Path) -> tuple[Calibration, ...]:

@@ -24,6 +24,7 @@ PARAPHRASES = Path(__file__).with_name("paraphrases.jsonl")
 MORE_PARAPHRASES = Path(__file__).with_name("paraphrases-2.jsonl")
 THIRD_PARAPHRASES = Path(__file__).with_name("paraphrases-3.jsonl")
 FOURTH_PARAPHRASES = Path(__file__).with_name("paraphrases-4.jsonl")
+FIFTH_PARAPHRASES = Path(__file__).with_name("paraphrases-5.jsonl")
 KNOWN = ("GTV", "GTVp", "Parotid_L", "SpinalCord")  # the structures of the session that they are said in
 
 

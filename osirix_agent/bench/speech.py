@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import beta
 
 from osirix_agent.bench.sentences import (
+    FIFTH_PARAPHRASES,
     FOURTH_PARAPHRASES,
     KNOWN,
     MORE_PARAPHRASES,
@@ -65,8 +66,9 @@ def corpus_of(seed: int, corpus: Path | None) -> list[Sentence]:
     if corpus is not None:
         return read_sentences(corpus)
     random = np.random.default_rng(seed)
-    unseen = read_sentences(FOURTH_PARAPHRASES)
-    other = [s for path in (PARAPHRASES, MORE_PARAPHRASES, THIRD_PARAPHRASES) for s in read_sentences(path)]
+    unseen = read_sentences(FIFTH_PARAPHRASES)
+    seen = (PARAPHRASES, MORE_PARAPHRASES, THIRD_PARAPHRASES, FOURTH_PARAPHRASES)
+    other = [s for path in seen for s in read_sentences(path)]
     other += recipe(seed, 100)
     picked = [other[n] for n in random.permutation(len(other))[: max(_SENTENCES - len(unseen), 2 * len(unseen))]]
     both = [*unseen, *picked]

@@ -51,7 +51,7 @@ def scripted(
         if first is not None:
             yield first
         yield _said("grow by three millimetres")
-        yield _said("undo")
+        yield _said("undo the last step")
         yield from steps
         yield _said("smooth by two millimetres")
         yield _said("where should I look")

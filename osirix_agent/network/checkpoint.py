@@ -54,6 +54,7 @@ class AdapterDescription(BaseModel):
     ----------
     base : SHA-256 of the base's weights that the adapter changes
     serves : beginnings of structure names it is meant for, such as "GTV"
+    leads : is it better on them than the classical segmenter, so that `auto` asks it?
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,6 +69,7 @@ class AdapterDescription(BaseModel):
     alpha: int = Field(gt=0)
     serves: tuple[str, ...] = ()
     structures: tuple[str, ...] = ()
+    leads: bool = True
 
 
 @dataclass(frozen=True, eq=False)

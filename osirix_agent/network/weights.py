@@ -24,6 +24,7 @@ class Weights:
     called : name and version
     serves : beginnings of the structure names that they answer for; empty for the base, which takes all others
     structures : that they find from words
+    leads : does `auto` ask them rather than the classical segmenter?
     """
 
     source: str
@@ -31,6 +32,7 @@ class Weights:
     network: PromptableNetwork
     serves: tuple[str, ...]
     structures: tuple[str, ...]
+    leads: bool = True
 
 
 def load_weights(folder: Path, adapters: Iterable[Path], device: str) -> list[Weights]:
@@ -57,5 +59,5 @@ def load_weights(folder: Path, adapters: Iterable[Path], device: str) -> list[We
         called = f"{described.name} {described.version}"
         source = f"{called} ({check_sums(path)[WEIGHTS][:12]}) on {base.source}"
         network = network.to(memory_format=torch.channels_last_3d)
-        found.append(Weights(source, called, network, described.serves, described.structures))
+        found.append(Weights(source, called, network, described.serves, described.structures, described.leads))
     return found

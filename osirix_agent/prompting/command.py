@@ -13,7 +13,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from osirix_agent.prompting import lexicon
-from osirix_agent.prompting.intent import Command, Intent, Reply, Slab
+from osirix_agent.prompting.intent import Command, Here, Intent, Reply, Slab
 from osirix_agent.prompting.items import SEPARATORS, STARTS, Item, corrected, items_of
 from osirix_agent.prompting.rules import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.rules import Asked, Clause, rules_for, with_side
@@ -82,19 +82,42 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
     left = corrected(read)
     if left is None:
         return Understanding(sentence, (), (Question("What is it to be instead? Say the whole of it again.", whole),))
-    items = _without_idle_separators(left)
+    items = _without_idle_separators(_without_praise(left))
     if not items:
         return Understanding(sentence, (), (Question("Nothing was said.", whole),))
     intents, questions = _parted(items, known)
     asked = ASKED if any(item.is_a("question") for item in items) else 1.0
+    if len(read) > 1 and read[0].is_a("correction") and not read[1].is_a(*SEPARATORS, "correction"):
+        asked = TENTATIVE  # "no left lung": a correction, or none is there?
     intents = [replace(one, confidence=round(min(one.confidence, asked) * heard, 4)) for one in intents]
-    intents = [one for n, one in enumerate(intents) if not (isinstance(one, Reply) and n and intents[n - 1] == one)]
+    intents = [
+        one
+        for n, one in enumerate(intents)
+        if not (isinstance(one, Reply | Here) and one in intents[max(0, n - 1) : n])
+    ]
+    intents = [one for n, one in enumerate(intents) if not _said_again(one, intents[n + 1 :])]
     if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):
         questions = [*questions, Question("Say 'yes' or 'no' alone.", whole)]
     strange = any(item.is_a("unknown") for item in items)
     if questions and strange and {w.text for w in words_of(sentence)} & lexicon.FOREIGN:
         questions = [Question("Only English is understood so far. Say it in English, or draw.", whole)]
     return Understanding(sentence, tuple(intents), tuple(questions))
+
+
+def _without_praise(items: list[Item]) -> list[Item]:
+    """`right, accept it`, `great, next`: a word and a pause before what is asked say nothing."""
+    if len(items) > 2 and items[0].text.lower() in _INTERJECTIONS and items[1].is_a(*SEPARATORS):
+        return _without_praise(items[2:])
+    return items
+
+
+_INTERJECTIONS = {"right", "great", "good", "fine", "perfect", "brilliant", "lovely", "nice", "excellent", "super"}
+
+
+def _said_again(one: Intent, later: list[Intent]) -> bool:
+    """`looks good, accept it`: praise before the command that it might have meant."""
+    verbs = {other.verb for other in later if isinstance(other, Command)}
+    return isinstance(one, Command) and one.confidence <= TENTATIVE and one.verb in verbs
 
 
 def candidates(sentence: str, known: Collection[str] = ()) -> list[tuple[str, Intent]]:
@@ -196,6 +219,8 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
             intents = _intents([*carried, *said], known)
             if intents is not None:
                 sure = min(_confidence(said, carried), *(item.sure for item in said))
+                if before.last and _runs_on(before.last[-1], inner[0], separator):
+                    sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
                 placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
                 return _Reading(cost, [*before.intents, *placed], before.questions, [*carried, *said])
         text, cost = _NOT_UNDERSTOOD, cost + _STRANGE + sum(item.is_a("unknown") for item in inner)
@@ -204,9 +229,17 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
     return _Reading(cost, before.intents, [*before.questions, Question(text, span)], said)
 
 
+def _runs_on(last: Item, first: Item, separator: Item | None) -> bool:
+    """Words without a pause between two clauses (not `undo redo`, but `undo the lock`, `accept all`)?"""
+    parted = separator is not None and separator.is_a(*SEPARATORS)
+    return not parted and (last.is_a("last") or first.text.lower() == "all" or first.start - last.end > 1)
+
+
 def _confidence(said: list[Item], carried: list[Item]) -> float:
     if any(item.is_a("tentative") for item in said):
         return TENTATIVE
+    if any(item.is_a("verb") and item.text.lower() == "next" for item in said[1:]):
+        return TENTATIVE  # "the thyroid next"
     bare = not carried and all(item.is_a("amount", "direction", "all_round") for item in said)
     return BARE if bare else 1.0
 

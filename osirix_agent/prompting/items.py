@@ -13,12 +13,15 @@ from osirix_agent.prompting.words import NUMBER_WORDS, Word, number_at, words_of
 from osirix_agent.settings import MAX_NAME_LENGTH
 
 MISSPELT = 0.6  # confidence of a word that is one slip away from a known one
+UNSAID = 0.7  # of what stands beside a word that is passed over though it may mean something
 SEPARATORS = ("and", "then")
 STARTS = ("verb", "command", "tentative")
 
 _TABLE = lexicon.table()
 _LONGEST = max(len(words) for words in _TABLE)
+_IDLE = {words[0] for words, senses in _TABLE.items() if len(words) == 1 and senses == [("filler", True)]}
 VOCABULARY = frozenset(word for words in _TABLE for word in words) | naming.WORDS | NUMBER_WORDS
+MEANING = VOCABULARY - _IDLE  # words that are not passed over
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,17 @@ def _one_slip(a: str, b: str) -> bool:
 def _joined(items: list[Item], sentence: str) -> list[Item]:
     """Amounts, slices, counts, names after `called`, structures after `from`, `to` or `in`; fillers go."""
     found: list[Item] = []
-    at = 0
+    at, passed_over = 0, False
     while at < len(items):
         taken, item = _compound(items, at, found, sentence)
+        if item is None and items[at].text.lower() in lexicon.TELLING:
+            passed_over |= not (items[at].is_a("from") and items[at + 1 : at + 2] and items[at + 1].is_a(*_PLACES))
         if item is not None:
-            found.append(item)
+            found.append(replace(item, sure=min(item.sure, UNSAID)) if passed_over else item)
+            passed_over = False
         at += taken
+    if passed_over and found:
+        found[-1] = replace(found[-1], sure=min(found[-1].sure, UNSAID))
     return found
 
 
@@ -133,10 +141,24 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         return 2, _merged(items[at : at + 2], "slices", item.value("number"))
     if item.is_a("number") and following and following[0].is_a("step"):
         return 2, _merged(items[at : at + 2], "times", item.value("number"))
+    if item.is_a("number") and before and before[-1].is_a("side"):
+        return 1, replace(item, senses=(("slice", item.value("number")),))  # "everything above forty"
+    if item.is_a("number") and following and following[0].is_a("direction", "edge"):
+        unit = _unit_before(before)  # "three millimetres up and two down"
+        if unit is not None:
+            return 1, replace(item, senses=(("amount", item.value("number") * unit),), sure=MISSPELT)
     if item.is_a("slice_word") and following and following[0].is_a("number"):
         return 2, _merged(items[at : at + 2], "slice", following[0].value("number"))
     if item.is_a("named"):
         return _free_name(items, at, sentence)
+    if item.is_a("unknown") and _awaits_name(before):
+        taken, found = _free_name(items, at - 1, sentence)
+        return taken - 1, found and replace(found, senses=(("guess", found.senses[0][1]),), sure=MISSPELT)
+    if item.is_a("outside"):
+        after = next((n for n, one in enumerate(following) if one.senses != (("filler", True),)), None)
+        if after is not None and following[after].is_a("structure"):
+            value = following[after].value("structure")
+            return after + 2, _merged(items[at : at + after + 2], "outside_of", value)
     if item.is_a("from", "to", "inside"):
         after = next((n for n, one in enumerate(following) if one.senses != (("filler", True),)), None)
         if after is not None and following[after].is_a("structure"):
@@ -154,6 +176,26 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
     return 1, item
 
 
+def _unit_before(before: list[Item]) -> float | None:
+    """Of the amount in the clause that `and` goes on with."""
+    if len(before) < 3 or not before[-1].is_a("and") or not before[-2].is_a("direction", "edge"):
+        return None
+    amount = next((one for one in reversed(before) if one.is_a("amount")), None)
+    return None if amount is None else _unit_of(amount)
+
+
+def _unit_of(amount: Item) -> float | None:
+    senses = [sense for word in words_of(amount.text) for sense in _TABLE.get((word.text,), [])]
+    return next((float(str(value)) for kind, value in senses if kind == "unit"), None)
+
+
+def _awaits_name(before: list[Item]) -> bool:
+    """`new structure boost`, `call it hot spot`: a name without `called` is a guess, to be confirmed."""
+    if before and before[-1].is_a("structure", "it", "this") and len(before) > 1:
+        return ("verb", "rename") in before[-2].senses and before[-2].text.lower() in ("call", "name")
+    return bool(before) and ("verb", "new") in before[-1].senses and before[-1].text.lower() != "new"
+
+
 def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | None]:
     """What follows `called`: a structure, or the words as they stand up to a pause."""
     following = items[at + 1 :]
@@ -168,6 +210,7 @@ def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | N
     return n + 1, _merged(items[at : at + n + 1], "free_name", ascii_name(text))
 
 
+_PLACES = ("direction", "edge", "filler")  # "two millimetres from the top"
 _WITH_IN = (("verb", "bring"), ("verb", "put"))
 
 
@@ -254,10 +297,7 @@ def _put(old: Item, new: Item) -> Item:
     if new.is_a("number"):
         value = new.value("number")
         if old.is_a("amount"):
-            units = [
-                u for u in (1.0, 10.0, 1000.0) for w in words_of(old.text) if ("unit", u) in _TABLE.get((w.text,), [])
-            ]
-            return replace(new, senses=(("amount", value * (units[0] if units else 1.0)),))
+            return replace(new, senses=(("amount", value * (_unit_of(old) or 1.0)),))
         return replace(new, senses=((old.senses[0][0], value),))
     if new.is_a("structure") and old.is_a("of"):
         return replace(new, senses=(("of", new.value("structure")),))

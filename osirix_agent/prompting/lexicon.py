@@ -17,15 +17,20 @@ PHRASES: dict[str, dict[object, str]] = {
         "grow": (
             "grow/growing (it) (out)|expand/expanding|extend/extending|enlarge|dilate|widen|thicken|increase|"
             "inflate|bigger|larger|wider|fatter|thicker|grow out|push out|blow up|extra|more|"
+            "loosen (it/this) (up)|fatten (it/this) (up)|broaden|bulk (it/this) (up)|lengthen|make room|"
             "too small/tight/narrow/thin"
         ),
         "shrink": (
             "shrink/shrinking|reduce/reducing|contract|erode|tighten (it/this) (up)|too big/large/wide/fat/thick|"
             "smaller|tighter|thinner|narrower|"
+            "slim (it/this) (down)|compress|narrow (it/this) (down)|shorten|pare (it/this) (down)|peel (off)|draw in|"
             "cut back|shave/shaving (off)|trim (off/back)|deflate|decrease"
         ),
         "shift": "shift/shifting|move/moving|translate|nudge|push|slide|displace|drag",
-        "smooth": "smooth/smoothen/smoothing (out/off)|smoother|round off|round the corners off|even out|soften",
+        "smooth": (
+            "smooth/smoothen/smoothing (out/off)|smoother|round off|round the corners off|even out|soften|"
+            "tidy (it/this) (up)|polish|iron out|less jagged|less bumpy|straighten (it/this) (out)"
+        ),
         "add": "add|plus|join|merge (in)|combine (it/this) with|take in the|unite with",
         "include": (
             "include/including|is in|is part of (it)|belongs (to (it))|belongs in (it)|is tumour/tumor|"
@@ -48,6 +53,9 @@ PHRASES: dict[str, dict[object, str]] = {
         "crop": (
             "crop/cropping|restrict|limit|confine|clip|constrain|intersect|keep inside|keep within|"
             "stay inside|stay within|cut (it) (back) to|trim (it) (back) to|bound"
+            "|should/must stay inside/within|has to stay inside/within|fit (it) inside|should/must not leave|"
+            "shouldn't/mustn't leave|"
+            "should/must/shouldn't/mustn't (not) extend/go/reach/spill outside/beyond"
         ),
         "fill": (
             "fill/filling (in) (the) between (the) (slices/contours)|"
@@ -57,18 +65,28 @@ PHRASES: dict[str, dict[object, str]] = {
             "fill (in) (the) slices between|fill (in) (the) gaps between (the) slices/contours|"
             "fill (in) (the) missing ones|fill (in) the slices i skipped/missed|fill (in) the slices i left out|"
             "join (up) the slices (in between)|fill (in) between the two"
+            "|bridge/close the gap/gaps (between (the) slices/contours)|fill up the gaps|complete the missing slices|"
+            "connect the slices|fill in what's missing between (the) slices/contours"
         ),
-        "copy": "copy/copying|propagate|duplicate|paste|repeat|carry (it/this/that) over|carry|(the) same on/onto/for",
-        "go": "go to|jump to|scroll to|take me to|show me|bring up|go|jump|scroll|skip|take us to|back to|go back to",
+        "copy": (
+            "copy/copying|propagate|duplicate|paste|repeat|carry (it/this/that) over|carry|(the) same on/onto/for|"
+            "put/use the same (contour/outline) on|clone|replicate|stamp|transfer|reuse"
+        ),
+        "go": (
+            "go to|jump to|scroll to|take me to|show me|bring up|go|jump|scroll|skip|take us to|back to|go back to|"
+            "look at|let me see|let's see|move to|turn to|flip to|return to|head to|on to|go over to|page to"
+        ),
         "contour": (
             "contour/contouring|segment|outline|delineate|find|mark|mark up|trace|let's do|do|i want|i need|"
             "get me|start with|next is|now for|auto contour|autocontour|auto segment|propose|"
             "next structure is|next up|draw"
+            "|next|map|pick out|localise/localize|work out|could i have|can i have"
         ),
         "use": (
             "use|select|switch (over/back) to|active|the active one|work on|activate|make active|"
             "go back to working on|change to|"
             "active structure is|back on"
+            "|work with|continue with|carry on with|move on to|go on with|move over to|pick"
         ),
         "new": (
             "new structure|create/make/start/add/open/begin (a) new structure|new target|"
@@ -76,8 +94,11 @@ PHRASES: dict[str, dict[object, str]] = {
             "start (a) structure|create|(create/make/start/begin) a new one|new organ|add (a) structure|new|"
             "i want a new structure|"
             "i need a new structure|we need a new structure|i would like a new structure"
+            "|begin/create/make/start/add/open another structure|another structure"
         ),
-        "rename": "rename/renaming|call|should/must be called|change the name (of)|relabel|change its name",
+        "rename": (
+            "rename/renaming|call|should/must be called|name/naming|change the name (of)|relabel|change its name"
+        ),
         "show": "show|show me|turn/switch on|display|let me see|bring back|on|let's see|i want to see|put on",
         "hide": (
             "hide|turn/switch off|off|no more|don't show|do not show|lose|i don't want to see|"
@@ -92,23 +113,37 @@ PHRASES: dict[str, dict[object, str]] = {
             "undo|reverse (my) (the) last step/change|undo what i (just) did|take (that/it/this) back|"
             "take back|step back|go back (one/a step)|"
             "go back one step|revert|"
+            "put it/that/this back (to) the way/how it was|back to how it was|as it was before|"
+            "put it/that back as it was|"
+            "cancel/remove/delete (my/the) last step/change/action/click/prompt|"
+            "take (my/the) last step/change/click back|"
+            "take back (my/the) last step/change/click|undo my/the last step/change/click/thing/action|"
             "back up|roll back|undo that/it/this|reverse that|one step back|go back a step"
         ),
-        "redo": "redo|do (that/it) again|redo that/it/this|undo the undo|bring that/it back|put that/it back",
+        "redo": (
+            "redo|do (that/it) again|reapply (it/that/this)|restore it/that/this|reinstate it/that/this|"
+            "put back what i undid|redo that/it/this|undo the undo|bring that/it back|put that/it back"
+        ),
         "accept": (
             "accept|accepted|approve|finalise/finalize|sign off|sign it off|make (it) final|"
             "accept as (it) is|i accept|save it as final|sign it/this/that off|accept as final|"
             "finalised/finalized"
+            "|save it/this/that|mark it/this/that as final/done/finished/accepted|take it as final|"
+            "commit (it/this/that)"
         ),
         "reject": (
             "reject|discard|throw (that/it/this) away|bin it/that/this|scrap it/that/this|get rid of it|"
             "drop it|throw away|throw it out|reject it|discard it|remove the proposal|delete the proposal|"
             "drop the proposal|get rid of this/that/the proposal|throw this/that one away|throw this/that one out|"
+            "dump it/this/that|chuck it (out/away)|ditch it/this/that|toss it/this/that (out/away)|"
             "throw it out"
         ),
-        "reopen": "reopen|re open|unaccept|open (it/this) (up) again",
-        "lock": "lock|protect|freeze|lock down|fix in place|don't touch|do not touch|leave alone",
-        "unlock": "unlock|unprotect|unfreeze",
+        "reopen": "reopen|re open|unaccept|open (it/this) (up) again|make (it/this) editable again|un accept",
+        "lock": (
+            "lock|protect|freeze|lock down|fix in place|don't/never touch|do not touch|leave alone|hands off|"
+            "don't change/alter/edit/modify|do not change/alter/edit/modify|ring fence|secure|put a lock on"
+        ),
+        "unlock": "unlock|unprotect|unfreeze|take the lock off|remove/lift the lock (on/from/off/for)|free up",
         "release": "release|give back|hand back|let go of",
         "refine": "refine|start from",
         "propose": (
@@ -119,11 +154,17 @@ PHRASES: dict[str, dict[object, str]] = {
             "status|what have we got (so far)|how are we doing|what state is it in|how far have we got|"
             "where are we|what do we have|what is the status|what's the status|"
             "status report|what's the state of play|how far are we"
+            "|what's the/its volume (now)|what is the/its volume (now)|what is there so far|"
+            "give me the/a status (report)|"
+            "report the status|summary|give me a summary"
         ),
         "help": (
             "help|what can i say|what can you do|list (the) commands|show (the) commands|"
             "which commands are there|which/what commands do you know|what do you understand|how does this work|"
             "help me|what are the commands"
+            "|what are my options|i'm stuck|i am stuck|i need help|what should i say|what could i say|"
+            "how do i use this|"
+            "what else can i say"
         ),
         "quit": "quit|exit|end the session|close the agent|stop the agent|end session|finish the session",
         "start": "start|start the agent",
@@ -153,6 +194,15 @@ PHRASES: dict[str, dict[object, str]] = {
             "which slice are you least sure of/about|show me the (most/least) uncertain/certain slice|"
             "show me the slice you are least sure of/about|what are you least sure of/about|"
             "where are you least confident|where is the uncertainty (highest/greatest)"
+            "|which slice/bit/part/place worries/bothers you (the) most|where is the worst/weakest/shakiest "
+            "slice/bit/part/place|where's the worst/weakest/shakiest slice/bit/part/place|"
+            "the worst/weakest/shakiest slice/bit/part/place|which slice/one is the worst/"
+            "weakest/shakiest|where might it/you be wrong|where could it/you be wrong|"
+            "what/which slices/bits need/needs "
+            "checking|which slice needs checking/me/looking at|the slice you trust least|what worries you (most)|"
+            "where are you struggling|where do you doubt it|where is it (most) doubtful|(the) most doubtful slice|"
+            "where's it likely to be wrong|where is it likely to be wrong|"
+            "which slices are (most/least) uncertain/doubtful/certain"
         ),
     },
     # understood, but said of many things: asked back before it is done
@@ -160,7 +210,20 @@ PHRASES: dict[str, dict[object, str]] = {
         "accept": (
             "looks good|that's good|that is good|that's fine|that is fine|happy with that/it/this|"
             "i'm happy with that/it/this|i am happy with that/it/this|this is good|it's good|it is good|"
-            "looks fine|looks right|that's right|that is right|perfect"
+            "looks fine|looks right|that's right|that is right|perfect|brilliant|great|lovely|nice|excellent|"
+            "well done|"
+            "(it/this/that) looks/is (really/very/pretty/quite/all) good/fine/right/great/ok/okay/perfect (to me)|"
+            "spot on|good enough|that'll do|that will do|i like it/that/this|"
+            "we're done|we are done|i'm done (here)|i am done (here)|done|finished|all good|good|fine|that works|"
+            "job done|good job|"
+            "beautiful|super|much better|i agree|good to go"
+        ),
+        "reject": (
+            "no good|not good|this/it/that is no good|that's/it's no good|"
+            "that's/it's (all) wrong/rubbish/nonsense/useless|"
+            "this/it/that is (all) wrong/rubbish/nonsense/useless|rubbish|nonsense|useless|hopeless|start over|"
+            "start again|start afresh|begin again|"
+            "i don't like it/that/this|i do not like it/that/this|not what i want/wanted"
         ),
     },
     # slots
@@ -226,16 +289,24 @@ PHRASES: dict[str, dict[object, str]] = {
     },
     "verdict": {
         Polarity.INCLUDE: (
-            "that's (still/all/also/clearly) tumour/tumor|this/that/here is still/all/also/clearly tumour/tumor|"
-            "still tumour/tumor"
+            "that's/it's (still/all/also/clearly) tumour/tumor|this/that/here is still/all/also/clearly tumour/tumor|"
+            "still tumour/tumor|there is (still/also) tumour/tumor/disease here|tumour/tumor/disease here|"
+            "there's (still/also) tumour/tumor/disease here|"
+            "this/that is (still/all/also/clearly) disease/cancer/malignant|that's (still/all/also/clearly) "
+            "disease/cancer/malignant"
         ),
         Polarity.EXCLUDE: (
-            "that's not tumour/tumor|that's (just/only) air/oedema/edema/fat/muscle/bone/fluid/inflammation/scar|"
-            "this/that/here is (just/only) air/oedema/edema/fat/muscle/bone/fluid/inflammation/scar"
+            "that's/it's not tumour/tumor|there's no tumour/tumor/disease here|"
+            "there is no tumour/tumor/disease here|no tumour/tumor/disease here|"
+            "that's/it's (just/only) (a/an/some) air/oedema/edema/fat/muscle/bone/fluid/inflammation/scar/vessel/vein/"
+            "artery/cyst/bowel/gas/water/calcification/skin/cartilage/artefact/artifact/noise|"
+            "that's/it's (just/only) normal/healthy (tissue)|this/that/here is (just/only) normal/healthy (tissue)|"
+            "this/that/here is (just/only) (a/an/some) air/oedema/edema/fat/muscle/bone/fluid/inflammation/scar/vessel/"
+            "vein/artery/cyst/bowel/gas/water/calcification/skin/cartilage/artefact/artifact/noise"
         ),
     },
     "times": {
-        1: "once|one time",
+        1: "once|one time|once more|one more time",
         2: "twice|both of those/them/these",
         3: "thrice",
     },
@@ -283,6 +354,12 @@ PHRASES: dict[str, dict[object, str]] = {
             "contour/contours"
         ),
     },
+    "as_is": {
+        True: "as it is|as is|alone|untouched|unchanged|as they are|the way it is|as it stands|in place",
+    },
+    "outside": {
+        True: "outside (of)|beyond|external to|that is outside (of)|that's outside (of)|which is outside (of)",
+    },
     "nothing": {
         True: (
             "nothing|nothing should be|there is nothing|there's nothing|no contour/contours|no tumour/tumor|"
@@ -315,7 +392,8 @@ PHRASES: dict[str, dict[object, str]] = {
         True: (
             "(the/your/my) uncertainty|(the) isolines|(the) iso lines|(the) isocontours|"
             "(the) uncertainty lines/bands/band/map|(the) confidence lines/bands|(the) probability lines|"
-            "(the) thin lines|(your) confidence|how sure you are|how certain you are|(the) iso contours|"
+            "(the) error bands/band|(the) bands|(the) certainty lines|(the) thin lines|(your) confidence|"
+            "how sure you are|how certain you are|(the) iso contours|"
             "(the) uncertainties|all (the) isolines|all (of) the uncertainty"
         ),
     },
@@ -335,7 +413,7 @@ PHRASES: dict[str, dict[object, str]] = {
         True: "inside|within|in",
     },
     "named": {
-        True: "called|named|as|by the name (of)|labelled|labeled|with the name",
+        True: "called|named|as|by the name (of)|labelled|labeled|with the name|by name",
     },
     "off": {
         "out": "out|off|away",
@@ -346,7 +424,9 @@ PHRASES: dict[str, dict[object, str]] = {
     "yes": {
         True: (
             "yes|yeah|yep|yes please|confirm|confirmed|correct|go ahead|do it|that's what i meant|"
-            "affirmative|sure|exactly|yes do (it/that)|yes that's right"
+            "affirmative|sure|exactly|yes do (it/that)|yes that's right|yup|aye|please do|of course|absolutely|"
+            "indeed|"
+            "that's it|by all means|go for it|yes i did|yes i do|i did"
         ),
     },
     # what corrects, joins, or means nothing
@@ -360,7 +440,8 @@ PHRASES: dict[str, dict[object, str]] = {
     "cancel": {
         True: (
             "scratch that|forget that|never mind|nevermind|cancel|cancel that|forget it|ignore that|"
-            "disregard that|strike that|disregard|nope|no thanks|no don't|no do not|no leave it|don't bother"
+            "disregard that|strike that|disregard|nope|no thanks|no don't|no do not|no leave it|don't bother|"
+            "nah|negative|don't do it|do not do it|no way|no cancel (it/that)|abort|skip it/that|no forget it"
         ),
     },
     "and": {
@@ -382,14 +463,18 @@ PHRASES: dict[str, dict[object, str]] = {
             "exactly|around it|let|me|want to|i want to|we need to|we should|please can you|please could you|"
             "cheers|also please|if you would|quickly|for me|do|'|\"|:|again|number|along|round|my|your|its|"
             "entire|whole|only|another|around|side|is|are|should be|go|i'd like|as well|instead|say|size|"
-            "the size|too|apply|would you please|this time|of the contour|a total of"
+            "the size|too|apply|would you please|this time|of the contour|a total of|simply|straight away|"
+            "immediately|"
+            "right away|right now|for now|at the moment|very|properly|carefully|gently|if you can|if possible|"
+            "if you don't mind|need to|i need to|you can have|you may have|go and|try to|try and|computer|agent|"
+            "hello|hi|to me|ever so"
         ),
     },
     "question": {
         True: "?",
     },
     "vague_question": {
-        True: "should we|should i|shall i|shall we|do you think|what if|if",
+        True: "should we|should i|shall i|shall we|do you think|what if|if|go on|carry on",
     },
     "edge": {
         "superior": (
@@ -457,6 +542,10 @@ PHRASES: dict[str, dict[object, str]] = {
         True: "switch|turn",
     },
 }
+
+# words that are passed over, but may mean something: what they stand beside is asked back
+_TELLING = "only instead let like say do is are around side in inside within from other"
+TELLING = frozenset(_TELLING.split())
 
 # words that say that the sentence is not English
 _FOREIGN = """und bitte der das ein eine nicht nach oben unten links rechts mach zurück rückgängig annehmen vergrößern

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from osirix_agent.prompting.intent import (
     Command,
@@ -26,6 +26,7 @@ from osirix_agent.prompting.prompt import Polarity
 MOST_MM = {"grow": 50.0, "shrink": 50.0, "shift": 50.0, "smooth": 10.0}
 LEAST_MM = 0.1
 MOST_TIMES = 100
+MENTIONED = 0.7  # confidence of what may be meant otherwise
 NAMED_COMMANDS = frozenset({"accept", "reject", "lock", "unlock", "release", "reopen", "refine"})
 
 
@@ -94,7 +95,7 @@ def _edit(how: Any) -> Callable[[Clause], list[Intent]]:
         if "amount" not in clause.slots:
             raise Asked("By how many millimetres?")
         if how == "shift" and "edge" in clause.slots:
-            raise Asked("Shift all of it, or grow or shrink it on that side?")
+            return _edge(clause)
         pairs = clause.pairs
         if pairs and how != "smooth":
             each = [Clause({**clause.slots, "amount": [mm], "direction": [way]}, clause.known) for mm, way in pairs]
@@ -105,14 +106,31 @@ def _edit(how: Any) -> Callable[[Clause], list[Intent]]:
             )
         if clause.directions and "all_round" in clause.slots:
             raise Asked("All round, or in one direction?")
-        return [Edit(how, clause.mm(how), clause.directions, clause.structure())]
+        ways = clause.directions
+        sure = MENTIONED if {"left", "right"} <= set(ways) else 1.0  # each by so much, or one of them a slip?
+        return [Edit(how, clause.mm(how), ways, clause.structure(), confidence=sure)]
 
     return build
+
+
+_PAIRS = (("superior", "inferior"), ("left", "right"), ("anterior", "posterior"), ("medial", "lateral"))
+_OPPOSITE = {way: other for pair in _PAIRS for way, other in (pair, pair[::-1])}
+
+
+def _edge(clause: Clause) -> list[Intent]:
+    """`push the superior border up by 3 mm`: outwards it grows on that side, inwards it shrinks."""
+    edge, off = clause.one("edge"), clause.one("off")
+    way = {"out": edge, "in": _OPPOSITE[edge]}.get(off, clause.one("direction"))
+    if way not in (edge, _OPPOSITE[edge]):
+        raise Asked("Shift all of it, or grow or shrink it on that side?")
+    return [Edit("grow" if way == edge else "shrink", clause.mm("grow"), (edge,), clause.structure())]
 
 
 def _bring(clause: Clause) -> list[Intent]:
     """`bring it out by 2 mm`, `pull it in`: which way tells whether it grows."""
     way = clause.one("off")
+    if "edge" in clause.slots and (way or "direction" in clause.slots):
+        return _edge(clause)
     if way is None:
         raise Asked("Out or in?")
     return _edit("grow" if way == "out" else "shrink")(clause)
@@ -179,6 +197,27 @@ def _slice(clause: Clause) -> int | None:
     if number is not None and (number != int(number) or number < 1):
         raise Asked("Which slice? They are numbered from 1, as OsiriX shows them.")
     return None if number is None else int(number)
+
+
+def _copy(clause: Clause) -> list[Intent]:
+    """`copy it up one`, `copy it down to the slice below`: where it goes, said once or twice alike."""
+    sides: dict[str, Literal["above", "below"]] = {"superior": "above", "inferior": "below"}
+    side = sides.get(clause.one("direction"))
+    if side is None or clause.one("beside") not in (None, side) or clause.one("number") not in (None, 1):
+        raise Asked("Copy it to the next slice, or to the one before?")
+    return [Copy(side, clause.structure())]
+
+
+def _given_back(clause: Clause) -> list[Intent]:
+    """`you can have my slices back`."""
+    if clause.one("off") != "back":
+        raise Asked("Release your slices?")
+    return [Command("release", clause.structure() or clause.structure("of"), confidence=MENTIONED)]
+
+
+def _locked(clause: Clause) -> list[Intent]:
+    """`keep the cord as it is`."""
+    return [Command("lock", name) for name in clause.structures()] or [Command("lock")]
 
 
 def _crop(clause: Clause) -> list[Intent]:
@@ -282,6 +321,7 @@ RULES = (
     _rule("grow", "", _AMOUNT, _edit("grow")),
     _rule("shrink", "", _AMOUNT + " off trim", _edit("shrink")),
     _rule("shift", "", _AMOUNT, _edit("shift")),
+    _rule("shift", "amount edge off", "structure of it this", _edge),
     _rule("bring", "", _AMOUNT + " off", _bring),
     _rule("go", "times", "off", _back),
     _rule(None, "times off", "", _back),
@@ -291,6 +331,7 @@ RULES = (
     _rule(None, "amount trim", "structure it of", _edit("shrink")),
     _rule("put", "amount margin", "structure it this direction all_round of edge", _edit("grow")),
     *(_rule(verb, f"{what} off", "it to", _put) for verb in ("put", "leave") for what in ("structure", "this", "here")),
+    _rule("leave", "it off", "", lambda c: _put(Clause({**c.slots, "here": [True]}, c.known))),
     *(_rule("put", f"{what} of", "it off", _put) for what in ("structure", "this", "here")),
     *(_rule(verb, "to_of", "structure it this off", _cut_to) for verb in ("remove", "shrink")),
     _rule(None, "verdict", "here this it", lambda c: [Here(c.one("verdict"))]),
@@ -318,8 +359,15 @@ RULES = (
     *(_rule(None, f"nothing side {where}", "", _slab("exclude")) for where in _SLICES),
     _rule("crop", "", "structure of it this inside to", _crop),
     _rule("keep", "of", "structure it this everything", _crop),
+    *(_rule(verb, "outside_of", "everything it off from", lambda c: [Crop(c.structure("outside_of") or "")])
+      for verb in ("exclude", "remove", "delete", "take", "crop")),
+    _rule(None, "nothing outside_of", "", lambda c: [Crop(c.structure("outside_of") or "")]),
+    *(_rule(verb, f"{what} as_is", "", _locked)
+      for verb in ("keep", "leave") for what in ("structure", "it", "this")),
+    *(_rule(verb, "my_slices off", "structure of it this", _given_back) for verb in (None, "take")),
     _rule("fill", "", "structure of it this inside", lambda c: [Fill(c.structure() or c.structure("of"))]),
     _rule("copy", "beside", "structure it this to this_slice off", lambda c: [Copy(c.one("beside"), c.structure())]),
+    _rule("copy", "direction", "beside number structure it this to this_slice off", _copy),
     _rule("copy", "", "structure it this to off", _ask("Copy it to the next slice, or to the one before?")),
     _rule("go", "slice", "to", _go),
     _rule("show", "slice", "to", _go),
@@ -337,6 +385,8 @@ RULES = (
     _rule("use", "free_name", "", lambda c: [Command("use", _new_name(c))]),
     _rule("new", "", "structure of free_name it", lambda c: [Command("new", _new_name(c))]),
     _rule("rename", "", "structure of free_name it this to", _rename),
+    _rule("rename", "guess", "structure it this", lambda c: [Rename(c.one("guess"), c.structure())]),
+    _rule("new", "guess", "it", lambda c: [Command("new", c.one("guess"))]),
     *(_rule(verb, "", "isolines switch", _isolines) for verb in ("show", "hide")),
     *(_rule(verb, "isolines", "off", _is(Command("hide"))) for verb in ("remove", "delete", "take")),
     _rule("toggle", "isolines", "", _is(Command("isolines"))),

@@ -107,9 +107,9 @@ class VisionLanguageSegmenter:
         return self._weights_for(structure).source
 
     def serves(self, structure: str) -> bool:
-        """Was the base or an adapter made for it?"""
+        """Was the base made for it, or an adapter that is better on it than the classical segmenter?"""
         weights = self._weights_for(structure)
-        return structure in weights.structures or weights is not self._base
+        return structure in weights.structures or (weights is not self._base and weights.leads)
 
     def look(self, volume: Volume) -> None:
         """Encode a volume's field of view ahead of the first prompt."""

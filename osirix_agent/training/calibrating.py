@@ -161,7 +161,7 @@ def _part(name: str, segmenter: Segmenter) -> str:
     """Which patients a card may be fitted on: none that the weights have seen."""
     if not name.startswith("sarcoma"):
         return "calibration"
-    if isinstance(segmenter, VisionLanguageSegmenter) and segmenter.serves("GTV"):
+    if isinstance(segmenter, VisionLanguageSegmenter) and segmenter.source_for("GTV") != segmenter.sources[0]:
         raise SettingsError(
             f"The weights of {segmenter.name} have seen the calibration patients of {name}.",
             "Leave the set out with --set, or calibrate a model without that adapter.",

@@ -30,6 +30,7 @@ from osirix_agent.training.contouring import Contoured
 from osirix_agent.training.staging import Stage, Staging
 from osirix_agent.training.tabulated import OURS, Shifted, StageRow, figures_of
 from osirix_agent.training.uncertainty import band_row, gain_curve, orders, tempered
+from osirix_agent.whole import write_whole
 
 FORMAT = 2  # of the rows that are kept
 DROPPED, DROPPED_PASSES = 0.1, 6  # of the decoder's feature maps
@@ -69,7 +70,7 @@ class Promises:
             self._tell(f"{stage.patient} {stage.structure}: {stage.clicks} clicks")
             found = self._measured(stage, card)
             if path is not None:
-                path.write_bytes(_ROW.dump_json(found))
+                write_whole(path, _ROW.dump_json(found))
             yield found
 
     def _measured(self, stage: Stage, card: Calibration) -> StageRow:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from osirix_agent.imaging.structure import kind_of
 from osirix_agent.prompting.prompt import Prompt
 from osirix_agent.segmenter.protocol import Describes, SegmentationRequest, Segmenter, SeveralWeights
 from osirix_agent.training.contouring import UNNAMED, Contoured, box_prompt, contour, spelt, unsaid
+from osirix_agent.whole import whole
 
 COUNTS = (0, 1, 2, 5)  # clicks after the name or the box
 AROUND_MM = 6.0  # more than what is measured
@@ -236,11 +236,8 @@ def _write(path: Path, found: _Answers) -> None:
 
 
 def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
-    """Whole or not at all."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
+    with whole(path) as beside, beside.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    part.replace(path)
 
 
 def _read(path: Path) -> _Answers:

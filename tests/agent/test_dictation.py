@@ -356,3 +356,16 @@ def test_replay_reproduces_edits_in_words(practice):
     assert results
     assert all(one.same for one in results)
     assert any("edited" not in one.recorded for one in results)
+
+
+@pytest.mark.parametrize("way", ["typed", "drawn"])
+def test_the_status_is_told_once(practice, way):
+    click(practice)
+    practice.feedback.texts.clear()
+    if way == "typed":
+        practice.engine.ask(Request(Sentence("status")))
+    else:
+        practice.clinician.point((5.5, 5.5), k=2, name="!status")
+    practice.settle()
+    (told,) = practice.feedback.texts
+    assert "1 prompts" in told

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from osirix_agent.bench.sentences import (
-    FOURTH_PARAPHRASES,
+    FIFTH_PARAPHRASES,
     MORE_PARAPHRASES,
     PARAPHRASES,
     read_sentences,
@@ -29,8 +29,8 @@ def test_the_corpus_is_large_and_holds_every_intent():
 
 
 def test_nothing_that_was_understood_is_lost():
-    least = {"first": 97, "second": 97, "third": 94, "fourth": 94, "all": 97}
-    wrong = {"third": 1, "fourth": 1, "all": 2}  # a number in a name, left and right at once: read, not asked back
+    least = {"first": 98, "second": 97, "third": 95, "fourth": 97, "fifth": 86, "all": 97}
+    wrong = {"third": 1, "fifth": 2, "all": 3}  # a number in a name; the fifth has not been improved upon
     for figure in measure_text(1, None):
         name = figure.id.split(".")[2]
         if figure.id.endswith(".wrong"):
@@ -74,7 +74,7 @@ def test_word_errors_and_intervals():
 
 def test_a_third_of_what_is_said_was_never_seen():
     said = corpus_of(1, None)
-    unseen = {s.say for s in read_sentences(FOURTH_PARAPHRASES)}
+    unseen = {s.say for s in read_sentences(FIFTH_PARAPHRASES)}
     assert len(said) >= 300
     assert sum(s.say in unseen for s in said) >= len(said) / 3
     assert {one.kind for s in said for one in s.intents} == set(KINDS)

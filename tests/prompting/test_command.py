@@ -75,6 +75,15 @@ KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
         ("turn off the isolines", [Command("hide")]),
         ("yes please", [Reply(True)]),
         ("scratch that", [Reply(False)]),
+        ("push the superior border up by three millimetres", [Edit("grow", 3, ("superior",))]),
+        ("pull the top edge down by 2 mm", [Edit("shrink", 2, ("superior",))]),
+        ("exclude everything above forty", [Slab("exclude", "above", 40)]),
+        ("remove everything outside the body", [Crop("Body")]),
+        ("keep the cord as it is", [Command("lock", "SpinalCord")]),
+        ("copy it down one", [Copy("below")]),
+        ("right, accept the GTV", [Command("accept", "GTV")]),
+        ("looks good, accept it", [Command("accept")]),
+        ("that is a vessel, leave it out", [Here(OUT)]),
     ],
 )
 def test_sentences(sentence, intents):
@@ -105,7 +114,14 @@ def test_what_is_not_understood_is_asked_back(sentence):
     assert all(len(word) < 4 or word not in q.text for q in understood.questions for word in ["tea", "banana"])
 
 
-@pytest.mark.parametrize("sentence", ["accept?", "looks good", "rejekt", "expandd by 2 mm"])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "accept?", "looks good", "rejekt", "expandd by 2 mm", "rubbish", "undo the lock", "accept all", "no left lung",
+        "the margin is five millimetres", "copy from the previous slice", "the thyroid next", "new structure boost",
+        "three millimetres anteriorly and two posteriorly", "grow 2 mm left and right", "call it hot spot",
+    ],
+)  # fmt: skip
 def test_doubtful_intents_wait_for_a_yes(sentence):
     understood = understand(sentence, KNOWN)
     assert understood.to_be_done == ()

@@ -9,6 +9,7 @@ from osirix_agent.errors import ModelError, VoiceError
 from osirix_agent.prompting.command import understand
 from osirix_agent.prompting.intent import KINDS
 from osirix_agent.prompting.voice import commands
+from osirix_agent.prompting.voice.alike import SoundAlike, distance
 from osirix_agent.prompting.voice.detection import spoken
 from osirix_agent.prompting.voice.free import Hypothesis, Words, log_mel, open_free, prompt_of
 from osirix_agent.prompting.voice.fusion import AGREED, ALONE, ALONE_SURE, NO_COMMAND, NO_VOICE, NOT_ENGLISH, fused
@@ -85,6 +86,22 @@ def test_surely_heard_by_one_is_not_enough_to_accept():
     choice = fused((), words("Accept the GTV."), KNOWN)
     assert choice.confidence == ALONE_SURE
     assert not understand(choice.text, KNOWN, choice.confidence).to_be_done
+
+
+def test_a_misheard_word_is_the_one_that_sounds_like_it_and_fits():
+    phones = {"mentally": "M EH N T AH L IY", "medially": "M IY D IY AH L IY", "gently": "JH EH N T L IY"}
+    alike = SoundAlike(phones.get, ("medially", "gently", "grow"))
+    assert [word for word, _ in alike.like("mentally")] == ["gently", "medially"]
+    assert distance(("M", "IY"), ("M", "IY")) == 0
+    choice = fused((), words("Shift it two millimetres mentally."), KNOWN, alike)
+    assert (choice.text, choice.confidence) == ("Shift it two millimetres medially.", ALONE)
+
+
+def test_a_likelier_hypothesis_with_one_word_to_mend_wins():
+    heard = Words(
+        (Hypothesis("Shift it two millimetres laterly.", -0.2), Hypothesis("Shift it two millimetres up.", -0.6))
+    )
+    assert fused((), heard, KNOWN).text == "Shift it two millimetres laterally."
 
 
 def test_why_nothing_was_understood_is_said():

@@ -1,5 +1,7 @@
 """The model's segmenter: what holds whatever its weights are. (The model here has random ones.)"""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from osirix_agent.segmenter.protocol import LooksAhead, SegmentationRequest
 from osirix_agent.settings import Settings
 from osirix_agent.training.clicks import next_click
 from tests.segmenter.test_contract import CENTRE, TRUTH, VOLUME, box, lasso, make_volume, point, propose
+from tests.tiny import write_adapter
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -160,6 +163,17 @@ def test_auto_takes_the_model_for_what_it_was_made_for(tiny_models):
     words = TextPrompt(phrase="Parotid_L")
     assert chosen.propose(SegmentationRequest(VOLUME, "Parotid_R", (words,))).source.startswith("tiny")
     assert chosen.name.startswith("auto: tiny")
+
+
+def test_auto_leaves_to_the_classical_segmenter_what_an_adapter_does_worse(tiny_models, tmp_path):
+    shutil.copytree(tiny_models / "base", tmp_path / "base")
+    write_adapter(tmp_path / "second", tmp_path / "base", leads=False)
+    for name, source in (("auto", "classical"), ("model", "tiny-gtv")):
+        chosen = make_segmenter(Settings(segmenter=name, model_dir=tmp_path, device="cpu"))
+        belief = chosen.propose(SegmentationRequest(VOLUME, "GTVp", (point(CENTRE),)))
+        assert belief.source.startswith(source)
+        if name == "auto":
+            assert chosen.source_for("GTVp") == belief.source
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps", "quantum"])

@@ -65,8 +65,13 @@ class CommandRecogniser:
             self._searches[known] = name
         return self._searches[known]
 
+    def phones_of(self, word: str) -> str | None:
+        """Its first pronunciation; None: there is none."""
+        phones: str | None = self._decoder.lookup_word(word)
+        return phones
+
     def _can_say(self, word: str) -> bool:
-        return self._decoder.lookup_word(word) is not None
+        return self.phones_of(word) is not None
 
 
 def _teach(decoder: Any) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher, get_close_matches
-from functools import lru_cache
+from difflib import SequenceMatcher
+from itertools import product
 from typing import Literal
 
 from osirix_agent.prompting.command import understand
 from osirix_agent.prompting.intent import Intent
 from osirix_agent.prompting.items import VOCABULARY
+from osirix_agent.prompting.voice.alike import SoundAlike
 from osirix_agent.prompting.voice.free import Hypothesis, Words
 from osirix_agent.prompting.voice.spoken import RESPELT
+from osirix_agent.prompting.words import words_of
 
 AGREED = 0.95  # both mean the same
 ALONE_SURE = 0.85  # one of them, surely: enough for what undo takes back, not for what accepts or deletes
@@ -24,11 +26,16 @@ SURE_FREE = -0.35  # mean log-likelihood of a token
 LEAST_FREE = -0.9  # below, it has made it up, often from what it was told to expect
 ENGLISH = 0.5
 NO_SPEECH = 0.6
+MENDING = 0.1  # what a mended word costs beside its distance, in mean log-likelihood of a token
+MOST_STRANGE, WAYS = 3, 12  # words to be mended, and ways of mending them that are tried
 ALIKE = 0.6  # letters in common of what both heard, where only one of them is understood
 
 NO_COMMAND = "That was not understood. Say it in other words, or type it."
 NOT_ENGLISH = "Only English is understood so far. Say it in English, or draw."
 NO_VOICE = "No speech was heard, only noise. Hold the button while you speak."
+
+
+LETTERS = SoundAlike()  # without pronunciations
 
 
 @dataclass(frozen=True)
@@ -49,22 +56,25 @@ class _Read:
     score: float
 
 
-def fused(guesses: Sequence[Hypothesis], words: Words | None, known: Collection[str]) -> Choice:
+def fused(
+    guesses: Sequence[Hypothesis], words: Words | None, known: Collection[str], alike: SoundAlike = LETTERS
+) -> Choice:
     """The sentence of both recognisers.
 
     Parameters
     ----------
     guesses : of the command recogniser, the best first
     words : of the free one; None: there is none
+    alike : words that sound alike
     """
-    command = _read(guesses, known)
+    command = _read(guesses, known, alike)
     if words is None:
         if command is None:
             return Choice(why=NO_COMMAND)
         return Choice(command.text, ALONE, "command")
     if words.no_speech > NO_SPEECH:
         return Choice(why=NO_VOICE)
-    free = _read([one for one in words.hypotheses if one.score > LEAST_FREE], known)
+    free = _read([one for one in words.hypotheses if one.score > LEAST_FREE], known, alike)
     if free is not None:
         if command is not None and command.intents == free.intents:
             return Choice(free.text, AGREED, "both")
@@ -80,15 +90,18 @@ def fused(guesses: Sequence[Hypothesis], words: Words | None, known: Collection[
     return Choice(why=NO_COMMAND)
 
 
-def _read(hypotheses: Sequence[Hypothesis], known: Collection[str]) -> _Read | None:
-    """The best hypothesis that is a whole sentence to the dictation; else the best that nearly is one."""
-    for mend, unsure in ((_homophones, 0), (_near, TRIED)):
-        for rank, one in enumerate(hypotheses[:TRIED]):
-            text = mend(one.text)
+def _read(hypotheses: Sequence[Hypothesis], known: Collection[str], alike: SoundAlike) -> _Read | None:
+    """The likeliest hypothesis that is a whole sentence to the dictation; mended words count against it."""
+    best: tuple[float, _Read] | None = None
+    for rank, one in enumerate(hypotheses[:TRIED]):
+        lost = hypotheses[0].score - one.score
+        for text, changed in ((_homophones(one.text), 0.0), *_mended(one.text, known, alike)):
+            if best is not None and best[0] <= lost + changed:
+                continue
             found = understand(text, known)
-            if found.intents and not found.questions and (unsure == 0 or text != one.text):
-                return _Read(text, found.intents, rank + unsure, one.score)
-    return None
+            if found.intents and not found.questions:
+                best = lost + changed, _Read(text, found.intents, rank if not changed else rank + TRIED, one.score)
+    return None if best is None else best[1]
 
 
 _UNIT = r"(?=\s*(?:mm|cm|milli|centi|mils?\b))"
@@ -104,7 +117,6 @@ _MISHEARD = (
     (re.compile(r"\bre-?do\w*\b", re.IGNORECASE), "redo"),
 )
 _TWICE = re.compile(r"^(\w+ \w+ \w+ .+?[.!?]) *\1$")  # Whisper sometimes says a whole sentence again
-NEAR = 0.75  # share of letters in common of a word that is not known with one that is
 
 
 def _homophones(text: str) -> str:
@@ -114,20 +126,23 @@ def _homophones(text: str) -> str:
     return _TWICE.sub(r"\1", text)
 
 
-def _near(text: str) -> str:
-    """Words that mean nothing here as the words of the dictation that they resemble: a guess, to be confirmed."""
+def _mended(text: str, known: Collection[str], alike: SoundAlike) -> Iterator[tuple[str, float]]:
+    """(sentence, cost): words that mean nothing here as words of the dictation that sound like them, the nearest first:
+    a guess, to be confirmed."""
     text = _homophones(text)
     for pattern, meant in _MISHEARD:
         text = pattern.sub(meant, text)
-    return re.sub(r"[A-Za-z][a-z]{3,}", lambda match: _nearest(match[0].lower()), text)
-
-
-@lru_cache(maxsize=4096)
-def _nearest(word: str) -> str:
-    return word if word in VOCABULARY else next(iter(get_close_matches(word, _LONG_WORDS, 1, NEAR)), word)
-
-
-_LONG_WORDS = sorted(word for word in VOCABULARY if len(word) > 3)
+    names = {word.text for name in known for word in words_of(name)}
+    strange = [w for w in words_of(text) if w.text.isalpha() and w.text not in VOCABULARY and w.text not in names]
+    if len(strange) > MOST_STRANGE:
+        return
+    choices = [[(other, far) for other, far in alike.like(one.text)] for one in strange]
+    ways = sorted(product(*choices), key=lambda way: sum(far for _, far in way))[:WAYS]
+    for way in ways:
+        mended = text
+        for one, (other, _) in reversed(list(zip(strange, way, strict=True))):
+            mended = mended[: one.start] + other + mended[one.end :]
+        yield mended, MENDING + sum(far for _, far in way)
 
 
 def _alike(a: str, b: str) -> float:

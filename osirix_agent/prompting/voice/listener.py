@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from osirix_agent.prompting.command import Question, understand
 from osirix_agent.prompting.intent import Intent
+from osirix_agent.prompting.voice.alike import SoundAlike
 from osirix_agent.prompting.voice.commands import CommandRecogniser
 from osirix_agent.prompting.voice.detection import spoken
 from osirix_agent.prompting.voice.free import FreeRecogniser, open_free
@@ -80,6 +81,7 @@ class Listener:
 
     def __init__(self, free: FreeRecogniser | None = None, *, keep: Path | None = None) -> None:
         self._commands, self._free, self._keep = CommandRecogniser(), free, keep
+        self._alike = SoundAlike(self._commands.phones_of)
         self._one = threading.Lock()
 
     def hear(self, pcm: npt.NDArray[np.generic], rate_hz: int, known: Collection[str] = ()) -> Heard:
@@ -108,7 +110,7 @@ class Listener:
             asked = None if self._free is None else beside.submit(self._free.hypotheses, said, known)
             guesses = self._commands.hypotheses(said, known)
             words = None if asked is None else asked.result()
-        choice = fused(guesses, words, known)
+        choice = fused(guesses, words, known, self._alike)
         if not choice.text:
             return Heard(why=choice.why)
         found = understand(choice.text, known, choice.confidence)

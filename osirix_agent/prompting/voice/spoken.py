@@ -94,7 +94,9 @@ SHAPES: dict[str, str] = {
         | {command:quit} | {command:all}""",
     "reply": "{yes} | no | {cancel}",
     "times": "twice | three times | once | <small> (times | steps)",
-    "clause": "<edit> | <part> | <here> | <slab> | <shape> | <go> | <contour> | <session> | <reply>",
+    "usual": "undo | {command:undo} | redo | accept | {command:accept} | next | {command:next} | {yes} | no",
+    "clause": """<usual> | <usual> | <edit> | <part> | <here> | <slab> | <shape> | <go> | <contour>
+        | <session> | <reply>""",
     "lead": "please | okay | now | um | could you | can you | just",
     "sentence": "[<lead>] <clause> [[and] then <clause> | and <clause>] [then <clause>] [please | thanks | thank you]",
 }
