@@ -240,8 +240,12 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--device", help="where the model runs: auto, cpu, cuda or mps")
     export.set_defaults(act=_export)
 
-    replay = commands.add_parser("replay", help="reproduce every mask of a journal")
-    replay.add_argument("journal", type=Path)
+    replay = commands.add_parser("replay", help="reproduce every mask of a journal, or ask another model instead")
+    replay.add_argument("journal", type=Path, help="a journal; with --model also a folder of them")
+    replay.add_argument("--model", metavar="OTHER",
+                        help="compare with it: a segmenter, a folder of models, or an adapter's folder")  # fmt: skip
+    replay.add_argument("--tolerance", type=float, default=2.0, metavar="MM",
+                        help="with --model: of surfaces that agree (%(default)s)")  # fmt: skip
     replay.add_argument(
         "--dicom", type=Path, help="the image (default: 'study' beside the journal, else OsiriX's viewer)"
     )
@@ -258,21 +262,24 @@ def _log_parser(log: argparse.ArgumentParser) -> None:
     stats = acts.add_parser("stats", help="clicks and time to accept, latency, editing effort")
     export = acts.add_parser("export", help="Parquet tables with a Croissant description (extra 'study')")
     report = acts.add_parser("report", help="one HTML page with plots")
+    images = acts.add_parser("images", help="de-identified copies of the images, under the log's pseudonyms")
     merge = acts.add_parser("merge", help="bring the sessions of several logs into one folder")
     forget = acts.add_parser("forget", help="delete a patient's sessions whole; leaves a tombstone, marks adapters")
-    for one in (verify, stats, export, report):
+    for one in (verify, stats, export, report, images):
         one.add_argument("log", type=Path, nargs="?", help="a journal or a folder of them (default: this machine's)")
     show.add_argument("log", type=Path, metavar="JOURNAL")
     merge.add_argument("logs", type=Path, nargs="+", metavar="LOG")
     merge.add_argument("--out", type=Path, required=True, help="folder; sessions that are there stay")
     export.add_argument("--out", type=Path, required=True, help="folder")
+    images.add_argument("--dicom", type=Path, required=True, help="folder with the images that were contoured")
+    images.add_argument("--out", type=Path, required=True, help="folder, one in it for each series")
     report.add_argument("--out", type=Path, default=Path("osirix-agent-report.html"), help="file (%(default)s)")
     forget.add_argument("patient", help="patient ID, or its pseudonym as the journal has it; '-' reads it from the "
                                         "standard input, so that it stays out of the shell's history")  # fmt: skip
     forget.add_argument("--models", type=Path, action="append", default=[], help="folder with adapters")
-    for one in (verify, stats, export, report, forget):
+    for one in (verify, stats, export, report, images, forget):
         one.add_argument("--state-dir", type=Path, help="folder of journals and site key")
-    for one in (verify, stats, export, merge, forget):
+    for one in (verify, stats, export, images, merge, forget):
         _json(one)
     log.set_defaults(act=_log)
 
@@ -619,6 +626,10 @@ def _log(arguments: argparse.Namespace) -> int:
             found = console.export(arguments.log or settings.state_dir, arguments.out)
         case "report":
             found = console.report(arguments.log or settings.state_dir, arguments.out)
+        case "images":
+            from osirix_agent.record.export.deidentified import images
+
+            found = images(arguments.log or settings.state_dir, arguments.dicom, arguments.out, settings.state_dir)
         case "merge":
             found = console.merge(arguments.logs, arguments.out)
         case _:
@@ -661,6 +672,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     from osirix_agent.demo.replaying import replay_journal
     from osirix_agent.settings import load_settings
 
+    if arguments.model is not None:
+        return _compare(arguments, load_settings(**_overrides(arguments)))
     with _busy("asking for every mask again"):
         outcome = replay_journal(arguments.journal, arguments.dicom, load_settings(**_overrides(arguments)))
     if arguments.json:
@@ -668,6 +681,16 @@ def _replay(arguments: argparse.Namespace) -> int:
     else:
         outcome.print()
     return 0 if outcome.same else 1
+
+
+def _compare(arguments: argparse.Namespace, settings: Settings) -> int:
+    from osirix_agent.demo.comparing import compare, other_segmenter
+
+    with _busy("loading the model") as tell:
+        segmenter = other_segmenter(arguments.model, settings, tell)
+        found = compare(arguments.journal, arguments.dicom, segmenter, settings, arguments.tolerance, tell)
+    print(json.dumps(found.as_json()) if arguments.json else "\n".join(found.lines()))
+    return 0
 
 
 if __name__ == "__main__":

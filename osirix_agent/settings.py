@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -102,6 +102,15 @@ class Settings(BaseSettings):
     study_keeps_words: bool = Field(
         False, description="a study: the journal keeps what was said, as far as the grammar knows the words"
     )
+    study_blind: bool = Field(
+        False, description="a study: a proposal is shown once she has outlined the structure herself and says 'propose'"
+    )
+    study_arms: Literal["off", "session", "structure"] = Field(
+        "off", description="a study: whether uncertainty is shown is drawn by lot, per session or per structure"
+    )
+    study_seed: str | None = Field(
+        None, min_length=8, description="of those lots; never in a journal, and known to nobody who contours"
+    )
     notify: bool = Field(True, description="desktop notifications (never with patient data)")
 
     @field_validator("structure")
@@ -123,6 +132,12 @@ class Settings(BaseSettings):
         if unknown or 50 not in value:
             raise ValueError(f"levels are chosen from {ALLOWED_LEVELS} and must hold 50, not {value}")
         return tuple(sorted(set(value)))
+
+    @model_validator(mode="after")
+    def _seeded(self) -> Settings:
+        if self.study_arms != "off" and self.study_seed is None:
+            raise ValueError("study_arms needs study_seed, eight or more characters that nobody who contours knows")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -49,6 +49,8 @@ class Commands:
         `quit` was given.
     reviewed : frozenset of slice
         Those that she has looked at, as far as her eyes are watched.
+    plain : frozenset of structure
+        Those of which a study does not show the uncertainty.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Commands:
         self.isolines_everywhere = False
         self.stopped = False
         self.reviewed: frozenset[int] = frozenset()
+        self.plain: frozenset[str] = frozenset()
         self._looks = Looks()
 
     def do(self, command: Command, shown: Mapping[str, Belief]) -> str:
@@ -153,8 +156,11 @@ class Commands:
         words += [word for word, holds in (("locked", structure.locked), ("accepted", structure.accepted)) if holds]
         said = f"The active structure has {', '.join(words)}."
         if belief is not None:
-            size = volume_said(belief, self._session.volume.geometry)
-            said = f"{said} It is {size}; {verdict_said(belief)}."
+            geometry = self._session.volume.geometry
+            if name in self.plain:
+                said = f"{said} It is {belief.volume_mm3(geometry) / 1000:.1f} cm3."
+            else:
+                said = f"{said} It is {volume_said(belief, geometry)}; {verdict_said(belief)}."
         return said
 
     def outline(self, name: str, shown: Mapping[str, Belief]) -> Belief | None:

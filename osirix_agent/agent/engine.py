@@ -36,6 +36,7 @@ from osirix_agent.agent.scene import (
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.agent.sight import Sight, Timing
 from osirix_agent.agent.state import SessionState
+from osirix_agent.agent.study import Study
 from osirix_agent.agent.verdict import verdict_said, volume_said
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
@@ -114,6 +115,7 @@ class Engine:
         self._arrived: deque[Request | Answer] = deque()
         self._proposals = Proposals(segmenter, executor, self._inbox.put, self._log_answer, self._tell_error)
         self._commands = Commands(self.session, self._windows[0], log, feedback, settings)
+        self._study = Study(settings, log)
         self._acts = Acts(
             self.session, self._proposals.seen, segmenter.capabilities.text, log, feedback, self._do,
             lambda name: self._commands.outline(name, self._proposals.shown), ledger.wrote,
@@ -326,7 +328,7 @@ class Engine:
 
     def rebind(self, viewer: Viewer, hers: Hers | None = None) -> None:
         """Go on with the session where the same series has been opened again: the same slices under other uids."""
-        main, shown, twins = self._windows[0], self._proposals.seen, self._twins_in(viewer)
+        main, shown, twins = self._windows[0], self._study.visible(self._proposals.seen), self._twins_in(viewer)
         numbers = {twin.number for twin in twins}
         self.session.bring_home(lambda record: record.viewer in numbers)
         wanted = wanted_rois(self.session.state, shown, viewer.pixels, self.run, self._look())
@@ -381,6 +383,7 @@ class Engine:
             self._see_eyes()
             self._drain()
             self._proposals.update(self.session, self._fixed_slices)
+            self._study.reveal_answered(self._proposals.shown)
             self._publish()
             self._paint()
             self._publish()
@@ -407,7 +410,7 @@ class Engine:
     def _look_at(self, window: Window, *, at_once: bool = False, full: bool = False) -> None:
         snapshot, changes = window.observe(at_once=at_once, full=full)
         if window.number == 0:
-            self._log.looking_at(snapshot.displayed_k)
+            self._log.looking_at(snapshot.displayed_k, snapshot.level_width)
         if window.number == 0 and snapshot.displayed_k != self._acts.displayed_k:
             self._acts.displayed_k = snapshot.displayed_k
             self._active_at = self._clock()
@@ -484,7 +487,11 @@ class Engine:
             self._settle()
         if command.verb in ("isolines", "show"):
             self._acts.dismissed.clear()
-        said = self._commands.do(command, self._proposals.shown)
+        self._study.reveal_answered(self._proposals.shown)
+        self._study.before(command.verb, command.name or self.session.state.active, self.session.state)
+        shown = self._study.visible(self._proposals.shown)
+        self._commands.plain = self._study.plain(shown)
+        said = self._commands.do(command, shown)
         if command.verb == "accept":
             self.on_accept(self.session.state)
         return said
@@ -512,15 +519,16 @@ class Engine:
 
     def _look(self) -> Look:
         if not self._commands.isolines_on:
-            return Look((50,), range(0))
-        near = self.settings.isoline_slices
+            return Look((50,), range(0), self._study.plain(self._proposals.shown))
+        near, plain = self.settings.isoline_slices, self._study.plain(self._proposals.shown)
         around = range(self._acts.displayed_k - near, self._acts.displayed_k + near + 1)
-        return Look(self.settings.isoline_levels, None if self._commands.isolines_everywhere else around)
+        return Look(self.settings.isoline_levels, None if self._commands.isolines_everywhere else around, plain)
 
     def _picture(self) -> tuple[object, ...]:
         """What the viewers' content follows from; equal pictures need no painting."""
         disturbed = self._acts.disturbances + self._windows[0].late_writes
-        return self.session.state, self._proposals.version, self._look(), disturbed
+        answered = self._proposals.version + self._study.version  # both only grow
+        return self.session.state, answered, self._look(), disturbed
 
     def _paint(self) -> None:
         picture = self._picture()
@@ -529,7 +537,8 @@ class Engine:
             return
         began = time.perf_counter()
         main, state = self._windows[0], self.session.state
-        wanted = wanted_rois(state, self._proposals.seen, main.viewer.pixels, self.run, self._look())
+        shown = self._study.visible(self._proposals.seen)
+        wanted = wanted_rois(state, shown, main.viewer.pixels, self.run, self._look())
         wanted = {key: spec for key, spec in wanted.items() if key not in self._acts.dismissed}
         planned = time.perf_counter()
         plan = main.paint(wanted, self._ledger)
@@ -547,7 +556,10 @@ class Engine:
 
     def _tell_verdicts(self) -> None:
         """Once for each that is new: a click that changes no verdict says nothing."""
-        for name, belief in self._proposals.shown.items():
+        shown = self._proposals.shown
+        for name, belief in self._study.visible(shown).items():
+            if name in self._study.plain(shown):
+                continue
             if belief.judgement is not None and self._judged.get(name) != belief.judgement:
                 self._judged[name] = belief.judgement
                 size = volume_said(belief, self.session.volume.geometry)
@@ -571,8 +583,8 @@ class Engine:
             self._flipped = main.viewer.slice_shown_as(1) != 0
         hers = tuple(state.spec for uid in main.hers if (state := main.watcher.reported.get(uid)) is not None)
         self._show(Sight(
-            self.session.state, dict(self._proposals.seen), hers, k, main.viewer.pixels, self._look(), history.depth,
-            history.undone, busy, self.lost, self.last_timing, eyes, reviewed, self._flipped,
+            self.session.state, self._study.visible(self._proposals.seen), hers, k, main.viewer.pixels, self._look(),
+            history.depth, history.undone, busy, self.lost, self.last_timing, eyes, reviewed, self._flipped,
         ))  # fmt: skip
 
     def _say_once(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import platform
 import sys
@@ -32,7 +33,8 @@ from osirix_agent.viewer.protocol import SeriesIdentity
 from osirix_agent.viewer.roi import RoiSpec
 
 LOGGED_PACKAGES = ("numpy", "scipy", "scikit-image", "grpcio", "protobuf", "osirixgrpc")
-LOGGED_SETTINGS = ("isoline_levels", "half_pixel_px", "remove_prompts_on_accept", "segmenter")
+LOGGED_SETTINGS = ("isoline_levels", "half_pixel_px", "remove_prompts_on_accept", "segmenter", "study_blind",
+                   "study_arms")  # fmt: skip
 
 
 class SessionLog(Marks):
@@ -54,6 +56,8 @@ class SessionLog(Marks):
     ----------
     geometry : Geometry or None
         Of the image: prompts get their voxels by it.
+    began_with : SessionStarted or None
+    revealed : dict of structure, as it stands in the journal, to its study's arm
     """
 
     def __init__(
@@ -69,10 +73,13 @@ class SessionLog(Marks):
         self._modality: events.Modality = "mouse"
         self._shift_s = 0.0
         self._slice: tuple[int, float] | None = None  # displayed, and since when
+        self._level_width: tuple[float, float] | None = None
         self._believed: dict[str, events.BeliefSummary] = {}
         self._first_prompt_s: dict[str, float] = {}
         self._added_path_mm: dict[str, float] = {}
         self.geometry: Geometry | None = None
+        self.began_with: events.SessionStarted | None = None
+        self.revealed: dict[str, events.Arm | None] = {}
         for event in before:
             self._count(event)
 
@@ -94,8 +101,9 @@ class SessionLog(Marks):
         finally:
             self._modality = before
 
-    def looking_at(self, k: int) -> None:
-        """This slice is displayed."""
+    def looking_at(self, k: int, level_width: tuple[float, float] | None = None) -> None:
+        """This slice is displayed, in this grey window as far as it is known."""
+        self._level_width = level_width
         if self._slice is None or self._slice[0] != k:
             self._slice = k, self._monotonic()
 
@@ -111,7 +119,7 @@ class SessionLog(Marks):
             volume_digest=volume.digest, shape_kji=volume.geometry.shape_kji,
             spacing_kji_mm=volume.geometry.spacing_kji_mm, segmenter=segmenter, versions=versions(),
             device=f"{platform.system()} {platform.machine()}",
-            settings=settings.model_dump(mode="json", include=set(LOGGED_SETTINGS)),
+            settings=settings.model_dump(mode="json", include=set(LOGGED_SETTINGS)) | _committed(settings),
             frame=events.Frame(origin_lps=volume.geometry.origin_lps, axes_lps=(along_k, along_j, along_i)),
             clinician=of(f"clinician {settings.clinician or _login()}"), nth=nth,
         )  # fmt: skip
@@ -132,6 +140,7 @@ class SessionLog(Marks):
             roi=None if record.roi is None else self.mark(record.roi), permanent=record.permanent,
             modality="typed" if self._modality == "mouse" and record.prompt.kind == "text" else self._modality,
             points_kji=self._voxels(record.prompt), dwell_s=self._dwell_s(displayed_k),
+            level_width=self._level_width,
         )  # fmt: skip
 
     def refused(self, kind: str, reason: str) -> None:
@@ -174,6 +183,9 @@ class SessionLog(Marks):
             since_first_prompt_s=None if first is None else self._elapsed_s() - first,
         )  # fmt: skip
 
+    def reveals(self, structure: str, arm: events.Arm | None, *, blind: bool) -> None:
+        self._write(events.Revealed, structure=self.name(structure), arm=arm, blind=blind)
+
     def locked(self, structure: str, mask_digest: str, slices: Mapping[int, RingsLps]) -> None:
         fixed = tuple(events.FixedRings(k=k, rings_lps=rings) for k, rings in sorted(slices.items()))
         self._write(events.StructureLocked, structure=self.name(structure), mask_digest=mask_digest, slices=fixed)
@@ -211,13 +223,18 @@ class SessionLog(Marks):
         self._write(events.SessionEnded, reason=reason, accepted=tuple(self.name(name) for name in accepted))
 
     def settle(self, *, wait: bool = True) -> None:
-        """Write down what has been put into the store; `wait`: all that is on its way there.
+        """Begin to put into the store what waits for it, and write down what is there; `wait`: all of it.
 
         Raises
         ------
         JournalError
             The disk is full.
         """
+        if self._keeper is not None:
+            self._keeper.begin()
+        self._tell_kept(wait=wait)
+
+    def _tell_kept(self, *, wait: bool = False) -> None:
         for kept in () if self._keeper is None else self._keeper.done(wait=wait):
             self._append(
                 events.Believed, structure=kept.structure, request_digest=kept.request,
@@ -248,7 +265,7 @@ class SessionLog(Marks):
     def _write(self, event: type, /, **fields: Any) -> None:
         if self._muted:
             return
-        self.settle(wait=False)
+        self._tell_kept()
         self._append(event, **fields)
 
     def _append(self, event: type, /, **fields: Any) -> None:
@@ -263,6 +280,9 @@ class SessionLog(Marks):
         match event:
             case events.SessionStarted():
                 self._shift_s = self._pseudonyms.shift_s(event.patient)
+                self.began_with = event
+            case events.Revealed():
+                self.revealed[event.structure] = event.arm
             case events.PromptChanged():
                 self._first_prompt_s.setdefault(event.structure, event.elapsed_s)
             case events.SliceEdited():
@@ -275,6 +295,12 @@ class SessionLog(Marks):
                 self._first_prompt_s.pop(event.structure, None)
                 self._added_path_mm.pop(event.structure, None)
                 self._believed.pop(event.structure, None)
+
+
+def _committed(settings: Settings) -> dict[str, str]:
+    """That the lots were drawn by one seed, without telling which."""
+    seed = settings.study_seed
+    return {} if seed is None else {"study_seed_sha256": hashlib.sha256(f"study seed {seed}".encode()).hexdigest()}
 
 
 def _login() -> str:

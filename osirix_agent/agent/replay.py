@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from osirix_agent.agent.outline import outline_belief
@@ -42,28 +42,44 @@ def check_image(events: Iterable[Event], volume: Volume) -> bool:
     return started.volume_digest == volume.digest
 
 
-def replay(events: Iterable[Event], volume: Volume, segmenter: Segmenter) -> list[ReplayedRequest]:
-    """Every proposal of the journal again, in the recorded order."""
-    masks: dict[str, Belief] = {}
-    results: list[ReplayedRequest] = []
-    for event in events:
+def recorded_requests(
+    events: Iterable[Event], volume: Volume, answered: Callable[[str], Belief | None]
+) -> Iterator[tuple[int, Proposed, SegmentationRequest]]:  # fmt: skip
+    """Every request of a journal again, in the recorded order, with the line of its event.
+
+    Parameters
+    ----------
+    answered : gives the mask of an earlier answer by its digest
+
+    Raises
+    ------
+    JournalError
+        A request keeps off a mask that is nowhere.
+    """
+    outlines: dict[str, Belief] = {}
+    for number, event in enumerate(events, 1):
         if isinstance(event, StructureLocked):
             outline = outline_belief({s.k: s.rings_lps for s in event.slices}, volume.geometry)
             if outline is not None:
-                masks[outline.mask_digest] = outline
+                outlines[outline.mask_digest] = outline
         if not isinstance(event, Proposed):
             continue
-        missing = [digest for digest in event.excluded if digest not in masks]
-        if missing:
+        excluded = [outlines.get(digest) or answered(digest) for digest in event.excluded]
+        known = tuple(one for one in excluded if one is not None)
+        if len(known) < len(excluded):
             raise JournalError(
                 "A request keeps off a structure whose outline is not in the journal.",
                 "Replay the journal it began in.",
             )
-        request = SegmentationRequest(
-            volume, event.structure, event.prompts,
-            tuple(FixedSlice(k=f.k, rings_lps=f.rings_lps) for f in event.fixed),
-            tuple(masks[digest] for digest in event.excluded),
-        )  # fmt: skip
+        fixed = tuple(FixedSlice(k=f.k, rings_lps=f.rings_lps) for f in event.fixed)
+        yield number, event, SegmentationRequest(volume, event.structure, event.prompts, fixed, known)
+
+
+def replay(events: Iterable[Event], volume: Volume, segmenter: Segmenter) -> list[ReplayedRequest]:
+    """Every proposal of the journal again, in the recorded order."""
+    masks: dict[str, Belief] = {}
+    results: list[ReplayedRequest] = []
+    for _, event, request in recorded_requests(events, volume, masks.get):
         recorded = event.mask_digest or f"refused: {event.refused}"
         answer = segment(segmenter, request)
         if answer.belief is not None:

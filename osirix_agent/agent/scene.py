@@ -40,10 +40,13 @@ class Look:
     levels : tuple of percent
     slices : range or None
         Slices with isolines; None: all.
+    plain : frozenset of structure
+        Those that are shown without.
     """
 
     levels: tuple[int, ...]
     slices: range | None
+    plain: frozenset[str] = frozenset()
 
 
 def contour_style(hue: int) -> Style:
@@ -81,7 +84,7 @@ def wanted_rois(
     for name, structure in state.structures.items():
         belief = beliefs.get(name)
         wanted |= _contours(structure, belief, pixels, run)
-        if belief is not None and structure.is_asked and not structure.accepted:
+        if belief is not None and structure.is_asked and not structure.accepted and name not in look.plain:
             wanted |= _isolines(structure, belief, pixels, run, look)
     return wanted
 

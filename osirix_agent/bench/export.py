@@ -29,12 +29,12 @@ from osirix_agent.imaging.contour import FloatArray
 from osirix_agent.imaging.drawn import drawn_rois
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.keyhole import keyholed
+from osirix_agent.imaging.mask import dice
 from osirix_agent.record.export.files import Formats, write_files
 from osirix_agent.record.export.rtstruct import read_rtstruct
 from osirix_agent.record.export.series import ImageSeries
 from osirix_agent.record.export.structures import AcceptedStructure
 from osirix_agent.settings import load_settings
-from osirix_agent.training.clicks import dice
 from osirix_agent.virtual_osirix.phantom import PhantomRecipe, write_study
 
 PIXELS_MM = (0.3, 0.5, 1.0, 2.0, 4.0)

@@ -22,6 +22,7 @@ from osirix_agent.agent.verdict import verdict_said
 from osirix_agent.demo.script import Action, scripted
 from osirix_agent.errors import DicomError, OsirixAgentError, VoiceError
 from osirix_agent.imaging.dicom import Truth, find_truths, read_image_header
+from osirix_agent.imaging.mask import dice
 from osirix_agent.imaging.nifti import write_mask
 from osirix_agent.imaging.structure import ascii_name, structure_name
 from osirix_agent.prompting.grammar import Command
@@ -29,8 +30,8 @@ from osirix_agent.prompting.voice.listener import Listener, open_listener
 from osirix_agent.prompting.voice.sound import RATE_HZ
 from osirix_agent.prompting.voice.synthetic import Voice, as_pcm, clearest, speak
 from osirix_agent.record.export.files import RTSTRUCT
+from osirix_agent.record.report import write_report
 from osirix_agent.settings import Settings, load_settings
-from osirix_agent.training.clicks import dice
 from osirix_agent.virtual_osirix.app import Viewer, VirtualOsirix
 from osirix_agent.virtual_osirix.clinician import Clinician
 from osirix_agent.virtual_osirix.phantom import write_phantom
@@ -39,6 +40,7 @@ from osirix_agent.virtual_osirix.server import VirtualServer
 from osirix_agent.whole import write_whole
 
 SETTLE_LIMIT_S = 60.0
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ def _contour(
         _write_contours(folder / "contours.json", opened, name)
         ExportOnAccept(opened.viewer, folder, feedback)(opened.engine.session.state)
         result.notices += feedback.texts
+        write_report(journal, folder / REPORT)
         return result
     finally:
         opened.close()
@@ -325,5 +328,6 @@ def print_results(results: Sequence[DemoResult]) -> None:
         for text in result.notices:
             console.print(f"  agent: {text}", markup=False)
         console.print(f"  pictures, journal and contours: {result.folder}", markup=False)
+        console.print(f"  the session's report: {result.folder / REPORT}", markup=False)
         if (result.folder / RTSTRUCT).is_file():
             console.print(f"  for the clinic's systems: {result.folder / RTSTRUCT}", markup=False)

@@ -46,14 +46,48 @@ def mask_from_bytes(data: bytes) -> BoolArray:
     ValueError
         No mask.
     """
+    shape, low, inside = box_from_bytes(data)
+    mask = np.zeros(shape, np.bool_)
+    mask[tuple(slice(a, a + n) for a, n in zip(low, inside.shape, strict=True))] = inside
+    return mask
+
+
+def box_from_bytes(data: bytes) -> tuple[tuple[int, ...], tuple[int, ...], BoolArray]:
+    """Shape of the volume; first voxel of the box that holds the mask, and the mask in it (empty, of none).
+
+    Raises
+    ------
+    ValueError
+        No mask.
+    """
     found = _HEADER.match(data)
     if found is None:
         raise ValueError("not a mask")
-    numbers = [int(n) for n in found.groups() if n is not None]
-    mask = np.zeros(numbers[:3], np.bool_)
-    if len(numbers) > 3:
-        low, size = numbers[3:6], numbers[6:9]
-        box = tuple(slice(a, a + n) for a, n in zip(low, size, strict=True))
-        bits = np.unpackbits(np.frombuffer(data[found.end() :], np.uint8), count=int(np.prod(size)))
-        mask[box] = bits.reshape(size).astype(np.bool_)
-    return mask
+    numbers = tuple(int(n) for n in found.groups() if n is not None)
+    if len(numbers) == 3:
+        return numbers, (0, 0, 0), np.zeros((0, 0, 0), np.bool_)
+    shape, low, size = numbers[:3], numbers[3:6], numbers[6:9]
+    bits = np.unpackbits(np.frombuffer(data[found.end() :], np.uint8), count=int(np.prod(size)))
+    return shape, low, bits.reshape(size).astype(np.bool_)
+
+
+def dice_of_bytes(a: bytes, b: bytes) -> float:
+    """`dice` of two masks as they are stored, without laying out their volume. Raises ValueError: no mask."""
+    (_, low_a, in_a), (_, low_b, in_b) = box_from_bytes(a), box_from_bytes(b)
+    low = np.maximum(low_a, low_b)
+    high = np.minimum(np.add(low_a, in_a.shape), np.add(low_b, in_b.shape))
+    both = 0
+    if (high > low).all():
+        cut = [
+            one[tuple(slice(p - q, r - q) for p, q, r in zip(low, first, high, strict=True))]
+            for first, one in ((low_a, in_a), (low_b, in_b))
+        ]
+        both = int((cut[0] & cut[1]).sum())
+    total = int(in_a.sum()) + int(in_b.sum())
+    return 2.0 * both / total if total else 1.0
+
+
+def dice(a: BoolArray, b: BoolArray) -> float:
+    """2 |A and B| / (|A| + |B|); 1 when both are empty."""
+    total = int(a.sum()) + int(b.sum())
+    return 2.0 * int((a & b).sum()) / total if total else 1.0

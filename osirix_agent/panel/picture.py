@@ -67,7 +67,8 @@ def _structure(
     """(level, rings) of one structure as she sees it: the proposal, and her own slices where she edited."""
     belief = sight.shown.get(held.name) if held.is_asked else held.outline
     levels = [50]
-    if belief is not None and belief is sight.shown.get(held.name) and not held.accepted:
+    closed = held.accepted or held.name in sight.look.plain
+    if belief is not None and belief is sight.shown.get(held.name) and not closed:
         near = sight.look.slices is None or plane.axis != 0 or index in sight.look.slices
         levels += [level for level in sight.look.levels if level != 50 and near]
     if plane.axis != 0:

@@ -55,16 +55,16 @@ def where_to_look(belief: Belief, geometry: Geometry, hers: frozenset[int]) -> l
 def _structure(sight: Sight, name: str, geometry: Geometry) -> dict[str, Any]:
     held, belief = sight.state.structure(name), sight.shown.get(name)
     seen = belief or held.outline
-    interval = None
-    if belief is not None and belief.spread is not None:
+    interval, plain = None, name in sight.look.plain
+    if belief is not None and belief.spread is not None and not plain:
         interval = [round(v / 1000, 1) for v in belief.volume_interval_mm3(geometry)]
     return {
         "name": name,
         "colour": list(HUES[held.hue % len(HUES)]),
         "cm3": None if seen is None else round(seen.volume_mm3(geometry) / 1000, 2),
         "interval_cm3": interval,
-        "verdict": None if belief is None or belief.judgement is None else belief.judgement.verdict,
-        "verdict_said": None if belief is None else verdict_said(belief),
+        "verdict": None if belief is None or belief.judgement is None or plain else belief.judgement.verdict,
+        "verdict_said": None if belief is None or plain else verdict_said(belief),
         "slices": None if seen is None else len(seen.slices()),
         "edited": sorted(held.edits),
         "locked": held.locked,

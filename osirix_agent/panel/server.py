@@ -305,7 +305,7 @@ class _Page:
         belief = sight.shown.get(sight.state.active)
         hers = frozenset(sight.state.structure(sight.state.active).edits) | sight.reviewed
         if self._best is None or self._best[0] is not belief or self._best[1] != hers:
-            if belief is None:
+            if belief is None or sight.state.active in sight.look.plain:
                 self._send({"kind": "looks", "slices": []})
                 self._best = None
                 return

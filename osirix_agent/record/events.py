@@ -15,9 +15,11 @@ from osirix_agent.prompting.prompt import PointLps, Prompt
 
 # 2: what a session is continued from (RoiMark, Baseline, Resumed)
 # 3: a chain of links; modality, voxels, dwell; what was believed, said and decided; clinician; shifted dates
-SCHEMA_VERSION = 3
+# 4: the grey window of a prompt; what a study mode drew by lot and when it was revealed
+SCHEMA_VERSION = 4
 
 PointKji = tuple[float, float, float]
+Arm = Literal["uncertainty", "plain"]
 Modality = Literal["mouse", "typed", "voice", "gaze", "button", "unknown"]
 
 
@@ -124,6 +126,9 @@ class PromptChanged(_Event):
     permanent: bool = False
     points_kji: tuple[PointKji, ...] = Field((), description="voxels of its points; () for words and whole contours")
     dwell_s: float | None = Field(None, description="how long the displayed slice had been in view")
+    level_width: tuple[float, float] | None = Field(
+        None, description="grey window of the session's viewer: level and width in the image's units"
+    )
 
 
 class PromptRefused(_Event):
@@ -177,6 +182,15 @@ class Decided(_Event):
     edited_slices: int
     added_path_mm: float = Field(description="of all edits since the last decision")
     since_first_prompt_s: float | None
+
+
+class Revealed(_Event):
+    """A study: from now on she sees what is proposed for a structure; what she drew before, she drew without."""
+
+    event: Literal["revealed"] = "revealed"
+    structure: str
+    arm: Arm | None = Field(description="drawn by lot: with its uncertainty or without; none: no lot, so with it")
+    blind: bool = Field(description="she had to draw her own contour first")
 
 
 class Believed(_Event):
@@ -244,11 +258,19 @@ class SessionEnded(_Event):
 
 Event = Annotated[
     SessionStarted | Baseline | Resumed | PromptChanged | PromptRefused | SliceEdited | CommandGiven
-    | Said | Decided | StructureLocked | Proposed | Believed | Painted | SliceDwelt | SessionEnded,
+    | Said | Decided | Revealed | StructureLocked | Proposed | Believed | Painted | SliceDwelt | SessionEnded,
     Field(discriminator="event"),
 ]  # fmt: skip
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
+# on disk before anything follows from them; a proposal can be asked for again, so a power failure may take the last one
 PROMPT_BOUNDARIES = (
-    SessionStarted, Baseline, PromptChanged, SliceEdited, CommandGiven, Decided, Proposed, SessionEnded,
-)  # fmt: skip
+    SessionStarted,
+    Baseline,
+    PromptChanged,
+    SliceEdited,
+    CommandGiven,
+    Decided,
+    Revealed,
+    SessionEnded,
+)

@@ -1,12 +1,16 @@
-"""Beliefs on their way into the store: packed and written beside the session's thread, told once they are on disk."""
+"""Beliefs on their way into the store: packed and written beside the session's thread, told once they are on disk.
+
+They wait until the session's thread has nothing better to do, since two threads of one process get in each other's way.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -50,19 +54,18 @@ class Keeper:
     def __init__(self, store: Store, executor: Executor | None = None) -> None:
         self.store = store
         self._executor = executor
+        self._resting: deque[Callable[[], Kept]] = deque()
         self._waiting: deque[Future[Kept]] = deque()
 
     def keep(self, structure: str, request: str, belief: Belief, geometry: Geometry) -> None:
-        """`structure` as it may stand in the journal."""
-        if self._executor is not None:
-            self._waiting.append(self._executor.submit(self._kept, structure, request, belief, geometry))
-            return
-        done: Future[Kept] = Future()
-        self._waiting.append(done)
-        try:
-            done.set_result(self._kept(structure, request, belief, geometry))
-        except Exception as error:
-            done.set_exception(error)
+        """From the next `begin` on. `structure` as it may stand in the journal."""
+        self._resting.append(partial(self._kept, structure, request, belief, geometry))
+
+    def begin(self) -> None:
+        """Now is a good time: what she waits for is done."""
+        while self._resting:
+            pack = self._resting.popleft()
+            self._waiting.append(_done(pack) if self._executor is None else self._executor.submit(pack))
 
     def done(self, *, wait: bool = False) -> Iterator[Kept]:
         """What has got to the disk since it was asked last; `wait`: all of it.
@@ -72,12 +75,23 @@ class Keeper:
         JournalError
             Something could not be written.
         """
+        if wait:
+            self.begin()
         while self._waiting and (wait or self._waiting[0].done()):
             yield self._waiting.popleft().result()
 
     def _kept(self, structure: str, request: str, belief: Belief, geometry: Geometry) -> Kept:
         mask = self.store.put(belief.mask_bytes)
         return Kept(structure, request, mask, self.store.put(belief_bytes(belief)), summary(belief, geometry))
+
+
+def _done(pack: Callable[[], Kept]) -> Future[Kept]:
+    done: Future[Kept] = Future()
+    try:
+        done.set_result(pack())
+    except Exception as error:
+        done.set_exception(error)
+    return done
 
 
 def summary(belief: Belief, geometry: Geometry) -> BeliefSummary:

@@ -28,4 +28,9 @@ def _from_2(event: Raw) -> Raw:
     return event
 
 
-_STEPS = {1: _from_1, 2: _from_2}
+def _from_3(event: Raw) -> Raw:
+    """Schema 4 only added."""
+    return event
+
+
+_STEPS = {1: _from_1, 2: _from_2, 3: _from_3}

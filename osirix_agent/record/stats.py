@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from osirix_agent.record.events import Revealed
 from osirix_agent.record.sessions import Session
 from osirix_agent.record.tables import DecisionRow, EditRow, PromptRow, ProposalRow, SessionRow, rows_of
 
@@ -47,12 +48,14 @@ class Stats:
     whole: Tally
     structures: dict[str, Tally]
     clinicians: dict[str, Tally]
+    arms: dict[str, Tally]
 
     def as_json(self) -> dict[str, Any]:
         return {
             "whole": self.whole.as_json(),
             "structures": {name: tally.as_json() for name, tally in sorted(self.structures.items())},
             "clinicians": {name: tally.as_json() for name, tally in sorted(self.clinicians.items())},
+            "arms": {name: tally.as_json() for name, tally in sorted(self.arms.items())},
         }
 
 
@@ -66,14 +69,16 @@ def spread(values: Sequence[float]) -> dict[str, float] | None:
 
 def stats_of(sessions: Iterable[Session]) -> Stats:
     """Count."""
-    found = Stats(Tally(), defaultdict(Tally), defaultdict(Tally))
+    found = Stats(Tally(), defaultdict(Tally), defaultdict(Tally), defaultdict(Tally))
     for session in sessions:
         who = found.clinicians[session.started.clinician or "unknown"]
+        arms = {one.structure: one.arm for one in session.events if isinstance(one, Revealed) and one.arm is not None}
         for row in rows_of(session):
             groups = [found.whole, who]
             if not isinstance(row, SessionRow):
                 structure = getattr(row, "structure", None)
                 groups += [] if structure is None else [found.structures[structure]]
+                groups += [] if structure not in arms else [found.arms[arms[structure]]]
             for tally in groups:
                 tally.sessions.add(session.id)
                 _count(tally, row)

@@ -19,6 +19,7 @@ from osirix_agent.record.events import (
     PromptChanged,
     Proposed,
     Resumed,
+    Revealed,
     Said,
     SessionEnded,
     SliceEdited,
@@ -81,6 +82,8 @@ class PromptRow(Row):
     elapsed_s: float = Field(description="monotonic, since the session began")
     dwell_s: float | None = Field(description="how long the displayed slice had been in view")
     displayed_k: int = Field(description="slice in view; -1: none in particular")
+    level: float | None = Field(description="of the grey window, in the image's units")
+    width: float | None = Field(description="of the grey window, in the image's units")
     viewer: int = Field(description="0: the session's own; others: companions")
     phrase: str | None = Field(description="canonical phrase that the model received")
     how: str | None = Field(description="edit in words, canonical")
@@ -144,6 +147,8 @@ class DecisionRow(Row):
     edited_slices: int
     added_path_mm: float = Field(description="of all its edits")
     mask: str | None = Field(description="address in the store of what she saw")
+    arm: str | None = Field(description="a study's: uncertainty or plain, drawn by lot")
+    blind: bool = Field(description="a study's: she had to draw her own contour before the proposal was shown")
     first_belief: str | None = Field(description="address in the store of what was believed after the first prompt")
 
 
@@ -180,6 +185,8 @@ def _rows(session: Session, number: int, event: Event) -> Iterator[Row]:
                 session=id_, event=number, structure=event.structure, number=event.number, change=event.change,
                 kind=prompt.kind, polarity=prompt.polarity.value, modality=event.modality, elapsed_s=at,
                 dwell_s=event.dwell_s, displayed_k=event.displayed_k, viewer=event.viewer,
+                level=event.level_width[0] if event.level_width else None,
+                width=event.level_width[1] if event.level_width else None,
                 phrase=getattr(prompt, "phrase", None), how=getattr(prompt, "how", None),
                 points_lps_mm=[list(p) for p in prompt_points_lps(prompt)],
                 points_kji=[list(p) for p in event.points_kji],
@@ -193,8 +200,10 @@ def _rows(session: Session, number: int, event: Event) -> Iterator[Row]:
                 rings_lps_mm=[[list(p) for p in ring] for ring in event.fixed.rings_lps],
             )  # fmt: skip
         case Decided():
+            shown = _revealed(session, number, event.structure)
             yield DecisionRow(
-                session=id_, event=number, elapsed_s=at, first_belief=_first_belief(session, number, event.structure),
+                session=id_, event=number, elapsed_s=at, arm=shown.arm if shown else None,
+                blind=shown is not None and shown.blind, first_belief=_first_belief(session, number, event.structure),
                 **event.model_dump(exclude={"event", "at", "elapsed_s"}),
             )  # fmt: skip
         case CommandGiven():
@@ -228,6 +237,12 @@ def _proposal(session: Session, number: int, event: Proposed) -> ProposalRow:
 
 def _before(summary: BeliefSummary | None) -> dict[str, float | None]:
     return {f"before_{name}": getattr(summary, name, None) for name in ("volume_mm3", "inner_mm3", "outer_mm3")}
+
+
+def _revealed(session: Session, number: int, structure: str) -> Revealed | None:
+    """When a study showed a structure's proposal."""
+    earlier = (one for one in session.events[: number - 1] if isinstance(one, Revealed))
+    return next((one for one in earlier if one.structure == structure), None)
 
 
 def _first_belief(session: Session, number: int, structure: str) -> str | None:

@@ -14,6 +14,7 @@ from osirix_agent.record.events import (
     PromptRefused,
     Proposed,
     Resumed,
+    Revealed,
     Said,
     SessionEnded,
     SessionStarted,
@@ -73,6 +74,8 @@ def _words(event: Event) -> str:
             return f"{event.structure} {after.volume_mm3 / 1000:.1f} cm3 ({inner:.1f} to {outer:.1f})"
         case Decided():
             return f"{event.structure} {event.decision}: {event.prompts} prompts, {event.edited_slices} edited slices"
+        case Revealed():
+            return f"{event.structure}, {event.arm or 'no lot'}{', after her own contour' if event.blind else ''}"
         case Resumed():
             return f"after the {event.after} was gone"
         case SessionEnded():
@@ -81,9 +84,10 @@ def _words(event: Event) -> str:
 
 
 def counted(stats: Stats) -> Iterator[str]:
-    """A line for the whole log, for each structure and each clinician."""
+    """A line for the whole log, for each structure, each clinician and each arm of a study."""
     yield _line("all", stats.whole)
-    for title, groups in (("structure", stats.structures), ("clinician", stats.clinicians)):
+    groups_of = (("structure", stats.structures), ("clinician", stats.clinicians), ("study arm", stats.arms))
+    for title, groups in groups_of:
         for name, tally in sorted(groups.items()):
             yield _line(f"{title} {name}", tally)
 

@@ -216,14 +216,26 @@ def ensemble(folder: Path, settings: Settings) -> tuple[Segmenter, ...]:
     ModelError
         The folder holds none, or one does not fit the base.
     """
+    adapters = sorted(path.parent for path in folder.glob("*/adapter.json"))
+    if not adapters:
+        raise ModelError(f"{folder} holds no adapters.", "Give a folder with a folder for each, and the base's.")
+    return tuple(adapted(adapter, settings) for adapter in adapters)
+
+
+def adapted(adapter: Path, settings: Settings) -> Segmenter:
+    """One adapter's folder, alone on the base that the settings name or the shipped one.
+
+    Raises
+    ------
+    ModelError
+        There is no base, or the adapter does not fit it.
+    """
     from osirix_agent.segmenter.local import VisionLanguageSegmenter
 
     models = settings.model_dir or shipped_models()
-    adapters = sorted(path.parent for path in folder.glob("*/adapter.json"))
-    if models is None or not adapters:
-        raise ModelError(f"{folder} holds no adapters.", "Give a folder with a folder for each, and the base's.")
-    base, device = model_folders(models)[0], _device(settings.device)
-    return tuple(VisionLanguageSegmenter(base, (adapter,), device) for adapter in adapters)
+    if models is None:
+        raise ModelError("There is no base for the adapter.", "Give the base's folder with --model-dir.")
+    return VisionLanguageSegmenter(model_folders(models)[0], (adapter,), _device(settings.device))
 
 
 def _device(device: str) -> str:

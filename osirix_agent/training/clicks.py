@@ -55,9 +55,3 @@ def middle_box(truth: BoolArray) -> tuple[int, int, int, int, int]:
     k = int(occupied[len(occupied) // 2])
     rows, columns = np.flatnonzero(truth[k].any(1)), np.flatnonzero(truth[k].any(0))
     return k, int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
-
-
-def dice(a: BoolArray, b: BoolArray) -> float:
-    """2 |A and B| / (|A| + |B|); 1 when both are empty."""
-    total = int(a.sum()) + int(b.sum())
-    return 2.0 * int((a & b).sum()) / total if total else 1.0

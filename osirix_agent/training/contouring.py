@@ -16,11 +16,12 @@ import numpy.typing as npt
 
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.imaging.mask import dice
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import BoxPrompt, PointPrompt, Polarity, Prompt, TextPrompt
 from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
 from osirix_agent.training.cases import Case
-from osirix_agent.training.clicks import Click, dice, middle_box, next_click
+from osirix_agent.training.clicks import Click, middle_box, next_click
 from osirix_agent.training.metrics import surface_distances, trapezoid_auc
 from osirix_agent.training.phrases import TG263
 from osirix_agent.training.summary import Measure, summarise

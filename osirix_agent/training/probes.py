@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.imaging.mask import dice
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import PointPrompt, Polarity, Prompt, TextPrompt
 from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
-from osirix_agent.training.clicks import dice
 from osirix_agent.training.contouring import ClickRow, Contoured, Row, point, spelt
 from osirix_agent.training.summary import Measure, summarise
 

@@ -17,7 +17,7 @@ from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.belief.calibration import DEVIATION, REACH_MM, Sample, signed_distance
 from osirix_agent.belief.looks import doubt, looks
 from osirix_agent.belief.update import Evidence, condition
-from osirix_agent.training.clicks import dice
+from osirix_agent.imaging.mask import dice
 from osirix_agent.training.metrics import surface
 from osirix_agent.training.staging import Stage
 

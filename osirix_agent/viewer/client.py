@@ -110,6 +110,7 @@ class OsirixViewer:
         self._known: dict[str, RoiState] = {}
         self._order: list[str] = []  # rotation of ROIs on other slices
         self._brush_hint: dict[str, tuple[float, float, float]] = {}
+        self._level_width: tuple[float, float] | None = None
 
     @classmethod
     def frontmost(cls, connection: OsirixConnection, settings: Settings) -> OsirixViewer:
@@ -232,12 +233,21 @@ class OsirixViewer:
             del self._known[uid]
             self._brush_hint.pop(uid, None)
         new = [uid for uid in listed if uid not in self._known]
+        if new or first or full:  # only when a prompt may be under way: an idle poll stays as small as it was
+            self._level_width = self._read_level_width()
         for state in self._read_new([(uid, listed[uid]) for uid in new]):
             self._known[state.uid] = state
         budget = None if full else RPC_BUDGET - (self._rpc.rpc_count - start if not new else 2)
         again = self._read_again(listed, displayed, frozenset(new) | skip, first, budget)
         rois = {uid: self._known[uid] for uid in listed if uid in self._known}
-        return ViewerSnapshot(rois, frozenset(new) | again, displayed)
+        return ViewerSnapshot(rois, frozenset(new) | again, displayed, self._level_width)
+
+    def _read_level_width(self) -> tuple[float, float] | None:
+        try:
+            answer = self._rpc.call("ViewerControllerWLWW", self._ref)
+        except ViewerRefusedError:
+            return None
+        return float(answer.wl), float(answer.ww)
 
     def _displayed_k(self) -> int:
         uid = self._rpc.call("ViewerControllerCurDCM", self._ref).pix.osirixrpc_uid

@@ -45,11 +45,14 @@ class ViewerSnapshot:
         Those read at this very poll; the others are as last read.
     displayed_k : int
         Data index of the displayed slice.
+    level_width : (level, width) or None
+        The grey window, in the image's units, as it was when an ROI last appeared or changed; None: not known yet.
     """
 
     rois: Mapping[str, RoiState]
     fresh: frozenset[str]
     displayed_k: int
+    level_width: tuple[float, float] | None = None
 
 
 class Viewer(Protocol):

@@ -28,6 +28,7 @@ def test_a_session_records_how_it_was_led_and_what_was_decided(hospital):
     )
     opened = open_session(settings, RecordedFeedback(), segmenter=BallSegmenter(), companions=False)
     engine = opened.engine
+    hospital.window.wlww = (55.0, 310.0)
     hospital.clinician.point((20.5, 24.5), k=6, name="GTVp")
     settle(engine)
     engine.ask(Request(Sentence("grow it by two millimetres Mr Quennell", 0.9), from_button=True))
@@ -50,6 +51,7 @@ def test_a_session_records_how_it_was_led_and_what_was_decided(hospital):
     assert (click.modality, grown.modality) == ("mouse", "voice")
     assert click.points_kji == ((6.0, 24.0, 20.0),)
     assert click.dwell_s is not None
+    assert click.level_width == (55.0, 310.0)
     assert [(e.phrase, e.text) for e in by["said"]] == [("edit grow 2", "grow it by two millimetres")]
     assert by["slice_edited"][0].added_path_mm > 0
     assert by["command_given"][-1].modality == "button"

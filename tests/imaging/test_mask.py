@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from osirix_agent.imaging.mask import mask_bytes, mask_from_bytes
+from osirix_agent.imaging.mask import dice, dice_of_bytes, mask_bytes, mask_from_bytes
 from osirix_agent.imaging.path_length import added_path_mm
 
 MASKS = arrays(np.bool_, st.tuples(*[st.integers(1, 6)] * 3))
@@ -19,6 +19,16 @@ def test_a_mask_comes_back_and_its_bytes_do_not_depend_on_the_crop(mask, corner)
     data = mask_bytes(mask, corner, shape)
     assert data == mask_bytes(full, (0, 0, 0), shape)
     assert np.array_equal(mask_from_bytes(data), full)
+
+
+@settings(deadline=None)
+@given(arrays(np.bool_, (2, 4, 5, 4)))
+def test_masks_overlap_alike_stored_and_laid_out(masks):
+    a, b = masks
+    stored = [mask_bytes(one, (0, 0, 0), one.shape) for one in masks]
+    assert dice_of_bytes(*stored) == dice(a, b)
+    thin = mask_bytes(a & ~a, (0, 0, 0), a.shape), mask_bytes(np.eye(5, dtype=bool)[None], (0, 0, 0), (1, 5, 5))
+    assert dice_of_bytes(*thin) == 0
 
 
 def test_the_bytes_are_those_that_earlier_journals_digested():

@@ -28,6 +28,7 @@ from osirix_agent.record.stats import stats_of
 from osirix_agent.record.store import Store
 from osirix_agent.record.tables import TABLES, DecisionRow, PromptRow, ProposalRow, rows_of
 from osirix_agent.record.verify import verify, verify_log
+from osirix_agent.segmenter.protocol import SegmentationRequest
 from tests.record.rewriting import raw, rewrite
 
 OLD = Path(__file__).parent / "old"
@@ -117,6 +118,19 @@ def test_a_missing_and_a_damaged_blob_are_found(mine):
     )
 
 
+def test_what_is_believed_is_packed_when_the_session_has_time(tmp_path):
+    """Not between the answer and its painting; but before it is needed."""
+    volume, rng = image(), np.random.default_rng(0)
+    log = open_log(tmp_path / "journal" / "one.jsonl", volume, Keeper(Store(tmp_path / "store")), len)
+    log.proposed(SegmentationRequest(volume, "GTV", ()), ball(rng, volume, (6, 20, 20)), None, 1.0)
+    log.painted(1, 1, 1.0, 1.0, None)
+    assert list(Store(tmp_path / "store").addresses()) == []
+    log.ended("quit", ())
+    log.close()
+    assert len(list(Store(tmp_path / "store").addresses())) == 2
+    assert sum(isinstance(event, Believed) for event in read_journal(tmp_path / "journal" / "one.jsonl")) == 1
+
+
 def test_two_agents_cannot_write_one_journal(tmp_path):
     path = recorded(tmp_path / "j.jsonl", prompts=1, end=False)
     event = read_journal(path)[-1]
@@ -168,6 +182,15 @@ def test_journals_of_earlier_schemas_are_read(version, tmp_path):
     assert verdict.faults == []
     assert "not chained" in verdict.notes[-1]
     assert merge([path], tmp_path / "out").sessions == 1
+
+
+def test_a_journal_of_schema_3_is_read_and_verified(tmp_path):
+    path = OLD / "schema-3.jsonl"
+    rows = list(rows_of(read_session(path)))
+    assert {row.modality for row in rows if isinstance(row, PromptRow)} == {"mouse"}
+    assert {row.level for row in rows if isinstance(row, PromptRow)} == {None}
+    assert rows[-1].began is not None
+    assert verify(path, stored=False).faults == []
 
 
 def test_a_session_of_an_earlier_schema_goes_on_in_a_chain(tmp_path):
@@ -367,11 +390,15 @@ def test_statistics_are_those_of_the_session(one):
 def test_the_report_is_one_page_that_loads_nothing(one, tmp_path):
     write_report(one, tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 3  # what happened when, agreement, volume
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "<script" not in page
     assert "GTVp" in page
     assert len(calibration_errors(read_session(one))) == 1
+    recorded(tmp_path / "log" / "two.jsonl", 2)
+    merge([one.parent], tmp_path / "log")
+    write_report(tmp_path / "log", tmp_path / "many.html")
+    assert (tmp_path / "many.html").read_text().count("<svg") == 6  # agreement, and the distributions
     write_report(OLD / "schema-1.jsonl", tmp_path / "old.html")  # nothing was accepted in it, as far as it says
 
 

@@ -7,6 +7,7 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.bench.soak import BallSegmenter
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.imaging.mask import dice
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import (
     BoxPrompt,
@@ -18,7 +19,7 @@ from osirix_agent.prompting.prompt import (
 )
 from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest
-from osirix_agent.training.clicks import dice, next_click
+from osirix_agent.training.clicks import next_click
 from osirix_agent.virtual_osirix.phantom import PhantomRecipe, make_phantom
 
 RECIPE = PhantomRecipe(shape_kji=(20, 80, 84), spacing_kji_mm=(4.0, 2.0, 2.0))

@@ -1,6 +1,7 @@
 import numpy as np
 
-from osirix_agent.training.clicks import dice, middle_box, next_click
+from osirix_agent.imaging.mask import dice
+from osirix_agent.training.clicks import middle_box, next_click
 
 
 def test_the_first_click_is_the_deepest_voxel_of_the_truth():
