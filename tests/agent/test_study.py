@@ -6,6 +6,7 @@ import pytest
 
 from osirix_agent.agent.feedback import RecordedFeedback
 from osirix_agent.agent.opening import open_session
+from osirix_agent.agent.request import Request, Sentence
 from osirix_agent.agent.study import session_arm, structure_arm
 from osirix_agent.bench.soak import BallSegmenter
 from osirix_agent.errors import SettingsError
@@ -36,6 +37,12 @@ def seen(practice) -> list:
     return sights
 
 
+def status(practice) -> str:
+    practice.engine.ask(Request(Sentence("status")))
+    practice.settle()
+    return practice.feedback.texts[-1]
+
+
 def test_without_a_study_nothing_is_hidden_and_nothing_written_down(practice):
     practice.clinician.point((20.5, 20.5), k=6)
     practice.settle()
@@ -54,8 +61,7 @@ def test_blind_she_draws_first(open_practice):
     for verb in ("propose", "accept", "lock", "next"):
         practice.do(verb)
         assert practice.feedback.texts[-1].startswith("Not done"), verb
-    practice.do("status")
-    assert "no contour yet" in practice.feedback.texts[-1]
+    assert "no contour yet" in status(practice)
     practice.clinician.polygon(SQUARE, k=7)
     practice.settle()
     assert practice.drafts() == []
@@ -100,8 +106,7 @@ def test_the_lot_decides_whether_uncertainty_is_shown(open_practice, arm):
     assert (sights[-1].look.plain == {"GTV"}) == (arm == "plain")
     practice.do("next")
     assert ["uncertainty is not shown" in text for text in practice.feedback.texts] == [True] * (arm == "plain")
-    practice.do("status")
-    assert ("calibrated" in practice.feedback.texts[-1]) == (arm == "uncertainty")
+    assert ("calibrated" in status(practice)) == (arm == "uncertainty")
     practice.do("accept")
     session = read_session(practice.journal)
     (row,) = [row for row in rows_of(session) if isinstance(row, DecisionRow)]
