@@ -104,7 +104,7 @@ def hospital(phantom: Phantom, tmp_path: Path) -> Iterator[Hospital]:
 class Practice:
     """A session on a hospital's viewer, stepped by hand under a clock of its own."""
 
-    def __init__(self, hospital: Hospital, segmenter: Any = None, **settings: Any) -> None:
+    def __init__(self, hospital: Hospital, segmenter: Any = None, executor: Any = None, **settings: Any) -> None:
         self.hospital, self.clinician, self.now = hospital, hospital.clinician, 0.0
         self.feedback = RecordedFeedback()
         self.settings = hospital.settings.model_copy(update=settings)
@@ -119,7 +119,7 @@ class Practice:
         ledger = SessionLedger(Ledger(self.ledger_path), self.viewer.identity, pseudonyms)
         self.engine = Engine(
             self.viewer, volume, self.segmenter, self.log, ledger, self.feedback, self.settings, "abcdef",
-            clock=lambda: self.now,
+            executor=executor, clock=lambda: self.now,
         )  # fmt: skip
         self.engine.start()
 

@@ -117,7 +117,7 @@ class Engine:
         self._commands = Commands(self.session, self._windows[0], log, feedback, settings)
         self._study = Study(settings, log)
         self._acts = Acts(
-            self.session, self._proposals.shown, segmenter.capabilities.text, log, feedback, self._do,
+            self.session, self._proposals.seen, segmenter.capabilities.text, log, feedback, self._do,
             lambda name: self._commands.outline(name, self._proposals.shown), ledger.wrote,
             lambda sentence: self._dictation.understand(sentence), clock,
         )  # fmt: skip
@@ -261,7 +261,7 @@ class Engine:
 
     def belief(self, structure: str) -> Belief | None:
         """What is shown for a structure."""
-        return self._proposals.shown.get(structure)
+        return self._proposals.seen.get(structure)
 
     def show_to(self, show: Callable[[Sight], None]) -> None:
         """Give `show` what the session looks like, now and whenever that changes, on the session's thread."""
@@ -328,7 +328,7 @@ class Engine:
 
     def rebind(self, viewer: Viewer, hers: Hers | None = None) -> None:
         """Go on with the session where the same series has been opened again: the same slices under other uids."""
-        main, shown, twins = self._windows[0], self._study.visible(self._proposals.shown), self._twins_in(viewer)
+        main, shown, twins = self._windows[0], self._study.visible(self._proposals.seen), self._twins_in(viewer)
         numbers = {twin.number for twin in twins}
         self.session.bring_home(lambda record: record.viewer in numbers)
         wanted = wanted_rois(self.session.state, shown, viewer.pixels, self.run, self._look())
@@ -483,7 +483,7 @@ class Engine:
                 return self._turn_to(command.k)
         if command.verb == "names":  # asked by a speech recogniser, never said
             return json.dumps(sorted(self.names()))
-        if command.verb in ("accept", "propose"):
+        if command.verb in ("accept", "propose", "lock"):  # what is kept is an answer, not what was expected of it
             self._settle()
         if command.verb in ("isolines", "show"):
             self._acts.dismissed.clear()
@@ -533,11 +533,11 @@ class Engine:
     def _paint(self) -> None:
         picture = self._picture()
         drawing = any(window.watcher.drawing for window in self._windows)
-        if picture == self._painted or drawing or self._proposals.in_flight:
+        if picture == self._painted or drawing or (self._proposals.in_flight and not self._proposals.ahead):
             return
         began = time.perf_counter()
         main, state = self._windows[0], self.session.state
-        shown = self._study.visible(self._proposals.shown)
+        shown = self._study.visible(self._proposals.seen)
         wanted = wanted_rois(state, shown, main.viewer.pixels, self.run, self._look())
         wanted = {key: spec for key, spec in wanted.items() if key not in self._acts.dismissed}
         planned = time.perf_counter()
@@ -583,7 +583,7 @@ class Engine:
             self._flipped = main.viewer.slice_shown_as(1) != 0
         hers = tuple(state.spec for uid in main.hers if (state := main.watcher.reported.get(uid)) is not None)
         self._show(Sight(
-            self.session.state, self._study.visible(self._proposals.shown), hers, k, main.viewer.pixels, self._look(),
+            self.session.state, self._study.visible(self._proposals.seen), hers, k, main.viewer.pixels, self._look(),
             history.depth, history.undone, busy, self.lost, self.last_timing, eyes, reviewed, self._flipped,
         ))  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from osirix_agent.agent.session import ContouringSession
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import OsirixAgentError, PromptError, RemoteError
+from osirix_agent.segmenter.believing import foretold
 from osirix_agent.segmenter.edited import propose
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest, Segmenter
 
 CACHE_BYTES = 512 * 2**20
+SLOW_MS = 500.0  # a segmenter that took longer is not waited for
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,8 @@ class Answer:
 
 
 class Proposals:
-    """Keeps `shown`, the belief of each structure that the clinician sees, in step with the session.
+    """Keeps `shown`, the belief of each structure, in step with the session; and, while a slow answer is on its way,
+    `ahead`, what it is expected to be. `seen` is what the clinician sees: ahead where there is one, else shown.
 
     Parameters
     ----------
@@ -58,12 +61,15 @@ class Proposals:
         on_answer: Callable[[Answer], None], on_error: Callable[[str, PromptError], None],
     ) -> None:  # fmt: skip
         self.shown: dict[str, Belief] = {}
+        self.ahead: dict[str, Belief] = {}
+        self.seen: Mapping[str, Belief] = ChainMap(self.ahead, self.shown)
         self.in_flight: set[str] = set()
-        self.version = 0  # grows whenever `shown` changes
+        self.version = 0  # grows whenever `seen` changes
         self._segmenter, self._executor, self._deliver = segmenter, executor, deliver
         self._on_answer, self._on_error = on_answer, on_error
         self._known: OrderedDict[str, Answer] = OrderedDict()
         self._settled: dict[str, str] = {}
+        self._foretold: dict[str, str] = {}
         self._seen: tuple[object, int] | None = None
 
     def update(
@@ -109,15 +115,32 @@ class Proposals:
         if request.digest not in self._known:
             if self._executor is None or wait:
                 self._keep(segment(self._segmenter, request))
-            elif not self.in_flight:  # one at a time; what is newest when it ends goes next
-                self.in_flight.add(request.digest)
-                self._executor.submit(segment, self._segmenter, request).add_done_callback(self._done)
-                return False
             else:
+                if not self.in_flight:  # one at a time; what is newest when it ends goes next
+                    self.in_flight.add(request.digest)
+                    self._executor.submit(segment, self._segmenter, request).add_done_callback(self._done)
+                self._foretell(name, request)
                 return False
         self._known.move_to_end(request.digest)
         self._show(name, request.digest, self._known[request.digest].found)
         return True
+
+    def _foretell(self, name: str, request: SegmentationRequest) -> None:
+        """Where answers are slow, show at once what this one is expected to be."""
+        before = self._known.get(self._settled.get(name, ""))
+        if self._foretold.get(name) == request.digest or before is None or before.segment_ms < SLOW_MS:
+            return
+        found = None if before.belief is None else foretold(before.request, before.belief, request)
+        self._forget(name)
+        self._foretold[name] = request.digest
+        if found is not None:
+            self.ahead[name] = found
+            self.version += 1
+
+    def _forget(self, name: str) -> None:
+        self._foretold.pop(name, None)
+        if self.ahead.pop(name, None) is not None:
+            self.version += 1
 
     def _done(self, future: Future[Answer]) -> None:
         if not future.cancelled():
@@ -134,6 +157,7 @@ class Proposals:
         self._on_answer(answer)
 
     def _show(self, name: str, digest: str, found: Belief | PromptError | None) -> None:
+        self._forget(name)
         if self._settled.get(name) == digest and (not isinstance(found, Belief) or self.shown.get(name) is found):
             return
         self._settled[name] = digest
@@ -147,6 +171,7 @@ class Proposals:
 
     def _hide(self, name: str) -> None:
         del self.shown[name]
+        self._forget(name)
         self._settled.pop(name, None)
         self.version += 1
 

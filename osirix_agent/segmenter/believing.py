@@ -11,9 +11,10 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.calibration import calibrated
 from osirix_agent.belief.card import Calibration, Fit
 from osirix_agent.belief.gate import Judgement, Verdict
+from osirix_agent.belief.update import condition
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.prompting.prompt import TextPrompt
+from osirix_agent.prompting.prompt import ShapePrompt, TextPrompt
 from osirix_agent.segmenter.certain import CLICK_RADIUS_MM, Box, fixed_masks, hold
 from osirix_agent.segmenter.evidence import evidence_of
 from osirix_agent.segmenter.protocol import Describes, LooksAhead, SegmentationRequest, Segmenter
@@ -56,9 +57,9 @@ class Believing:
         fit = card.fit_for(kind_of(request.structure), request.volume.modality, len(drawn))
         described = self._describe(request.volume) if card.galleries else None
         said = card.judge(request.structure, fit, features(belief, request.volume), described)
-        found = believed(belief, request, card, fit)
-        withheld = said.verdict is Verdict.WITHHELD
-        return replace(found, judgement=said, calibration_id=None if withheld else found.calibration_id)
+        if said.verdict is Verdict.WITHHELD:  # what does not apply moves no contour and promises no band
+            return replace(belief, judgement=said)
+        return replace(believed(belief, request, card, fit), judgement=said)
 
     def _describe(self, volume: Volume) -> FloatArray | None:
         if not isinstance(self._inner, Describes):
@@ -68,14 +69,44 @@ class Believing:
         return self._described[1]
 
 
+def foretold(before: SegmentationRequest, belief: Belief, request: SegmentationRequest) -> Belief | None:
+    """What a request's answer is expected to be, in closed form from the answer to one with fewer marks.
+
+    None where that says nothing: there is no spread, more has changed than marks and edited slices that were added, or
+    they lie beyond what was believed about.
+    """
+    added = request.prompts[len(before.prompts) :]
+    volume, masks = request.volume, fixed_masks(request)
+    if (
+        belief.spread is None
+        or replace(request, prompts=before.prompts, fixed=before.fixed).digest != before.digest
+        or request.prompts[: len(before.prompts)] != before.prompts
+        or not all(one in request.fixed for one in before.fixed)
+        or any(isinstance(prompt, TextPrompt | ShapePrompt) for prompt in added)
+    ):
+        return None
+    known = {one.k for one in before.fixed}
+    evidence = evidence_of(volume, added, {k: mask for k, mask in masks.items() if k not in known})
+    region = [(s.start, s.stop) for s in belief.region]
+    points = [at for one in evidence for at in (one.at_kji.min(0), one.at_kji.max(0))]
+    if not evidence or any(not low <= v < high for at in points for v, (low, high) in zip(at, region, strict=True)):
+        return None
+    return _held(condition(belief, evidence), request)
+
+
 def believed(belief: Belief, request: SegmentationRequest, card: Calibration, fit: Fit | None) -> Belief:
     """A segmenter's belief, calibrated; marks, her slices and locked structures stay as certain as they were."""
-    volume = request.volume
-    spacing = np.array(volume.geometry.spacing_kji_mm)
+    spacing = np.array(request.volume.geometry.spacing_kji_mm)
+    evidence = evidence_of(request.volume, request.prompts, fixed_masks(request))
+    return _held(calibrated(belief, spacing, card, fit, evidence), request)
+
+
+def _held(belief: Belief, request: SegmentationRequest) -> Belief:
+    volume, mean = request.volume, belief.mean_logit.copy()
     drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
-    fixed = fixed_masks(request)
     box: Box = tuple((s.start, s.stop) for s in belief.region)  # type: ignore[assignment]
-    found = calibrated(belief, spacing, card, fit, evidence_of(volume, drawn, fixed))
-    mean, marks = found.mean_logit.copy(), read_marks(volume, drawn)
-    hold(mean, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
-    return replace(found, mean_logit=mean)
+    hold(
+        mean, box, np.array(volume.geometry.spacing_kji_mm), read_marks(volume, drawn), fixed_masks(request),
+        request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT,
+    )  # fmt: skip
+    return replace(belief, mean_logit=mean)

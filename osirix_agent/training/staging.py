@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from osirix_agent.belief.belief import Belief
+from osirix_agent.belief.calibration import signed_distance
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.prompting.prompt import Prompt
@@ -27,6 +29,7 @@ from osirix_agent.training.contouring import UNNAMED, Contoured, box_prompt, con
 from osirix_agent.whole import whole
 
 COUNTS = (0, 1, 2, 5)  # clicks after the name or the box
+AROUND_MM = 6.0  # more than what is measured
 FORMAT = 1  # of what is kept: another one is worked out again
 _Answers = list[tuple[int, tuple[Prompt, ...], Belief]]  # clicks, prompts, what was believed
 _PROMPTS: TypeAdapter[tuple[Prompt, ...]] = TypeAdapter(tuple[Prompt, ...])
@@ -66,6 +69,14 @@ class Stage:
     @property
     def spacing(self) -> npt.NDArray[np.float64]:
         return np.array(self.request.volume.geometry.spacing_kji_mm)
+
+    @cached_property
+    def around(self) -> tuple[tuple[slice, ...], npt.NDArray[np.float32]]:
+        """The truth with `AROUND_MM` about it, and there the signed distance (mm) to its surface."""
+        held = np.argwhere(self.truth)
+        room = np.ceil(AROUND_MM / self.spacing).astype(int)
+        box = tuple(slice(max(0, a - r), b + 1 + r) for a, b, r in zip(held.min(0), held.max(0), room, strict=True))
+        return box, signed_distance(np.where(self.truth[box], 1, -1).astype(np.float32), self.spacing)
 
 
 class Staging:

@@ -114,13 +114,11 @@ class BandRow:
 
 def band_row(stage: Stage, belief: Belief, method: str, seed: int = 42) -> BandRow:
     """The figures of one belief about a stage."""
-    random = np.random.default_rng(seed)
     p = expit(belief.crop_logit.astype(np.float64))
-    points = surface_points(stage, random, 2000)
+    points = surface_points(stage, np.random.default_rng(seed), 2000)
     on_surface = _at(p.astype(np.float32), belief, points, 0.0)
     voxel = float(np.prod(stage.spacing))
-    around = _around(stage)
-    distance = signed_distance(np.where(stage.truth[around], 1, -1).astype(np.float32), stage.spacing)
+    around, distance = stage.around
     whole = np.full(stage.truth.shape, expit(OUTSIDE_LOGIT), np.float32)
     whole[belief.region] = p
     near = np.abs(distance) <= BAND_MM
@@ -148,18 +146,15 @@ def band_row(stage: Stage, belief: Belief, method: str, seed: int = 42) -> BandR
     )  # fmt: skip
 
 
-def _around(stage: Stage) -> tuple[slice, ...]:
-    """The truth with 6 mm about it, and never less than it was padded to."""
-    held = np.argwhere(stage.truth)
-    room = np.ceil((BAND_MM + 1) / stage.spacing).astype(int)
-    return tuple(slice(max(0, a - r), b + 1 + r) for a, b, r in zip(held.min(0), held.max(0), room, strict=True))
-
-
 def _found(stage: Stage, belief: Belief, at_kji: FloatArray, areas: FloatArray) -> float | None:
     """How much of the wrong surface lies in the tenth of the proposed surface that the belief trusts least."""
     volume_at = at_kji + np.array(belief.corner_kji)
-    distance = signed_distance(np.where(stage.truth, 1, -1).astype(np.float32), stage.spacing)
-    off = np.abs(ndimage.map_coordinates(distance, volume_at.T, order=1, mode="nearest")) > ERROR_MM
+    held = np.argwhere(stage.truth)
+    low = np.minimum(held.min(0), np.maximum(np.floor(volume_at.min(0)), 0).astype(int))
+    high = np.maximum(held.max(0), np.ceil(volume_at.max(0)).astype(int)) + 1
+    part = stage.truth[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]  # all that distances depend on
+    distance = signed_distance(np.where(part, 1, -1).astype(np.float32), stage.spacing)
+    off = np.abs(ndimage.map_coordinates(distance, (volume_at - low).T, order=1, mode="nearest")) > ERROR_MM
     if not off.any():
         return None
     order = np.argsort(-doubt(belief, stage.spacing, at_kji, ERROR_MM), kind="stable")

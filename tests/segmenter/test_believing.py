@@ -13,7 +13,7 @@ from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import BoxPrompt, LassoPrompt, PointPrompt, Polarity, TextPrompt
-from osirix_agent.segmenter.believing import Believing
+from osirix_agent.segmenter.believing import Believing, foretold
 from osirix_agent.segmenter.certain import fixed_masks
 from osirix_agent.segmenter.choice import make_segmenter
 from osirix_agent.segmenter.classical import ClassicalSegmenter
@@ -66,11 +66,13 @@ def test_a_carded_segmenter_gives_a_calibrated_spread(pair):
     assert low < found.volume_mm3(GEOMETRY) < high
 
 
-def test_a_structure_that_was_not_calibrated_has_a_spread_but_no_id(pair):
-    found = pair[1].propose(SegmentationRequest(volume(), "Liver", (point(10, 20, 20),)))
+def test_a_structure_that_was_not_calibrated_stays_as_the_segmenter_gave_it(pair):
+    request = SegmentationRequest(volume(), "Liver", (point(10, 20, 20),))
+    found, plain = pair[1].propose(request), pair[0].propose(request)
     assert found.calibration_id is None
     assert found.judgement.verdict is Verdict.WITHHELD
-    assert found.spread is not None
+    assert found.spread is None
+    assert np.array_equal(found.mean_logit, plain.mean_logit)
 
 
 def test_weights_without_a_card_are_shown_as_they_are_with_the_reason(pair):
@@ -97,6 +99,26 @@ def test_clicks_and_her_slices_hold_through_the_calibration(pair):
     for level in (5, 95):  # her slice has no band
         assert len(found.isoline(8, level)) == 1
         assert np.abs(found.isoline(8, level)[0] - found.isoline(8, 50)[0]).max() < 1.01
+
+
+def test_what_is_foretold_holds_what_she_said_and_is_refused_where_it_says_nothing(pair):
+    before = SegmentationRequest(volume(), "GTV", (point(10, 20, 20),))
+    belief = pair[1].propose(before)
+    hers = FixedSlice(k=8, rings_lps=(square(8, 3),))
+    more = replace(before, prompts=(*before.prompts, point(10, 24, 20, Polarity.EXCLUDE)), fixed=(hers,))
+    found = foretold(before, belief, more)
+    assert not found.mask()[10, 24, 20]
+    assert np.array_equal(found.mask()[8], fixed_masks(more)[8])
+    assert found.spread.variance.sum() < belief.spread.variance.sum()
+    box, words = BoxPrompt(corners_lps=square(10)), TextPrompt(phrase="GTV")
+    for other in (
+        before, replace(before, prompts=(*before.prompts, words)), replace(more, structure="Liver"),
+        replace(before, prompts=(*before.prompts, box)), replace(before, prompts=(point(9, 20, 20),)),
+    ):  # fmt: skip
+        assert foretold(before, belief, other) is None
+    assert foretold(before, pair[0].propose(before), more) is None
+    beyond = replace(before, prompts=(*before.prompts, point(0, 1, 1)))  # of where nothing was believed
+    assert foretold(before, replace(belief, corner_kji=(5, 0, 0)), beyond) is None
 
 
 def test_evidence_says_what_was_drawn(pair):

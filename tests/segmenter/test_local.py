@@ -9,7 +9,7 @@ from osirix_agent.errors import ModelError, PromptError, SettingsError
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import MaskPrompt, PointPrompt, Polarity, TextPrompt
-from osirix_agent.segmenter.choice import make_segmenter, model_folders, shipped_models
+from osirix_agent.segmenter.choice import make_segmenter, model_folders, plain_segmenter, shipped_models
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.protocol import LooksAhead, SegmentationRequest
 from osirix_agent.settings import Settings
@@ -169,7 +169,7 @@ def test_auto_leaves_to_the_classical_segmenter_what_an_adapter_does_worse(tiny_
     shutil.copytree(tiny_models / "base", tmp_path / "base")
     write_adapter(tmp_path / "second", tmp_path / "base", leads=False)
     for name, source in (("auto", "classical"), ("model", "tiny-gtv")):
-        chosen = make_segmenter(Settings(segmenter=name, model_dir=tmp_path, device="cpu"))
+        chosen = plain_segmenter(Settings(segmenter=name, model_dir=tmp_path, device="cpu"))
         belief = chosen.propose(SegmentationRequest(VOLUME, "GTVp", (point(CENTRE),)))
         assert belief.source.startswith(source)
         if name == "auto":
