@@ -151,6 +151,10 @@ def _parser() -> argparse.ArgumentParser:
                        help="print what keeps this very command running, and leave")  # fmt: skip
     serve.add_argument("--nninteractive", type=int, metavar="PORT",
                        help="also answer nnInteractive's clients (1527 is theirs), on this machine only")  # fmt: skip
+    serve.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS",
+                       help="on all devices of a Ray cluster (extra 'cluster'); without ADDRESS, of this machine")  # fmt: skip
+    serve.add_argument("--replicas", metavar="N[-M]",
+                       help="with --ray: so many, or as the load asks for (default: one for each GPU)")  # fmt: skip
     serve.add_argument("--metrics-port", type=int, help="Prometheus metrics, on this machine only")
     serve.add_argument("--segmenter", help="auto, model or classical")
     serve.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
@@ -507,7 +511,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     else:
         run.serve(
             load_settings(**_overrides(arguments)), arguments.host, arguments.port, arguments.tls,
-            arguments.metrics_port, arguments.nninteractive,
+            arguments.metrics_port, arguments.nninteractive, arguments.ray, arguments.replicas,
         )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ def served(tls: Path) -> Iterator[Callable[[Any], Any]]:
 
     open_ones: list[Any] = []
 
-    def serve(segmenter: Any) -> Any:
-        server = SegmenterServer(segmenter, Limits(), tls, tell=lambda event, **fields: None)
+    def serve(segmenter: Any, **limits: Any) -> Any:
+        server = SegmenterServer(segmenter, Limits(**limits), tls, tell=lambda event, **fields: None)
         server.start()
         remote = asking(server.address, tls)
         open_ones.extend((remote.close, server.kill, lambda: server.service.queue.close(1)))
@@ -62,3 +63,23 @@ def remote_classical(served: Callable[[Any], Any]) -> Any:
 @pytest.fixture(scope="session")
 def remote_model(served: Callable[[Any], Any], tiny_segmenter: Any) -> Any:
     return served(tiny_segmenter)
+
+
+@pytest.fixture(scope="session")
+def cluster(tiny_models: Path) -> Iterator[Any]:
+    """The tiny model on two replicas of a small Ray."""
+    pytest.importorskip("ray", reason="a cluster needs pip install 'osirix-agent[cluster]'")
+    from osirix_agent.segmenter.local import VisionLanguageSegmenter
+    from osirix_agent.segmenter.server.cluster import ClusterSegmenter, on_ray
+
+    with on_ray("local", cpus=4, memory=200_000_000) as ray:
+        segmenter = ClusterSegmenter(
+            ray, partial(VisionLanguageSegmenter, tiny_models / "base", (tiny_models / "gtv",)), (2, 2), grace_s=5
+        )
+        yield segmenter
+        segmenter.close()
+
+
+@pytest.fixture(scope="session")
+def ray_model(served: Callable[[Any], Any], cluster: Any) -> Any:
+    return served(cluster, at_once=4)
