@@ -46,7 +46,7 @@ def served(tls: Path) -> Iterator[Callable[[Any], Any]]:
     def serve(segmenter: Any, **limits: Any) -> Any:
         server = SegmenterServer(segmenter, Limits(**limits), tls, tell=lambda event, **fields: None)
         server.start()
-        remote = asking(server.address, tls)
+        remote = asking(server.address, tls, remote_deadline_s=300)  # replicas start slowly on a busy machine
         open_ones.extend((remote.close, server.kill, lambda: server.service.queue.close(1)))
         return remote
 

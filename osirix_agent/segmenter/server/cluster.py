@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import threading
 import time
 import warnings
@@ -34,6 +35,7 @@ SHARED = Path("/dev/shm")
 GB, ROOM = 1e9, 1.25  # shared memory for so much more than the images: answers go through it too
 AT_ONCE = 64  # requests at a replica; the front's queue lets fewer through
 HEALTH_S = 2.0
+CONNECT_S = 5.0
 ANSWER_S = 600.0  # until nobody is taken to answer any more
 PAUSE_S = 0.2  # before the next replica is asked
 
@@ -53,6 +55,7 @@ def on_ray(address: str, cpus: int | None = None, memory: int = 10**9) -> Iterat
     SettingsError
         Ray is missing or there is no cluster at the address, or this machine has not so much shared memory.
     """
+    _check_there(address)
     ray = _library()
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "namespace": APP}
     if address == LOCAL:
@@ -66,10 +69,7 @@ def on_ray(address: str, cpus: int | None = None, memory: int = 10**9) -> Iterat
     try:
         ray.init(address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise SettingsError(
-            f"There is no Ray to be had at '{address}' ({type(error).__name__}).",
-            "Start it ('ray start --head'), check the address and RAY_AUTH_TOKEN, or take --ray local.",
-        ) from None
+        raise _nobody(address, type(error).__name__) from None
     try:
         yield ray
     finally:
@@ -225,6 +225,23 @@ def _numbers(replicas: str) -> tuple[int, int]:
     if not fewest.isdigit() or not (most or fewest).isdigit() or not 0 < int(fewest) <= int(most or fewest):
         raise SettingsError(f"'{replicas}' is no number of replicas.", "Write '3', or '1-4' to let the load choose.")
     return int(fewest), int(most or fewest)
+
+
+def _nobody(address: str, why: str) -> SettingsError:
+    return SettingsError(
+        f"There is no Ray to be had at '{address}' ({why}).",
+        "Start it ('ray start --head'), check the address and RAY_AUTH_TOKEN, or take --ray local.",
+    )
+
+
+def _check_there(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+        except (OSError, ValueError, OverflowError) as error:
+            raise _nobody(address, type(error).__name__) from None
 
 
 def _check_shared(memory: int) -> None:
