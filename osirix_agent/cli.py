@@ -116,8 +116,8 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
     measured = [
-        "all", "belief", "click", "export", "faults", "fuzz", "panel", "ray", "record", "serve", "serve-faults",
-        "soak", "voice",
+        "all", "belief", "capacity", "click", "export", "faults", "fuzz", "panel", "ray", "record", "serve",
+        "serve-faults", "soak", "voice",
     ]  # fmt: skip
     bench.add_argument("what", nargs="?", choices=measured, default="all",
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osirix_agent.bench import (
+    capacity,
     click,
     export,
     faults,
@@ -54,7 +55,7 @@ def measure(
 
     Parameters
     ----------
-    what : 'all', 'belief', 'click', 'export', 'soak', 'faults', 'ray', 'record', 'serve', 'serve-faults',
+    what : 'all', 'belief', 'capacity', 'click', 'export', 'soak', 'faults', 'ray', 'record', 'serve', 'serve-faults',
         'serve-soak', 'fuzz' or 'panel'
     sequences : int
         Of the soak.
@@ -90,6 +91,9 @@ def measure(
 
             bar.add_task("panel", total=None)
             return panel.measure(Path(folder), seed)
+        if what == "capacity":
+            bar.add_task("capacity", total=None)
+            return capacity.measure(seed)
         if what == "ray":
             from osirix_agent.bench import ray  # its packages are an extra
 

@@ -66,18 +66,24 @@ def remote_model(served: Callable[[Any], Any], tiny_segmenter: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def cluster(tiny_models: Path) -> Iterator[Any]:
-    """The tiny model on two replicas of a small Ray."""
+def small_ray() -> Iterator[Any]:
     pytest.importorskip("ray", reason="a cluster needs pip install 'osirix-agent[cluster]'")
-    from osirix_agent.segmenter.local import VisionLanguageSegmenter
-    from osirix_agent.segmenter.server.cluster import ClusterSegmenter, on_ray
+    from osirix_agent.segmenter.server.cluster import on_ray
 
     with on_ray("local", cpus=4, memory=200_000_000) as ray:
-        segmenter = ClusterSegmenter(
-            ray, partial(VisionLanguageSegmenter, tiny_models / "base", (tiny_models / "gtv",)), (2, 2), grace_s=5
-        )
-        yield segmenter
-        segmenter.close()
+        yield ray
+
+
+@pytest.fixture(scope="session")
+def cluster(small_ray: Any, tiny_models: Path) -> Iterator[Any]:
+    """The tiny model on two replicas."""
+    from osirix_agent.segmenter.local import VisionLanguageSegmenter
+    from osirix_agent.segmenter.server.cluster import ClusterSegmenter
+
+    make = partial(VisionLanguageSegmenter, tiny_models / "base", (tiny_models / "gtv",))
+    segmenter = ClusterSegmenter(small_ray, make, (2, 2), grace_s=5)
+    yield segmenter
+    segmenter.close()
 
 
 @pytest.fixture(scope="session")

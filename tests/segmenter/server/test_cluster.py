@@ -12,9 +12,13 @@ import pytest
 
 from osirix_agent.errors import PromptError, SettingsError
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.segmenter.protocol import SegmentationRequest
 from osirix_agent.segmenter.server import cluster as clusters
-from tests.segmenter.test_contract import CENTRE, VOLUME, point
+from osirix_agent.training.contouring import Contoured
+from osirix_agent.training.evaluate import evaluate
+from osirix_agent.training.spreading import evaluate_on
+from tests.segmenter.test_contract import CENTRE, TRUTH, VOLUME, point
 
 
 def request(n=0):
@@ -108,3 +112,28 @@ def test_what_is_raised_there_arrives_as_what_it_is_and_images_are_forgotten(clu
     del one, caught
     gc.collect()
     assert len(cluster._shared) < held
+
+
+def images(share):
+    """Three patients, or the n-th of so many shares of them."""
+    every = [Contoured(f"p{n}", request(n).volume, {"GTV": TRUTH}) for n in range(3)]
+    return every[share[0] - 1 :: share[1]]
+
+
+@pytest.mark.slow
+def test_an_evaluation_that_is_spread_has_the_same_rows_in_the_same_order(small_ray):
+    here = evaluate(ClassicalSegmenter(), images((1, 1)), ("clicks",))
+    spread = evaluate_on(small_ray, ClassicalSegmenter, images, ("clicks",))
+    assert spread.images == 3
+    assert [row.as_json() for row in spread.rows["clicks"]] == [row.as_json() for row in here.rows["clicks"]]
+    assert spread.summary() == here.summary()
+
+
+def nobody(share):
+    raise SettingsError("There is no such set.", "Choose another.")
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_a_share_is_said_as_it_would_be_here(small_ray):
+    with pytest.raises(SettingsError, match="no such set"):
+        evaluate_on(small_ray, ClassicalSegmenter, nobody, ("clicks",))
