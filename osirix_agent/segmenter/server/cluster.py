@@ -57,6 +57,8 @@ def on_ray(address: str, cpus: int | None = None, memory: int = 10**9) -> Iterat
         Ray is missing or there is no cluster at the address, or this machine has not so much shared memory.
     """
     _check_there(address)
+    if address == LOCAL:
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # its word for: listen on loopback only
     ray = _library()
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "namespace": APP}
     if address == LOCAL:
@@ -64,7 +66,7 @@ def on_ray(address: str, cpus: int | None = None, memory: int = 10**9) -> Iterat
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # of this process; none is written to a file
         options |= {
             "include_dashboard": False, "num_cpus": cpus, "object_store_memory": memory,
-            "_node_ip_address": "127.0.0.1", "_plasma_directory": str(SHARED),
+            "_plasma_directory": str(SHARED),
             "_system_config": {"automatic_object_spilling_enabled": False},
         }  # fmt: skip
     for n in range(STARTS):
