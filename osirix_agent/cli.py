@@ -182,6 +182,8 @@ def _parser() -> argparse.ArgumentParser:
                           help="instead: how well the calibrated belief holds, beside baselines")  # fmt: skip
     evaluate.add_argument("--card", type=Path,
                           help="with --uncertainty: the calibration card (default: beside the model)")  # fmt: skip
+    evaluate.add_argument("--members", type=Path, metavar="FOLDER",
+                          help="with --uncertainty: adapters of an ensemble, a further baseline")  # fmt: skip
     evaluate.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS",
                           help="spread the patients over a Ray cluster (extra 'cluster'), or this machine")  # fmt: skip
     _shared(evaluate)
@@ -209,7 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     begin.add_argument("--encoder", type=Path, help="folder with config.json, vocab.txt, model.safetensors")
     begin.add_argument("--further", type=Path, metavar="MODEL", help="folder of a base, to train that one further")
     adapter = kinds.add_parser("adapter", help="an adapter on a base")
-    adapter.add_argument("name", choices=["target-hn", "gtv-sarcoma"])
+    adapter.add_argument("name", choices=["target-hn", "gtv-sarcoma", "organs-member"])
     adapter.add_argument("--base", type=Path, required=True, help="model folder of the base")
     peer = kinds.add_parser("peer", help="a plain 3D U-Net without words and clicks, to evaluate beside the base")
     for kind in (base, adapter, peer):
@@ -541,50 +543,53 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _promises(arguments: argparse.Namespace, settings: Settings) -> int:
     from osirix_agent.agent.log import versions
-    from osirix_agent.belief.calibration import read_calibration
+    from osirix_agent.belief.card import read_card
     from osirix_agent.figures import report
+    from osirix_agent.segmenter.choice import ensemble
+    from osirix_agent.segmenter.protocol import sources_of
     from osirix_agent.training.benchmark import chosen_segmenter
     from osirix_agent.training.calibrating import card_path
     from osirix_agent.training.promises import measure
 
     name = (arguments.segmenters or ["model"])[0]
     segmenter = chosen_segmenter(name, settings)
-    card = read_calibration(arguments.card or card_path(name, settings), segmenter.name)
+    cards = {held.segmenter: held for held in read_card(arguments.card or card_path(name, settings))}
+    used = " ".join(cards[source].id for source in sources_of(segmenter) if source in cards)
     with _busy("reading patients") as tell:
         figures = measure(
-            arguments.data, segmenter, card, arguments.sets, arguments.part, limit=arguments.cases,
+            arguments.data, segmenter, cards, arguments.sets, arguments.part, limit=arguments.cases,
             share=arguments.share, work=arguments.work or settings.state_dir / "stages", tell=tell,
+            members=ensemble(arguments.members, settings) if arguments.members else (),
         )  # fmt: skip
     if figures is None:
         print("This share is measured. Run it again without --share when all shares are.", file=sys.stderr)
         return 0
-    report(figures, seed=42, versions=versions(), as_json=arguments.json, title=f"{segmenter.name}, {card.id}")
+    report(figures, seed=42, versions=versions(), as_json=arguments.json, title=f"{segmenter.name}, calibration {used}")
     return 0 if all(figure.holds is not False for figure in figures) else 1
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
     from osirix_agent.settings import load_settings
     from osirix_agent.training.benchmark import chosen_segmenter
-    from osirix_agent.training.calibrating import calibrate, card_path, print_card
+    from osirix_agent.training.calibrating import add_to_card, calibrate, card_path, print_calibration
 
     settings = load_settings(model_dir=arguments.model_dir, device=arguments.device)
     out = arguments.out or card_path(arguments.segmenter, settings)
     with _busy("reading patients") as tell:
-        card = calibrate(
+        fitted = calibrate(
             arguments.data, chosen_segmenter(arguments.segmenter, settings), arguments.sets, limit=arguments.cases,
             share=arguments.share, work=arguments.work or settings.state_dir / "stages", tell=tell,
         )  # fmt: skip
-    if card is None:
+    if fitted is None:
         print("This share is contoured. Run it again without --share when all shares are.", file=sys.stderr)
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    card.write(out)
+    held = add_to_card(out, fitted)
     if arguments.json:
-        print(
-            json.dumps({"card": str(out), "id": card.id, **card.model_dump(mode="json", include={"segmenter", "fits"})})
-        )
+        shown = [{"id": one.id, **one.model_dump(mode="json", include={"segmenter", "fits"})} for one in held]
+        print(json.dumps({"card": str(out), "calibrations": shown}))
     else:
-        print_card(card)
+        for one in held:
+            print_calibration(one)
         print(f"Written to {out}.")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from osirix_agent.errors import SettingsError
+from osirix_agent.whole import write_whole
 
 ASSUMED_PX = 0.5  # read in Horos, the open fork of OsiriX
 _CURE = "Run 'osirix-agent doctor --live' again; until then 0.5 is used."
@@ -57,12 +57,8 @@ class HalfPixel:
 
     def write(self, state_dir: Path) -> None:
         """Replace the last measurement, whole or not at all."""
-        path = self.path(state_dir)
-        fresh = path.with_suffix(".new")
         try:
-            state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh.write_text(json.dumps(asdict(self)) + "\n")
-            os.replace(fresh, path)
+            write_whole(self.path(state_dir), json.dumps(asdict(self)) + "\n", private=True)
         except OSError as error:
             raise SettingsError(
                 f"The measured half pixel cannot be kept ({error.strerror}).",

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import ndimage, optimize
 
 from osirix_agent.belief.belief import Belief
-from osirix_agent.belief.gate import Gallery, Gate, Judgement, Verdict
+from osirix_agent.belief.card import FEWEST, Calibration, Fit
 from osirix_agent.belief.spread import probability, probability_and_slope, smooth_spread
 from osirix_agent.belief.update import Evidence, condition
-from osirix_agent.errors import ModelError
 
-FORMAT = 1
 DEVIATION = 3.0  # logits: with it the worlds' own contours spread nearly as the probabilities say
 CENTRE = 2.0  # logits about the boundary within which the bands' inner half is set
 REACH_MM = 15.0  # voxels so near to the proposed boundary are fitted
-FEWEST = 10  # patients, below which nothing is called calibrated
 RANK = 16
-NEAR = 0.01  # added to an image's distance before its logarithm is taken
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -43,132 +35,6 @@ class Line(NamedTuple):
     def at(self, logit: npt.NDArray[Any], distance_mm: npt.NDArray[Any]) -> npt.NDArray[Any]:
         line = self.slope * logit + self.per_mm * distance_mm + self.shift
         return line * (1 + self.centre * np.exp(-0.5 * (line / CENTRE) ** 2)) if self.centre else line
-
-
-class Fit(BaseModel):
-    """Calibrated mean logit = line (1 + centre exp(-line^2 / (2 `CENTRE`^2))), for one kind of structure;
-    line = slope * logit + per_mm * distance + shift.
-
-    Attributes
-    ----------
-    centre : how much steeper it is about the boundary than farther off
-    kind : "organ", "target" or "lesion"
-    prompts : number of prompts the fit is for; the last one also for more
-    temperature : of the baseline that only divides the logits; for comparison
-    held_out : share of the observers' surfaces in the 90 and the 50 % band, each half of the patients under the other
-        half's fit
-    conformal_level : probability beyond which, on either side, at least `surface` of the surface lies in at least
-        `cases` of new cases; None: too few cases for that promise
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["organ", "target", "lesion"]
-    modality: str
-    prompts: int = Field(ge=0)
-    slope: float
-    per_mm: float = Field(ge=0)
-    shift: float
-    centre: float = Field(default=0.0, ge=-1, le=2)
-    patients: int = Field(gt=0)
-    temperature: float = 1.0
-    held_out: tuple[float, float] | None = None
-    conformal_level: float | None = None
-    surface: float = 0.9
-    cases: float = 0.9
-
-    @property
-    def slack(self) -> float:
-        """What the conformal promise may be off by: 1 / (n + 1)."""
-        return 1 / (self.patients + 1)
-
-
-class Calibration(BaseModel):
-    """A calibration card: fits for one segmenter, with where they come from.
-
-    Attributes
-    ----------
-    segmenter : name and version of the segmenter that it calibrates
-    observers : of each calibration case; with one, inter-observer spread is not in the numbers
-    galleries : by modality; none where the segmenter does not describe images
-    gates : by kind or name of structure, and modality: "organ CT", "Parotid_L CT"
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = FORMAT
-    segmenter: str
-    data: str
-    observers: int = 1
-    length_mm: float = Field(gt=0)
-    fits: tuple[Fit, ...]
-    galleries: dict[str, Gallery] = {}
-    gates: dict[str, Gate] = {}
-
-    @property
-    def id(self) -> str:
-        """Digest of all that it says; beliefs carry it."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-    def fit_for(self, kind: str, modality: str, prompts: int) -> Fit | None:
-        """The fit for a kind of structure after so many prompts; None: it was not calibrated."""
-        found = [f for f in self.fits if f.kind == kind and f.modality == modality and f.patients >= FEWEST]
-        below = [f for f in found if f.prompts <= prompts]
-        return max(below, key=lambda f: f.prompts) if below else min(found, key=lambda f: f.prompts, default=None)
-
-    def gate_for(self, structure: str, kind: str, modality: str) -> Gate | None:
-        """The gate of that very structure, else of its kind."""
-        return self.gates.get(f"{structure} {modality}") or self.gates.get(f"{kind} {modality}")
-
-    def judge(self, structure: str, fit: Fit | None, features: FloatArray, described: FloatArray | None) -> Judgement:
-        """What may be said of a case.
-
-        Parameters
-        ----------
-        fit : the one that was used; None: there is none for this kind of structure and modality
-        features : of the case, as the card's gates were fitted on, without the image as a whole
-        described : what the segmenter's network makes of the image
-        """
-        if fit is None:
-            return Judgement(Verdict.WITHHELD, "no such structure on such images was calibrated")
-        gate = self.gate_for(structure, fit.kind, fit.modality)
-        held = self.placed(fit.modality, features, described)
-        if gate is None or len(gate.names) != len(held):
-            return Judgement(Verdict.REVIEW, "it is not known whether it is like the cases it was calibrated on")
-        return gate.judge(held)
-
-    def placed(self, modality: str, features: FloatArray, described: FloatArray | None) -> FloatArray:
-        """Features as the gates take them: with how far the image as a whole is from the calibration's."""
-        gallery = self.galleries.get(modality)
-        if gallery is None or described is None:
-            return features
-        return np.append(features, np.log(gallery.distance(described) + NEAR))
-
-    def write(self, path: Path) -> None:
-        path.write_text(json.dumps(self.model_dump(mode="json")) + "\n", encoding="utf-8")
-
-
-def read_calibration(path: Path, segmenter: str | None = None) -> Calibration:
-    """A calibration card.
-
-    Raises
-    ------
-    ModelError
-        Missing, damaged, newer, or for another segmenter than the one given.
-    """
-    again = "Fit it again with 'osirix-agent calibrate', or copy it again from where the model came from."
-    try:
-        found = Calibration.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ModelError(f"There is no calibration card at {path}.", again) from None
-    except (ValidationError, UnicodeDecodeError):
-        raise ModelError(f"The calibration card {path} is damaged.", again) from None
-    if found.format > FORMAT:
-        raise ModelError(f"The calibration card {path} is newer than this program.", "Update osirix-agent.")
-    if segmenter is not None and found.segmenter != segmenter:
-        raise ModelError(f"The calibration card {path} is for {found.segmenter}, not for {segmenter}.", again)
-    return found
 
 
 def calibrated(

@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 
 from osirix_agent.belief.belief import Belief
-from osirix_agent.belief.calibration import Calibration, Fit, calibrated
+from osirix_agent.belief.calibration import calibrated
+from osirix_agent.belief.card import Calibration, Fit
 from osirix_agent.belief.looks import looks
 from osirix_agent.belief.update import Evidence, condition
 from osirix_agent.figures import Figure

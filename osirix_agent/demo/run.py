@@ -36,6 +36,7 @@ from osirix_agent.virtual_osirix.clinician import Clinician
 from osirix_agent.virtual_osirix.phantom import write_phantom
 from osirix_agent.virtual_osirix.render import save_picture
 from osirix_agent.virtual_osirix.server import VirtualServer
+from osirix_agent.whole import write_whole
 
 SETTLE_LIMIT_S = 60.0
 
@@ -296,7 +297,7 @@ def _write_contours(path: Path, opened: OpenSession, name: str) -> None:
             points = opened.viewer.pixels.ring_lps(state.spec.k, ring)
             rows.append({"slice": state.spec.k, "points_lps_mm": np.round(points, 3).tolist()})
     rows.sort(key=lambda row: row["slice"])
-    path.write_text(json.dumps({"structure": name, "contours": rows}))
+    write_whole(path, json.dumps({"structure": name, "contours": rows}))
 
 
 def _title(result: DemoResult) -> str:

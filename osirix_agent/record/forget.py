@@ -6,7 +6,6 @@ In an order in which being killed loses nothing: running it again does the rest.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from osirix_agent.record.ledger import SeriesLock
 from osirix_agent.record.sessions import FORGOTTEN, log_folder, named_addresses, named_patient, session_id
 from osirix_agent.record.store import Store
 from osirix_agent.record.tombstone import Tombstone, add_tombstones
+from osirix_agent.whole import write_whole
 
 LINEAGE, MARK = "lineage.json", "forgotten.json"
 DAY_S = 86400.0
@@ -142,11 +142,7 @@ def _lineage(folder: Path) -> set[str]:
 
 def _mark(folder: Path, sessions: set[str]) -> None:
     """Say in the adapter's folder that it learnt from sessions that are forgotten."""
-    path, part = folder / MARK, folder / f".{MARK}"
+    path = folder / MARK
     before = set(json.loads(path.read_text())["sessions"]) if path.is_file() else set()
     text = json.dumps({"sessions": sorted(before | (sessions & _lineage(folder)))}, indent=1)
-    with part.open("w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    write_whole(path, text + "\n")

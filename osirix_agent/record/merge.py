@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from osirix_agent.record.sessions import FORGOTTEN, journals, log_folder, named_
 from osirix_agent.record.store import Store
 from osirix_agent.record.tombstone import add_tombstones, read_tombstones
 from osirix_agent.record.verify import verify
+from osirix_agent.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,7 @@ def _copy(path: Path, target: Path) -> None:
         into.put(store.get(address))
     for one, to in ((head_path(path), head_path(target)), (path, target)):
         if one.is_file():
-            part = to.with_suffix(".part")
             try:
-                with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                    file.write(one.read_bytes())
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(part, to)
+                write_whole(to, one.read_bytes(), private=True)
             except OSError as error:
-                part.unlink(missing_ok=True)
                 raise JournalError(f"The log cannot be merged ({error.strerror}).", "Free some disk space.") from None

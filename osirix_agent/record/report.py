@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -13,6 +12,7 @@ from osirix_agent.record.agreement import calibration_errors
 from osirix_agent.record.plots import histogram, scatter
 from osirix_agent.record.sessions import read_log
 from osirix_agent.record.stats import Stats, Tally, spread, stats_of
+from osirix_agent.whole import write_whole
 
 _STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:900px;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:1em 0;width:100%}th,td{text-align:right;padding:.25em .6em;border-bottom:1px solid
@@ -32,14 +32,8 @@ def write_report(log: Path, path: Path) -> Stats:
     sessions = list(read_log(log))
     stats = stats_of(sessions)
     errors = [(session.started.nth or 0, error) for session in sessions for error in calibration_errors(session)]
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(page(stats, errors), encoding="utf-8")
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(path, page(stats, errors))
     except OSError as error:
         raise JournalError(
             f"The report cannot be written ({error.strerror}).", "Free some disk space or choose another place."

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from osirix_agent.errors import JournalError
+from osirix_agent.whole import torn, write_whole
 
 LEVEL = 1  # of zlib: a mask shrinks to a few kB at any
 
@@ -45,18 +45,8 @@ class Store:
         path = self.path(address)
         if path.exists():
             return address
-        part = path.with_name(f".{address}.{os.getpid()}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            try:
-                with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                    file.write(zlib.compress(content, LEVEL))
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(part, path)
-            except OSError:
-                part.unlink(missing_ok=True)
-                raise
+            write_whole(path, zlib.compress(content, LEVEL), private=True)
         except OSError as error:
             raise JournalError(
                 f"The store of masks cannot be written ({error.strerror}).",
@@ -98,17 +88,7 @@ class Store:
 
     def clear_torn(self) -> int:
         """Take away what processes that are gone were writing when they were killed; returns how many files."""
-        torn = [path for path in self.folder.glob("??/.*.*") if not _lives(int(path.name.rsplit(".", 1)[1]))]
-        for path in torn:
+        found = torn(self.folder, "??/.*")
+        for path in found:
             path.unlink(missing_ok=True)
-        return len(torn)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return process != os.getpid()
+        return len(found)

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from osirix_agent.belief.belief import Belief
-from osirix_agent.belief.calibration import Calibration, Fit, calibrated
-from osirix_agent.belief.gate import Verdict
+from osirix_agent.belief.calibration import calibrated
+from osirix_agent.belief.card import Calibration, Fit
+from osirix_agent.belief.gate import Judgement, Verdict
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import TextPrompt
@@ -28,7 +29,7 @@ class Believing:
     Parameters
     ----------
     inner : gives beliefs without a spread
-    cards : by the name that the belief says it comes from
+    cards : by what a belief says it comes from; one that comes from something else is shown as uncalibrated
     """
 
     def __init__(self, inner: Segmenter, cards: Mapping[str, Calibration]) -> None:
@@ -49,7 +50,8 @@ class Believing:
         belief = self._inner.propose(request)
         card = self._cards.get(belief.source)
         if card is None:
-            return belief
+            said = Judgement(Verdict.WITHHELD, f"the weights that answered, {belief.source}, were not calibrated")
+            return replace(belief, judgement=said)
         drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
         fit = card.fit_for(kind_of(request.structure), request.volume.modality, len(drawn))
         described = self._describe(request.volume) if card.galleries else None

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from osirix_agent.belief.belief import Belief
-from osirix_agent.belief.calibration import Calibration, read_calibration
+from osirix_agent.belief.card import Calibration, read_card
 from osirix_agent.errors import ModelError, SettingsError, UnsupportedSeriesError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import TextPrompt
 from osirix_agent.segmenter.believing import Believing
 from osirix_agent.segmenter.folder import KINDS, find_model
-from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter
+from osirix_agent.segmenter.protocol import SegmentationRequest, Segmenter, sources_of
 from osirix_agent.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NAMES = ("auto", "model", "classical", *KINDS)
 CARD = "calibration.json"
+CLASSICAL_CARD = Path(__file__).with_name("classical.json")
 _NEEDED = ("torch", "transformers", "peft", "safetensors")
 _INSTALL = "Install it with: pip install 'osirix-agent[model]'"
 
@@ -47,8 +48,10 @@ class ByStructure:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """What beliefs may say they come from."""
-        return self._model.name, self._otherwise.name
+        return *self._model.sources, self._otherwise.name
+
+    def source_for(self, structure: str) -> str:
+        return self._model.source_for(structure) if self._model.serves(structure) else self._otherwise.name
 
     def describe(self, volume: Volume) -> npt.NDArray[np.float64]:
         return self._model.describe(volume)
@@ -73,26 +76,26 @@ def make_segmenter(settings: Settings, tell: Callable[[str], object] = _to_stder
     if "://" in settings.segmenter:
         return inner  # what crosses the wire has no spread
     cards = calibration_cards(settings, tell)
-    sources = inner.sources if isinstance(inner, ByStructure) else (inner.name,)
+    sources = sources_of(inner)
     held = {name: cards[name] for name in sources if name in cards}
     missing = [name for name in sources if name not in cards]
     if missing:
-        tell(f"Not calibrated, so shown without a verdict: {'; '.join(missing)}.")
+        tell(f"Not calibrated, so its isolines promise nothing: {'; '.join(missing)}.")
     return Believing(inner, held) if held else inner
 
 
 def calibration_cards(settings: Settings, tell: Callable[[str], object] = _to_stderr) -> dict[str, Calibration]:
-    """Cards by the segmenter they are for: those beside the models, then a site's own, which come first."""
+    """Calibrations by the weights they are for: those shipped, those beside the models, then a site's own, which
+    come first."""
     found: dict[str, Calibration] = {}
-    folders = [settings.model_dir or shipped_models(), settings.calibration_dir]
-    for folder in (f for f in folders if f is not None):
-        for path in [*sorted(folder.glob("*/" + CARD)), folder / CARD]:
-            if path.is_file():
-                try:
-                    card = read_calibration(path)
-                    found[card.segmenter] = card
-                except ModelError as error:
-                    tell(f"{error}")
+    paths = [CLASSICAL_CARD]
+    for folder in (f for f in (settings.model_dir or shipped_models(), settings.calibration_dir) if f is not None):
+        paths += [*sorted(folder.glob("*/" + CARD)), folder / CARD]
+    for path in (p for p in paths if p.is_file()):
+        try:
+            found.update({calibration.segmenter: calibration for calibration in read_card(path)})
+        except ModelError as error:
+            tell(f"{error}")
     return found
 
 
@@ -203,6 +206,24 @@ def _load(folder: Path, device: str) -> VisionLanguageSegmenter:
     device = _device(device)
     base, adapters = model_folders(folder)
     return VisionLanguageSegmenter(base, adapters, device)
+
+
+def ensemble(folder: Path, settings: Settings) -> tuple[Segmenter, ...]:
+    """The adapters in a folder, each alone on the base.
+
+    Raises
+    ------
+    ModelError
+        The folder holds none, or one does not fit the base.
+    """
+    from osirix_agent.segmenter.local import VisionLanguageSegmenter
+
+    models = settings.model_dir or shipped_models()
+    adapters = sorted(path.parent for path in folder.glob("*/adapter.json"))
+    if models is None or not adapters:
+        raise ModelError(f"{folder} holds no adapters.", "Give a folder with a folder for each, and the base's.")
+    base, device = model_folders(models)[0], _device(settings.device)
+    return tuple(VisionLanguageSegmenter(base, (adapter,), device) for adapter in adapters)
 
 
 def _device(device: str) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from osirix_agent import __version__
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.contour import fill
@@ -32,6 +31,7 @@ Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 Reach = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
+VERSION = 1  # to be raised when its answers change: calibrations hold for one version
 CLICK_SHARE = np.array([1.0, 1.0, 1.0])
 SHAPE_SHARE = np.array([1.0, 0.3, 0.3])
 
@@ -46,7 +46,8 @@ class ClassicalSegmenter:
 
     @property
     def name(self) -> str:
-        return f"classical {__version__}"
+        usual = self.recipe == ClassicalRecipe()
+        return f"classical {VERSION}" if usual else f"classical {VERSION} (recipe {self.recipe.digest})"
 
     def propose(self, request: SegmentationRequest) -> Belief:
         volume, recipe = request.volume, self.recipe

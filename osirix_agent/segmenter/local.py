@@ -21,13 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
-from osirix_agent.errors import ModelError, PromptError, UnsupportedSeriesError
+from osirix_agent.errors import PromptError, UnsupportedSeriesError
 from osirix_agent.imaging.contour import fill, isocontour
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.network.blocks import Join, Residual
-from osirix_agent.network.checkpoint import AdapterDescription, Model, load_adapter, load_model
 from osirix_agent.network.interactions import interactions
-from osirix_agent.network.lora import merged
 from osirix_agent.network.model import Encoded, PromptableNetwork, cpu_has_bf16
 from osirix_agent.network.preprocess import (
     AIR,
@@ -38,6 +36,7 @@ from osirix_agent.network.preprocess import (
     value_spread,
 )
 from osirix_agent.network.text import Phrase
+from osirix_agent.network.weights import Weights, load_weights
 from osirix_agent.prompting.prompt import MaskPrompt, Polarity, Prompt, TextPrompt
 from osirix_agent.segmenter.certain import CERTAIN_LOGIT, CLICK_RADIUS_MM, fixed_masks, hold, trimmed
 from osirix_agent.segmenter.levels import box_of, coarse_grid, cut, cut_grid, fine_grid, index_to_lps, on_volume, window
@@ -87,20 +86,9 @@ class VisionLanguageSegmenter:
     """
 
     def __init__(self, folder: Path, adapters: tuple[Path, ...] = (), device: str = "cpu") -> None:
-        self._model: Model = load_model(folder, device)
+        self._base, *self._adapters = load_weights(folder, adapters, device)
         self._device = device
-        self._adapters: list[tuple[AdapterDescription, PromptableNetwork]] = []
-        for path in adapters:
-            described, tensors = load_adapter(path, self._model.digest)
-            try:
-                network = merged(self._model.network, tensors, described.rank, described.alpha)
-            except (KeyError, RuntimeError):
-                raise ModelError(
-                    f"The adapter '{described.name}' does not fit the base's layers.",
-                    "Train the adapter again on this base.",
-                ) from None
-            self._adapters.append((described, network.to(memory_format=torch.channels_last_3d)))
-        taught = {*self._model.description.structures, *(s for a, _ in self._adapters for s in a.structures)}
+        taught = {*self._base.structures, *(s for a in self._adapters for s in a.structures)}
         self.capabilities = Capabilities(text=True, structures=tuple(sorted(taught)))
         self._one_at_a_time = threading.RLock()  # accept may ask while the executor is at work
         self._sights: OrderedDict[str, _Sight] = OrderedDict()
@@ -109,20 +97,25 @@ class VisionLanguageSegmenter:
 
     @property
     def name(self) -> str:
-        described = self._model.description
-        held = "".join(f" + {a.name} {a.version}" for a, _ in self._adapters)
-        return f"{described.name} {described.version} ({self._model.digest[:12]}){held}"
+        return self._base.source + "".join(f" + {a.called}" for a in self._adapters)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(weights.source for weights in (self._base, *self._adapters))
+
+    def source_for(self, structure: str) -> str:
+        return self._weights_for(structure).source
 
     def serves(self, structure: str) -> bool:
         """Was the base or an adapter made for it?"""
-        network, taught = self._network_for(structure)
-        return structure in taught or network is not self._model.network
+        weights = self._weights_for(structure)
+        return structure in weights.structures or weights is not self._base
 
     def look(self, volume: Volume) -> None:
         """Encode a volume's field of view ahead of the first prompt."""
         sight = self._sight(volume)
-        for network in [self._model.network, *(n for _, n in self._adapters)]:
-            self._encode(sight, sight.coarse, network)
+        for weights in (self._base, *self._adapters):
+            self._encode(sight, sight.coarse, weights.network)
 
     def propose(self, request: SegmentationRequest) -> Belief:
         with self._one_at_a_time, torch.inference_mode():
@@ -132,7 +125,7 @@ class VisionLanguageSegmenter:
         """(2 c,) mean and deviation over the image of the base's deepest features."""
         with self._one_at_a_time, torch.inference_mode():
             sight = self._sight(volume)
-            deep = self._encode(sight, sight.coarse, self._model.network).features.sixteenth[0].float().flatten(1)
+            deep = self._encode(sight, sight.coarse, self._base.network).features.sixteenth[0].float().flatten(1)
             return np.asarray(torch.cat([deep.mean(1), deep.std(1)]).cpu().double().numpy())
 
     @contextmanager
@@ -147,8 +140,8 @@ class VisionLanguageSegmenter:
 
         with self._one_at_a_time:
             known, self._answers = self._answers, OrderedDict()
-            networks = [self._model.network, *(network for _, network in self._adapters)]
-            blocks = [b for n in networks for b in n.decoder.children() if isinstance(b, (Residual, Join))]
+            decoders = [weights.network.decoder for weights in (self._base, *self._adapters)]
+            blocks = [b for d in decoders for b in d.children() if isinstance(b, (Residual, Join))]
             hooks = [block.register_forward_hook(drop) for block in blocks]
             try:
                 yield
@@ -162,8 +155,8 @@ class VisionLanguageSegmenter:
         drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
         each = tuple(read_marks(volume, (prompt,)) for prompt in drawn)
         marks = Marks(tuple(s for m in each for s in m.strokes), tuple(r for m in each for r in m.regions))
-        network, phrase = self._asked(request)
-        fixed = fixed_masks(request)
+        weights, phrase = self._asked(request)
+        network, fixed = weights.network, fixed_masks(request)
         if phrase is None and not len(marks.positive_points_kji) and not any(mask.any() for mask in fixed.values()):
             raise PromptError(
                 "Nothing says yet where the structure is.",
@@ -177,25 +170,25 @@ class VisionLanguageSegmenter:
         logit = on_volume(answer.logits, answer.grid, sight.to_lps, box)
         spacing = np.array(volume.geometry.spacing_kji_mm)
         hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
-        return trimmed(logit, box, volume.geometry.shape_kji, self.name)
+        return trimmed(logit, box, volume.geometry.shape_kji, weights.source)
 
-    def _network_for(self, structure: str) -> tuple[PromptableNetwork, tuple[str, ...]]:
-        """The network that serves a structure, and the structures it can find from words."""
-        for described, network in self._adapters:
-            if described.serves and structure.upper().startswith(tuple(s.upper() for s in described.serves)):
-                return network, described.structures
-        return self._model.network, self._model.description.structures
+    def _weights_for(self, structure: str) -> Weights:
+        """Those that answer for a structure."""
+        for weights in self._adapters:
+            if weights.serves and structure.upper().startswith(tuple(s.upper() for s in weights.serves)):
+                return weights
+        return self._base
 
-    def _asked(self, request: SegmentationRequest) -> tuple[PromptableNetwork, Phrase | None]:
-        """The network that answers, and what is asked for in words: the newest text that includes, else the
+    def _asked(self, request: SegmentationRequest) -> tuple[Weights, Phrase | None]:
+        """The weights that answer, and what is asked for in words: the newest text that includes, else the
         structure's name where it was taught."""
         said = [p.phrase for p in request.prompts if isinstance(p, TextPrompt) and p.polarity is Polarity.INCLUDE]
         asked = said[-1] if said else request.structure
-        network, taught = self._network_for(asked)
-        if said and asked not in taught:
-            known = ", ".join(self._model.description.structures)
+        weights = self._weights_for(asked)
+        if said and asked not in weights.structures:
+            known = ", ".join(self._base.structures)
             raise PromptError("The model has not learnt that structure.", f"Click or draw instead; it knows {known}.")
-        return network, Phrase.read(asked) if asked in taught else None
+        return weights, Phrase.read(asked) if asked in weights.structures else None
 
     def _sight(self, volume: Volume) -> _Sight:
         known = self._sights.get(volume.digest)

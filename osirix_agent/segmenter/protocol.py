@@ -103,6 +103,23 @@ class Segmenter(Protocol):
 
 
 @runtime_checkable
+class SeveralWeights(Protocol):
+    """A segmenter of several sets of weights, each of which answers for some structures and is calibrated alone."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What beliefs may say they come from."""
+
+    def source_for(self, structure: str) -> str:
+        """What an answer asked for by that name comes from."""
+
+
+def sources_of(segmenter: Segmenter) -> tuple[str, ...]:
+    """What a segmenter's beliefs may say they come from."""
+    return segmenter.sources if isinstance(segmenter, SeveralWeights) else (segmenter.name,)
+
+
+@runtime_checkable
 class LooksAhead(Protocol):
     """A segmenter that does better when it sees the volume before the first prompt."""
 

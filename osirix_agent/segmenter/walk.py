@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,10 @@ class ClassicalRecipe:
     relearn_rounds: int = 2
     relearn_weight: float = 0.6
     max_logit: float = 6.0
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
 
 
 def evidence(

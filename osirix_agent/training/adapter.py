@@ -12,6 +12,7 @@ from osirix_agent.network.lora import add_lora, lora_tensors
 from osirix_agent.training.cases import Case, train_cases
 from osirix_agent.training.examples import DrawRecipe
 from osirix_agent.training.loop import first_process, run
+from osirix_agent.training.phrases import ORGANS, TG263
 from osirix_agent.training.step import Recipe
 
 
@@ -21,7 +22,7 @@ class AdapterRecipe(Recipe):
     Attributes
     ----------
     structures : names in the data set
-    serves : beginnings of structure names that it answers for
+    serves : beginnings of structure names that it answers for; an ensemble's members answer for all
     """
 
     name: str
@@ -47,7 +48,12 @@ GTV_SARCOMA = AdapterRecipe(
     name="gtv-sarcoma", data="sarcoma", structures=("GTV",), serves=("GTV",),
     draw=DrawRecipe(lesion_share=0.15, disguise_share=0.1, crop_share=0.0, fine_spacing_mm=(1.8, 4.0)),
 )  # fmt: skip
-RECIPES = {recipe.name: recipe for recipe in (TARGET_HN, GTV_SARCOMA)}
+ORGANS_MEMBER = AdapterRecipe(
+    name="organs-member", data="openkbp", structures=tuple(ORGANS), serves=("",),  # every name begins so
+    named=tuple(TG263.get(name, name) for name in ORGANS), steps=60, warm_up=10, cool_down=20, prompted_share=0.5,
+    average=0.9, draw=DrawRecipe(lesion_share=0.0, disguise_share=0.0, crop_share=0.0),
+)  # fmt: skip
+RECIPES = {recipe.name: recipe for recipe in (TARGET_HN, GTV_SARCOMA, ORGANS_MEMBER)}
 
 
 def train_adapter(

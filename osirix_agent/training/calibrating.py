@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from osirix_agent.belief.calibration import (
-    FEWEST,
-    NEAR,
-    Calibration,
-    Fit,
     Sample,
     calibrated,
     conformal_level,
@@ -22,11 +18,12 @@ from osirix_agent.belief.calibration import (
     fit_temperature,
     surface_score,
 )
+from osirix_agent.belief.card import FEWEST, NEAR, Calibration, Fit, read_card, write_card
 from osirix_agent.belief.gate import Gallery, Gate, fit_gallery, fit_gate
 from osirix_agent.belief.spread import FloatArray, probability
 from osirix_agent.errors import ModelError, SettingsError
 from osirix_agent.segmenter.certain import fixed_masks
-from osirix_agent.segmenter.choice import CARD, model_folders, shipped_models
+from osirix_agent.segmenter.choice import CARD, CLASSICAL_CARD, model_folders, shipped_models
 from osirix_agent.segmenter.evidence import evidence_of
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.protocol import Segmenter
@@ -49,8 +46,9 @@ Key = tuple[str, str, int]  # kind, modality, clicks
 def calibrate(
     folder: Path, segmenter: Segmenter, sets: Sequence[str] | None = None, *, limit: int | None = None,
     share: tuple[int, int] | None = None, work: Path | None = None, tell: Callable[[str], object] = lambda _: None,
-) -> Calibration | None:  # fmt: skip
-    """A card from a folder's calibration patients; all patients where it has no splits.json.
+) -> tuple[Calibration, ...] | None:  # fmt: skip
+    """Calibrations from a folder's calibration patients, one for the weights behind each answer; all patients where it
+    has no splits.json.
 
     Parameters
     ----------
@@ -65,15 +63,48 @@ def calibrate(
         No kind of structure has ten patients, or the segmenter has learnt from these patients.
     """
     staging = Staging(segmenter, work, tell)
-    names = list(sets) if sets else sets_in(folder)
-    found = chain.from_iterable(
-        staging.of(images_of(folder, name, _part(name, segmenter), limit, share or (1, 1))) for name in names
-    )
+    fitted: dict[str, Calibration] = {}
+    most = 0
+    for name in sets or sets_in(folder):
+        found = staging.of(images_of(folder, name, _part(name, segmenter), limit, share or (1, 1)))
+        if share is not None:
+            for _ in found:
+                pass
+            continue
+        made, patients = fit_cards(found, name)
+        most = max(most, patients)
+        fitted = joined(fitted, made)
     if share is not None:
-        for _ in found:
-            pass
         return None
-    return fit_card(found, ", ".join(names))
+    if not fitted:
+        raise SettingsError(
+            f"{most} calibration patients are too few: below {FEWEST} nothing can be called calibrated.",
+            "Give a folder with more patients of one kind of structure.",
+        )
+    return tuple(fitted.values())
+
+
+def joined(held: dict[str, Calibration], fitted: Iterable[Calibration]) -> dict[str, Calibration]:
+    """By weights: what was fitted takes the place of older fits for the same structures; all else stays."""
+    found = dict(held)
+    for one in fitted:
+        before = found.get(one.segmenter)
+        found[one.segmenter] = before.refitted(one) if before is not None else one
+    return found
+
+
+def add_to_card(path: Path, fitted: Iterable[Calibration]) -> tuple[Calibration, ...]:
+    """Write what was fitted into a card, which keeps what it held besides; returns all of it.
+
+    A card that cannot be read is written anew: fitting again is how it is mended.
+    """
+    held: dict[str, Calibration] = {}
+    with suppress(ModelError):
+        held = {one.segmenter: one for one in read_card(path)}
+    found = tuple(joined(held, fitted).values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_card(path, found)
+    return found
 
 
 def card_path(segmenter: str, settings: Settings) -> Path:
@@ -84,16 +115,18 @@ def card_path(segmenter: str, settings: Settings) -> Path:
     ModelError
         There is no folder of models.
     """
+    if segmenter == "classical":
+        return CLASSICAL_CARD
     folder = settings.model_dir or shipped_models()
     if folder is None:
         raise ModelError("No model is shipped with this installation.", "Say where the card should lie with --out.")
     if segmenter in ("model", "auto"):
         return model_folders(folder)[0] / CARD
-    return folder / segmenter / CARD if segmenter == "classical" else folder / CARD
+    return folder / CARD
 
 
-def print_card(card: Calibration) -> None:
-    """What was fitted and what it promises."""
+def print_calibration(card: Calibration) -> None:
+    """What was fitted for one set of weights and what it promises."""
     from rich.console import Console
     from rich.table import Table
 
@@ -136,46 +169,32 @@ def _part(name: str, segmenter: Segmenter) -> str:
     return "train"  # there are too few to keep some apart; only an adapter's weights may see them
 
 
-def fit_card(found: Iterable[Stage], data: str, length_mm: float = LENGTH_MM, seed: int = 42) -> Calibration:
-    """A card from stages of calibration patients.
-
-    Raises
-    ------
-    SettingsError
-        No kind of structure has ten patients.
-    """
+def fit_cards(
+    found: Iterable[Stage], data: str, length_mm: float = LENGTH_MM, seed: int = 42
+) -> tuple[tuple[Calibration, ...], int]:
+    """Calibrations from stages of calibration patients, by the weights that answered, where ten patients or more have
+    one kind of structure; and the most patients that any kind had."""
     random = np.random.default_rng(seed)
+    groups: dict[str, _Gathered] = defaultdict(_Gathered)
     blank = Calibration(segmenter="", data="", length_mm=length_mm, fits=())
-    samples: dict[Key, list[Sample]] = defaultdict(list)
-    described: dict[str, dict[str, FloatArray]] = defaultdict(dict)  # modality, patient
-    seen: list[_Seen] = []
-    source = ""
     for stage in found:
-        request, source, modality = stage.request, stage.belief.source, stage.request.volume.modality
+        request, modality = stage.request, stage.request.volume.modality
         evidence = evidence_of(request.volume, request.prompts, fixed_masks(request))
         rough = Fit(kind=stage.kind, modality=modality, prompts=0, **ROUGH)  # type: ignore[arg-type]
-        told = calibrated(stage.belief, stage.spacing, blank, rough, evidence)
-        sample = sample_of(stage, told, random)
+        sample = sample_of(stage, calibrated(stage.belief, stage.spacing, blank, rough, evidence), random)
         if sample is None:
             continue
-        samples[stage.kind, modality, stage.clicks].append(sample)
-        held = features(stage.belief, request.volume)
-        seen.append(_Seen(stage.patient, (stage.kind, stage.name), modality, held, stage.description))
-        if stage.description is not None:
-            described[modality][stage.patient] = stage.description
-    fits = tuple(_fit(key, held) for key, held in sorted(samples.items()) if _patients(held) >= FEWEST)
-    if not fits:
-        most = max((_patients(held) for held in samples.values()), default=0)
-        raise SettingsError(
-            f"{most} calibration patients are too few: below {FEWEST} nothing can be called calibrated.",
-            "Give a folder with more patients of one kind of structure.",
-        )
-    galleries = {m: fit_gallery(list(rows.values())) for m, rows in sorted(described.items()) if len(rows) >= FEWEST}
-    places = {modality: list(rows) for modality, rows in described.items()}
-    gates = _gates(seen, galleries, places)
-    return Calibration(
-        segmenter=source, data=data, length_mm=length_mm, fits=fits, galleries=galleries, gates=gates
-    )  # fmt: skip
+        group = groups[stage.belief.source]
+        group.samples[stage.kind, modality, stage.clicks].append(sample)
+        group.seen.append(
+            _Seen(
+                stage.patient, stage.kind, stage.name, modality, features(stage.belief, request.volume),
+                stage.description,
+            )
+        )  # fmt: skip
+    most = max((_patients(held) for group in groups.values() for held in group.samples.values()), default=0)
+    made = (group.card(source, data, length_mm) for source, group in sorted(groups.items()))
+    return tuple(card for card in made if card.fits), most
 
 
 @dataclass(frozen=True)
@@ -183,21 +202,45 @@ class _Seen:
     """What a gate is fitted on, of one stage."""
 
     patient: str
-    names: tuple[str, str]
+    kind: str
+    name: str
     modality: str
     features: FloatArray
     description: FloatArray | None
 
 
-def _gates(seen: Sequence[_Seen], galleries: dict[str, Gallery], places: dict[str, list[str]]) -> dict[str, Gate]:
-    """A gate for each kind, and for each structure that ten patients have; images are told apart from the others'."""
+@dataclass
+class _Gathered:
+    """What calibration cases say of one set of weights."""
+
+    samples: dict[Key, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    seen: list[_Seen] = field(default_factory=list)
+
+    def card(self, source: str, data: str, length_mm: float) -> Calibration:
+        """Without a fit where no kind of structure has ten patients."""
+        fits = tuple(_fit(key, held) for key, held in sorted(self.samples.items()) if _patients(held) >= FEWEST)
+        galleries: dict[str, Gallery] = {}
+        gates: dict[str, Gate] = {}
+        for kind, modality in sorted({(fit.kind, fit.modality) for fit in fits}):
+            seen = [one for one in self.seen if (one.kind, one.modality) == (kind, modality)]
+            described = {one.patient: one.description for one in seen if one.description is not None}
+            gallery = fit_gallery(list(described.values())) if len(described) >= FEWEST else None
+            if gallery is not None:
+                galleries[f"{kind} {modality}"] = gallery
+            gates.update(_gates(seen, gallery, list(described)))
+        return Calibration(
+            segmenter=source, data=data, length_mm=length_mm, fits=fits, galleries=galleries, gates=gates
+        )  # fmt: skip
+
+
+def _gates(seen: Sequence[_Seen], gallery: Gallery | None, patients: list[str]) -> dict[str, Gate]:
+    """A gate for the kind, and for each structure that ten patients have; an image is told apart from the others'."""
     groups: dict[str, list[tuple[str, FloatArray]]] = defaultdict(list)
     for one in seen:
-        held, gallery = one.features, galleries.get(one.modality)
+        held = one.features
         if gallery is not None and one.description is not None:
-            far = gallery.distance(one.description, places[one.modality].index(one.patient))
-            held = np.append(held, np.log(far + NEAR))
-        for name in one.names:
+            held = np.append(held, np.log(gallery.distance(one.description, patients.index(one.patient)) + NEAR))
+        for name in {one.kind, one.name}:
             groups[f"{name} {one.modality}"].append((one.patient, held))
     gates = {}
     for key, rows in sorted(groups.items()):

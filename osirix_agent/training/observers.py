@@ -18,7 +18,7 @@ from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import PointPrompt
 from osirix_agent.segmenter.protocol import SegmentationRequest
-from osirix_agent.training.calibrating import fit_card
+from osirix_agent.training.calibrating import fit_cards
 from osirix_agent.training.staging import Stage
 from osirix_agent.training.uncertainty import band_row
 
@@ -55,7 +55,7 @@ def observed(first: int, patients: int, observers: int, seed: int) -> Iterator[S
 
 def measure(seed: int = 11) -> Figure:
     """Fitted on some phantoms' observers, measured on others'."""
-    card = fit_card(observed(0, PATIENTS, OBSERVERS, seed), "phantoms")
+    (card,), _ = fit_cards(observed(0, PATIENTS, OBSERVERS, seed), "phantoms")
     (fit,) = card.fits
     covers = [
         band_row(s, calibrated(s.belief, SPACING, card, fit), "ours").cover90

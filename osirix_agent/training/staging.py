@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,8 +22,9 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.prompting.prompt import Prompt
-from osirix_agent.segmenter.protocol import Describes, SegmentationRequest, Segmenter
-from osirix_agent.training.contouring import Contoured, box_prompt, contour, spelt, unsaid
+from osirix_agent.segmenter.protocol import Describes, SegmentationRequest, Segmenter, SeveralWeights
+from osirix_agent.training.contouring import UNNAMED, Contoured, box_prompt, contour, spelt, unsaid
+from osirix_agent.whole import whole
 
 COUNTS = (0, 1, 2, 5)  # clicks after the name or the box
 FORMAT = 1  # of what is kept: another one is worked out again
@@ -94,16 +94,15 @@ class Staging:
         """One structure's stages; those that the segmenter refuses are left out."""
         truth = image.truths[structure]
         asked = spelt(structure) if start == "both" else unsaid(self.segmenter, structure)
-        key = (FORMAT, self.segmenter.name, image.volume.digest, _digest(truth), structure, start, list(counts))
-        path = self.path(key)
-        if path is None or not path.is_file():
+        source = _source(self.segmenter, asked)
+        key = (FORMAT, source, image.volume.digest, _digest(truth), structure, start, list(counts))
+
+        def ask() -> _Answers:
             self._tell(f"{image.name} {structure}")
-            found = self._contoured(image, structure, start, counts)
-            if path is not None:
-                _write(path, found)
-        else:
-            found = _read(path)
-        patient, seen = image.name.split()[0], self._description(image)
+            return self._contoured(image, structure, start, counts)
+
+        found = self._kept(key, ask)
+        patient, seen = image.name.split()[0], self._description(image, source)
         return [
             Stage(
                 patient,
@@ -122,27 +121,40 @@ class Staging:
         """The answer to a structure's box alone; None: it is refused."""
         truth = image.truths[structure]
         prompts = (box_prompt(truth, image.volume.geometry, np.random.RandomState(42)),)
-        request = SegmentationRequest(image.volume, unsaid(self.segmenter, structure), prompts)
-        key = (FORMAT, self.segmenter.name, image.volume.digest, _digest(truth), structure, "box")
-        path = self.path(key)
-        if path is None or not path.is_file():
-            found: _Answers = []
+        request = SegmentationRequest(image.volume, UNNAMED, prompts)
+        source = _source(self.segmenter, UNNAMED)
+        key = (FORMAT, source, image.volume.digest, _digest(truth), structure, "box")
+
+        def ask() -> _Answers:
             with suppress(PromptError):
-                found.append((0, prompts, self.segmenter.propose(request)))
-            if path is not None:
-                _write(path, found)
-        else:
-            found = _read(path)
+                return [(0, prompts, self.segmenter.propose(request))]
+            return []
+
+        found = self._kept(key, ask)
         if not found:
             return None
-        seen = self._description(image)
+        seen = self._description(image, source)
         return Stage(image.name.split()[0], structure, 0, request, found[0][2], truth, seen, key)
 
-    def _description(self, image: Contoured) -> npt.NDArray[np.float64] | None:
+    def another(self, stage: Stage, name: str, ask: Callable[[], Belief]) -> Belief:
+        """Another method's answer to a stage, worked out once."""
+        found = self._kept((*stage.key, name), lambda: [(stage.clicks, stage.request.prompts, ask())])
+        return found[0][2]
+
+    def _kept(self, key: Sequence[object], ask: Callable[[], _Answers]) -> _Answers:
+        path = self.path(key)
+        if path is not None and path.is_file():
+            return _read(path)
+        found = ask()
+        if path is not None:
+            _write(path, found)
+        return found
+
+    def _description(self, image: Contoured, source: str) -> npt.NDArray[np.float64] | None:
         if not isinstance(self.segmenter, Describes):
             return None
         if self._described is None or self._described[0] != image.volume.digest:
-            path = self.path([FORMAT, self.segmenter.name, image.volume.digest, "description"])
+            path = self.path([FORMAT, source, image.volume.digest, "description"])
             if path is not None and path.is_file():
                 with np.load(path) as held:
                     found = held["description"]
@@ -154,7 +166,7 @@ class Staging:
         return self._described[1]
 
     def _contoured(self, image: Contoured, structure: str, start: str, counts: Sequence[int]) -> _Answers:
-        kept = _Kept(self.segmenter)
+        kept = _Noted(self.segmenter)
         try:
             row = contour(kept, image.volume, image.name, structure, image.truths[structure], start)
         except PromptError:  # the box itself is refused
@@ -173,7 +185,7 @@ class Staging:
         return self._folder / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.npz"
 
 
-class _Kept:
+class _Noted:
     """A segmenter whose answers are kept by their prompts."""
 
     def __init__(self, inner: Segmenter) -> None:
@@ -184,6 +196,11 @@ class _Kept:
         found = self._inner.propose(request)
         self.answers[request.prompts] = found
         return found
+
+
+def _source(segmenter: Segmenter, asked: str) -> str:
+    """What the answer comes from: adapters that answer for others change nothing of it."""
+    return segmenter.source_for(asked) if isinstance(segmenter, SeveralWeights) else segmenter.name
 
 
 def _even(image: Contoured, structure: str) -> bool:
@@ -208,11 +225,8 @@ def _write(path: Path, found: _Answers) -> None:
 
 
 def _save(path: Path, **arrays: npt.NDArray[Any]) -> None:
-    """Whole or not at all."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as file:
+    with whole(path) as beside, beside.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    part.replace(path)
 
 
 def _read(path: Path) -> _Answers:

@@ -6,16 +6,14 @@ import pytest
 from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.calibration import (
     DEVIATION,
-    Calibration,
-    Fit,
     Sample,
     calibrated,
     conformal_level,
     fit_calibration,
-    read_calibration,
     signed_distance,
     surface_score,
 )
+from osirix_agent.belief.card import Calibration, Fit, read_card, write_card
 from osirix_agent.belief.gate import Verdict, fit_gate
 from osirix_agent.belief.spread import probability
 from osirix_agent.errors import ModelError
@@ -81,7 +79,7 @@ def fit(**changes):
 
 
 def card(*fits, **changes):
-    return Calibration(segmenter="tiny 0", data="phantoms", length_mm=10.0, fits=fits, **changes)
+    return Calibration(**{"segmenter": "tiny 0", "data": "phantoms", "length_mm": 10.0, "fits": fits, **changes})
 
 
 def test_the_fit_with_the_most_prompts_that_were_given_is_taken():
@@ -119,21 +117,38 @@ def test_signed_distance_is_zero_at_the_boundary_and_in_mm():
 
 
 def test_a_card_is_read_back_and_a_wrong_one_is_refused(tmp_path):
-    held = card(fit())
-    held.write(tmp_path / "calibration.json")
-    assert read_calibration(tmp_path / "calibration.json", "tiny 0") == held
+    held = card(fit()), card(fit(kind="lesion")).model_copy(update={"segmenter": "gtv 0 on tiny 0"})
+    write_card(tmp_path / "calibration.json", held)
+    assert read_card(tmp_path / "calibration.json") == held
     for name, text, says in (
         ("missing", None, "no calibration card"),
-        ("cut", '{"format": 1', "damaged"),
-        ("newer", held.model_copy(update={"format": 2}).model_dump_json(), "newer"),
+        ("cut", '{"format": 2', "damaged"),
+        ("empty", '{"format": 2}', "damaged"),
+        ("older", '{"format": 1, "segmenter": "tiny 0"}', "no longer read"),
+        ("newer", '{"format": 3, "calibrations": []}', "newer"),
     ):
         path = tmp_path / name
         if text is not None:
             path.write_text(text)
         with pytest.raises(ModelError, match=says):
-            read_calibration(path, "tiny 0")
-    with pytest.raises(ModelError, match="not for other 1"):
-        read_calibration(tmp_path / "calibration.json", "other 1")
+            read_card(path)
+
+
+def test_what_is_fitted_again_takes_the_place_of_its_like_and_of_nothing_else():
+    random = np.random.default_rng(4)
+    gates = [fit_gate(["size", "height"], random.normal(size=(12, 2))) for _ in range(4)]
+    old = card(
+        fit(), fit(prompts=5), fit(kind="lesion"), data="organs, sarcoma-CT",
+        gates={"organ CT": gates[0], "Parotid_L CT": gates[0], "lesion CT": gates[1], "GTVp CT": gates[1]},
+    )  # fmt: skip
+    new = card(fit(slope=0.9), data="organs", gates={"organ CT": gates[2]})
+    found = old.refitted(new)
+    assert [(f.kind, f.prompts, f.slope) for f in found.fits] == [("lesion", 0, 0.5), ("organ", 0, 0.9)]
+    assert found.gates == {"lesion CT": gates[1], "GTVp CT": gates[1], "organ CT": gates[2]}
+    assert found.data == "organs, sarcoma-CT"
+    added = found.refitted(card(fit(kind="lesion", modality="PT"), data="sarcoma-PET", gates={"lesion PT": gates[3]}))
+    assert {(f.kind, f.modality) for f in added.fits} == {("lesion", "CT"), ("lesion", "PT"), ("organ", "CT")}
+    assert added.data == "organs, sarcoma-CT, sarcoma-PET"
 
 
 def test_the_gate_lets_its_own_pass_and_withholds_what_is_foreign():

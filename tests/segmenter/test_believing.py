@@ -7,7 +7,7 @@ import pytest
 
 from osirix_agent.agent.look import Looks
 from osirix_agent.agent.verdict import verdict_said, volume_said
-from osirix_agent.belief.calibration import Calibration, Fit
+from osirix_agent.belief.card import Calibration, Fit, write_card
 from osirix_agent.belief.gate import Judgement, Verdict
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.structure import kind_of
@@ -73,11 +73,14 @@ def test_a_structure_that_was_not_calibrated_has_a_spread_but_no_id(pair):
     assert found.spread is not None
 
 
-def test_without_a_card_nothing_changes(pair):
+def test_weights_without_a_card_are_shown_as_they_are_with_the_reason(pair):
     inner = pair[0]
     request = SegmentationRequest(volume(), "GTV", (point(10, 20, 20),))
-    plain, same = inner.propose(request), Believing(inner, {}).propose(request)
+    plain, same = inner.propose(request), Believing(inner, {"other weights": pair[2]}).propose(request)
     assert same.spread is None
+    assert same.calibration_id is None
+    assert same.judgement.verdict is Verdict.WITHHELD
+    assert inner.name in verdict_said(same)
     assert np.array_equal(plain.mean_logit, same.mean_logit)
 
 
@@ -116,20 +119,21 @@ def test_kinds():
     ]  # fmt: skip
 
 
-def test_the_settings_find_cards_and_say_once_what_is_not_calibrated(tmp_path, pair):
+def test_the_settings_find_cards_and_say_once_what_is_not_calibrated(tmp_path, pair, monkeypatch):
+    monkeypatch.setattr("osirix_agent.segmenter.choice.CLASSICAL_CARD", tmp_path / "none")
     told = []
     settings = Settings(segmenter="classical", calibration_dir=tmp_path)
     assert make_segmenter(settings, told.append).propose(REQUEST).spread is None
     assert len(told) == 1
     assert told[0].startswith("Not calibrated")
-    pair[2].write(tmp_path / "calibration.json")
+    write_card(tmp_path / "calibration.json", [pair[2]])
     told.clear()
     assert make_segmenter(settings, told.append).propose(REQUEST).calibration_id == pair[2].id
     assert told == []
     (tmp_path / "calibration.json").write_text("{")
     assert make_segmenter(settings, told.append).propose(REQUEST).spread is None
     assert "damaged" in told[0]
-    pair[2].model_copy(update={"segmenter": "another 1"}).write(tmp_path / "calibration.json")
+    write_card(tmp_path / "calibration.json", [pair[2].model_copy(update={"segmenter": "another 1"})])
     assert make_segmenter(settings, told.append).propose(REQUEST).calibration_id is None
 
 
@@ -142,6 +146,23 @@ def test_what_she_is_told_is_never_more_than_is_known(pair):
         said = verdict_said(replace(believed, judgement=Judgement(verdict, "odd")))
         assert word in said
         assert ("calibrated" in said) == (verdict is Verdict.OK)
+
+
+def test_adapters_beside_the_base_leave_its_calibration_as_it_is(tiny_models, tiny_segmenter):
+    """Organs are answered by the base whatever lies beside it; what an adapter answers has no fit."""
+    alone, beside = type(tiny_segmenter)(tiny_models / "base"), tiny_segmenter
+    click = (point(10, 20, 20),)
+    organ, lesion = (SegmentationRequest(volume(), name, click) for name in ("Liver", "GTV"))
+    fit = FIT.model_copy(update={"kind": "organ"})
+    card = Calibration(segmenter=alone.propose(organ).source, data="balls", length_mm=8.0, fits=(fit,))
+    believing = Believing(beside, {card.segmenter: card})
+    assert believing.propose(organ).calibration_id == card.id
+    assert alone.name == card.segmenter != beside.name
+    odd = believing.propose(lesion)
+    assert odd.calibration_id is None
+    assert odd.source == beside.source_for("GTV") in beside.sources
+    assert odd.source in verdict_said(odd)
+    assert "calibrated against" not in verdict_said(odd)
 
 
 def test_a_review_is_five_looks_each_with_its_reason(pair):

@@ -4,20 +4,22 @@ import numpy as np
 import pytest
 
 from osirix_agent.belief.belief import Belief
-from osirix_agent.belief.calibration import calibrated, read_calibration
+from osirix_agent.belief.calibration import calibrated
+from osirix_agent.belief.card import read_card
 from osirix_agent.belief.gate import Verdict
-from osirix_agent.errors import ModelError, SettingsError
+from osirix_agent.errors import SettingsError
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import PointPrompt
 from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.segmenter.protocol import SegmentationRequest
 from osirix_agent.training import calibrating
-from osirix_agent.training.calibrating import calibrate, fit_card
+from osirix_agent.training.calibrating import add_to_card, calibrate, fit_cards
 from osirix_agent.training.cases import Case
 from osirix_agent.training.contouring import contoured
-from osirix_agent.training.promises import Promises, StageRow, figures_of, inverted, noisy
+from osirix_agent.training.promises import Promises, inverted, noisy
 from osirix_agent.training.staging import Stage, Staging
+from osirix_agent.training.tabulated import StageRow, figures_of
 from osirix_agent.training.uncertainty import LEVELS, band_row, ece, gain_curve, orders, tempered
 
 SHAPE, SPACING = (18, 32, 32), (4.0, 3.0, 3.0)
@@ -45,7 +47,7 @@ def stage(patient, random, sigma_mm, structure="GTV"):
 @pytest.fixture(scope="module")
 def fitted():
     random = np.random.default_rng(5)
-    card = fit_card([stage(f"p{n}", random, 2.5) for n in range(16)], "phantoms")
+    (card,), _ = fit_cards([stage(f"p{n}", random, 2.5) for n in range(16)], "phantoms")
     return card, [stage(f"q{n}", random, 2.5) for n in range(16)]
 
 
@@ -70,8 +72,7 @@ def test_the_conformal_level_is_printed_with_what_it_stands_on(fitted):
 
 def test_nine_patients_are_refused():
     random = np.random.default_rng(6)
-    with pytest.raises(SettingsError, match="9 calibration patients are too few"):
-        fit_card([stage(f"p{n}", random, 2.0) for n in range(9)], "phantoms")
+    assert fit_cards([stage(f"p{n}", random, 2.0) for n in range(9)], "phantoms") == ((), 9)
 
 
 def test_figures_of_a_perfect_and_of_a_blurred_belief():
@@ -185,21 +186,25 @@ def test_a_card_is_fitted_from_a_folder_in_shares(tmp_path, monkeypatch):
     for n in (1, 2):
         assert calibrate(tmp_path, asked, ["organs"], share=(n, 2), work=work) is None
     count = asked.asked
-    card = calibrate(tmp_path, asked, ["organs"], work=work)
+    (card,) = calibrate(tmp_path, asked, ["organs"], work=work)
     assert asked.asked == count
     assert {f.patients for f in card.fits} == {10}
     assert {"lesion CT", "GTV CT"} == set(card.gates)
-    card.write(tmp_path / "card.json")
-    assert read_calibration(tmp_path / "card.json", card.segmenter).id == card.id
-    with pytest.raises(ModelError, match="is for"):
-        read_calibration(tmp_path / "card.json", "another 1")
+    other = card.model_copy(update={"segmenter": "another 1"})
+    for fitted in ([other], [card], [card]):  # one card, to which calibrations are added
+        add_to_card(tmp_path / "card.json", fitted)
+    assert read_card(tmp_path / "card.json") == (other, card)
     with pytest.raises(SettingsError, match="9 calibration patients are too few"):
         calibrate(tmp_path, asked, ["organs"], limit=9, work=work)
     foreign = card.judge("GTV", card.fits[0], np.full(8, 9.0), np.array([900.0, 400.0]))
     assert foreign.verdict is Verdict.WITHHELD
     assert card.judge("GTV", None, np.zeros(8), None).verdict is Verdict.WITHHELD
-    promises = Promises(Staging(asked, work), card)
-    rows, shifted = list(promises.rows(images[:2])), list(promises.shifted(images[:2], [("other site", images[2])]))
+    promises = Promises(Staging(asked, work), {asked.name: card}, members=(ClassicalSegmenter(), asked))
+    rows = list(promises.rows(images[:2]))
+    assert {b.method for b in rows[0].bands} == {"ours", "sigmoid", "temperature", "low-rank", "ensemble"}
+    ensemble, plain = (next(b for b in rows[0].bands if b.method == m) for m in ("ensemble", "sigmoid"))
+    assert ensemble.cover90 == pytest.approx(plain.cover90, abs=0.05)  # both members answer the same
+    shifted = list(promises.shifted("lesion", "CT", images[:2], [("other site", images[2])]))
     assert {s.shift for s in shifted} == {"inverted", "noisy", "other site"}
     assert min(s.distance for s in shifted if s.shift == "noisy") > max(r.distance for r in rows)
     found = {f.id: f for f in figures_of("balls", rows, shifted)}
@@ -207,7 +212,8 @@ def test_a_card_is_fitted_from_a_folder_in_shares(tmp_path, monkeypatch):
     assert found["balls.gate.accepted"].n > 0
     assert {"balls.band.ece temperature", "balls.band.clicks.1", "balls.looks over uniform"} <= set(found)
     count = asked.asked
-    assert list(Promises(Staging(asked, work), card).rows(images[:2])) == rows  # read back as they were
+    again = Promises(Staging(asked, work), {asked.name: card}, members=(ClassicalSegmenter(), asked))
+    assert list(again.rows(images[:2])) == rows  # read back as they were
     assert asked.asked == count
 
 

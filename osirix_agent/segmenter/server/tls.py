@@ -9,7 +9,6 @@ FOLDER/NAME.pairing                   to be carried to that agent's machine and 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import ssl
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 from osirix_agent.errors import CertificateError, SettingsError
 from osirix_agent.segmenter.wire import SERVER_NAME
 from osirix_agent.segmenter.wire.pairing import write_pairing
+from osirix_agent.whole import write_whole
 
 AUTHORITY_DAYS = 3650
 DAYS = 730
@@ -53,11 +53,11 @@ def init_tls(folder: Path, now: datetime) -> Path | None:
     fresh = not (folder / "authority.key").exists()
     if fresh:
         key, certificate = _signed("osirix-agent authority", now, AUTHORITY_DAYS)
-        _write(folder / "authority.key", key)
-        _write(folder / "authority.pem", certificate)
+        write_whole(folder / "authority.key", key, private=True)
+        write_whole(folder / "authority.pem", certificate, private=True)
     key, certificate = _signed(SERVER_NAME, now, DAYS, folder, server=True)
-    _write(folder / "server.key", key)
-    _write(folder / "server.pem", certificate)
+    write_whole(folder / "server.key", key, private=True)
+    write_whole(folder / "server.pem", certificate, private=True)
     return pair(folder, "agent", now) if fresh else None
 
 
@@ -82,9 +82,9 @@ def pair(folder: Path, name: str, now: datetime) -> Path:
     key, certificate = _signed("osirix-agent client", now, DAYS, folder)
     path = folder / f"{name}.pairing"
     authority = (folder / "authority.pem").read_bytes()
-    _write(path, write_pairing(certificate, key, authority, now + timedelta(days=DAYS)))
+    write_whole(path, write_pairing(certificate, key, authority, now + timedelta(days=DAYS)), private=True)
     lines = [f"{print_} {who}\n" for print_, who in {**known, fingerprint(certificate): name}.items()]
-    _write(folder / "clients.txt", "".join(lines).encode())
+    write_whole(folder / "clients.txt", "".join(lines).encode(), private=True)
     return path
 
 
@@ -160,17 +160,6 @@ def _signed(name: str, now: datetime, days: int, folder: Path | None = None, *, 
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return private, certificate
-
-
-def _write(path: Path, content: bytes) -> None:
-    """For its owner only from the first byte on; whole or not at all."""
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def _library() -> Any:
