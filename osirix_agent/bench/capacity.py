@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -98,7 +99,7 @@ def _waiting(load: float, seed: int, wait_s: float) -> Figure:
     )  # fmt: skip
 
 
-def _took(act: partial[object]) -> float:
+def _took(act: Callable[[], object]) -> float:
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
