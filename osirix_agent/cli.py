@@ -116,8 +116,8 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="measure: every row of the reach table, side by side")
     measured = [
-        "all", "belief", "click", "export", "faults", "fuzz", "panel", "record", "serve", "serve-faults", "soak",
-        "voice",
+        "all", "belief", "capacity", "click", "export", "faults", "fuzz", "panel", "ray", "record", "serve",
+        "serve-faults", "soak", "voice",
     ]  # fmt: skip
     bench.add_argument("what", nargs="?", choices=measured, default="all",
                        help="click: answers of the shipped model, and of a peer (extra 'train')")  # fmt: skip
@@ -128,7 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--prompts", type=int, default=20_000, help="of the log, in all sessions (%(default)s)")
     bench.add_argument("--serve", action="store_true", help="of soak: sessions on one server instead")
     bench.add_argument("--sessions", type=int, help="of the log (200); of the soak of a server (16)")
-    bench.add_argument("--minutes", type=float, help="of that soak (15); of processor time, of the fuzzer (10)")
+    bench.add_argument(
+        "--minutes", type=float, help="of that soak (15); of kills on Ray (3); of the fuzzer's processor (10)"
+    )
     bench.add_argument("--text-only", action="store_true", help="of voice: only typed sentences, none spoken")
     bench.add_argument(
         "--sample", type=int, metavar="N", help="of voice: only so many spoken sentences, in one voice each"
@@ -151,6 +153,10 @@ def _parser() -> argparse.ArgumentParser:
                        help="print what keeps this very command running, and leave")  # fmt: skip
     serve.add_argument("--nninteractive", type=int, metavar="PORT",
                        help="also answer nnInteractive's clients (1527 is theirs), on this machine only")  # fmt: skip
+    serve.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS",
+                       help="on a Ray cluster (extra 'cluster'); without ADDRESS: on this machine")  # fmt: skip
+    serve.add_argument("--replicas", metavar="N[-M]",
+                       help="with --ray: so many, or as the load asks for (default: one for each GPU)")  # fmt: skip
     serve.add_argument("--metrics-port", type=int, help="Prometheus metrics, on this machine only")
     serve.add_argument("--segmenter", help="auto, model or classical")
     serve.add_argument("--model-dir", type=Path, help="folder that holds the model and its adapters")
@@ -178,6 +184,8 @@ def _parser() -> argparse.ArgumentParser:
                           help="with --uncertainty: the calibration card (default: beside the model)")  # fmt: skip
     evaluate.add_argument("--members", type=Path, metavar="FOLDER",
                           help="with --uncertainty: adapters of an ensemble, a further baseline")  # fmt: skip
+    evaluate.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS",
+                          help="spread the patients over a Ray cluster (extra 'cluster'), or this machine")  # fmt: skip
     _shared(evaluate)
     _json(evaluate)
     evaluate.set_defaults(act=_evaluate)
@@ -543,7 +551,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     else:
         run.serve(
             load_settings(**_overrides(arguments)), arguments.host, arguments.port, arguments.tls,
-            arguments.metrics_port, arguments.nninteractive,
+            arguments.metrics_port, arguments.nninteractive, arguments.ray, arguments.replicas,
         )  # fmt: skip
 
 
@@ -558,6 +566,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         found = benchmark(
             arguments.data, arguments.segmenters or ["model", "classical"], arguments.sets, arguments.part,
             arguments.cases, settings, tuple(arguments.rows.split(",")) if arguments.rows else DEFAULT_ROWS, tell,
+            arguments.ray,
         )  # fmt: skip
     if arguments.json:
         print(json.dumps(found))

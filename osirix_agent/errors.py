@@ -53,6 +53,9 @@ class OsirixAgentError(Exception):
         self.cure = cure
         super().__init__(f"{what} {cure}")
 
+    def __reduce__(self) -> tuple[type[OsirixAgentError], tuple[str, str]]:
+        return type(self), (self.what, self.cure)
+
 
 class SettingsError(OsirixAgentError):
     exit_code = 2

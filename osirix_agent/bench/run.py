@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osirix_agent.bench import (
+    capacity,
     click,
     export,
     faults,
@@ -54,15 +55,15 @@ def measure(
 
     Parameters
     ----------
-    what : 'all', 'belief', 'click', 'export', 'soak', 'faults', 'record', 'serve', 'serve-faults', 'serve-soak',
-        'fuzz' or 'panel'
+    what : 'all', 'belief', 'capacity', 'click', 'export', 'soak', 'faults', 'ray', 'record', 'serve', 'serve-faults',
+        'serve-soak', 'fuzz' or 'panel'
     sequences : int
         Of the soak.
     runs, kills : int
         Of the faults.
     prompts : int
         Of the log.
-    minutes : of the server's soak (15), or of processor time for the fuzzer (10)
+    minutes : of the server's soak (15), of kills on Ray (3), or of processor time for the fuzzer (10)
     sessions : of the log (200), or of the server's soak (16)
     dicom : folder of further series, of the export
     only : list of row ids, or None for all
@@ -90,6 +91,14 @@ def measure(
 
             bar.add_task("panel", total=None)
             return panel.measure(Path(folder), seed)
+        if what == "capacity":
+            bar.add_task("capacity", total=None)
+            return capacity.measure(seed)
+        if what == "ray":
+            from osirix_agent.bench import ray  # its packages are an extra
+
+            bar.add_task("ray", total=None)
+            return ray.measure(Path(folder), seed, 3 if minutes is None else minutes)
         if what == "serve-faults":
             task = bar.add_task("serve-faults", total=runs // serve_faults.ASKS + kills)
             return serve_faults.measure(Path(folder), seed, runs, kills, lambda n: bar.advance(task, n))

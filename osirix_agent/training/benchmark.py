@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,13 @@ from osirix_agent.imaging.dicom import read_contoured_series
 from osirix_agent.imaging.structure import ascii_name, structure_name
 from osirix_agent.segmenter.choice import plain_segmenter
 from osirix_agent.segmenter.protocol import Segmenter
+from osirix_agent.segmenter.server.cluster import on_ray
 from osirix_agent.settings import Settings
 from osirix_agent.training.cases import read_openkbp, read_sarcoma, split
 from osirix_agent.training.contouring import CLICKS, Contoured, contoured
 from osirix_agent.training.evaluate import ROWS, evaluate
 from osirix_agent.training.phrases import ORGANS, TARGETS
+from osirix_agent.training.spreading import evaluate_on
 
 SETS: dict[str, tuple[str, ...]] = {
     "organs": tuple(ORGANS),
@@ -97,7 +101,7 @@ def chosen_segmenter(name: str, settings: Settings) -> Segmenter:
 
 def benchmark(
     folder: Path, segmenters: list[str], sets: list[str] | None, part: str, limit: int | None, settings: Settings,
-    rows: tuple[str, ...] = DEFAULT_ROWS, tell: Callable[[str], object] = lambda _: None,
+    rows: tuple[str, ...] = DEFAULT_ROWS, tell: Callable[[str], object] = lambda _: None, ray: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Every set by every segmenter: summaries and rows, ready for JSON.
 
@@ -106,7 +110,16 @@ def benchmark(
     sets : None for all that the folder holds
     part : of the patients in splits.json; without one, all are taken
     rows : from `ROWS`
+    ray : address of a cluster over which the patients are spread, as of `on_ray`; None: one after the other, here
     """
+    with nullcontext() if ray is None else on_ray(ray) as cluster:
+        return _benchmark(folder, segmenters, sets, part, limit, settings, rows, tell, cluster)
+
+
+def _benchmark(
+    folder: Path, segmenters: list[str], sets: list[str] | None, part: str, limit: int | None, settings: Settings,
+    rows: tuple[str, ...], tell: Callable[[str], object], cluster: Any,
+) -> dict[str, Any]:  # fmt: skip
     if unknown := [row for row in rows if row not in ROWS]:
         raise SettingsError(f"There is no row '{unknown[0]}'.", f"Choose from: {', '.join(ROWS)}.")
     found: dict[str, Any] = {"part": part, "cases": limit, "seed": 42, "summary": [], "rows": [], "seconds": []}
@@ -118,7 +131,11 @@ def benchmark(
                 asked = (*rows, "words")
             if name.startswith(GIVEN_AWAY):
                 asked = tuple(row for row in rows if row in ("clicks", "jitter"))
-            done = evaluate(segmenter, images_of(folder, name, part, limit), asked, tell)
+            if cluster is None:
+                done = evaluate(segmenter, images_of(folder, name, part, limit), asked, tell)
+            else:
+                images = partial(images_of, folder.absolute(), name, part, limit)
+                done = evaluate_on(cluster, partial(chosen_segmenter, chosen, settings), images, asked, tell)
             about = {"set": name, "segmenter": segmenter.name}
             found["summary"] += [{**about, **row} for row in done.summary()]
             found["rows"] += [{"set": name, **row.as_json()} for kind in ROWS for row in done.rows.get(kind, [])]

@@ -27,6 +27,14 @@ class Evaluation:
     def add(self, kind: str, row: Row) -> None:
         self.rows.setdefault(kind, []).append(row)
 
+    def extend(self, other: Evaluation) -> None:
+        """Further images behind these."""
+        self.images += other.images
+        for kind, rows in other.rows.items():
+            self.rows.setdefault(kind, []).extend(rows)
+        for kind, spent in other.seconds.items():
+            self.seconds[kind] = self.seconds.get(kind, 0.0) + spent
+
     def summary(self) -> list[dict[str, Any]]:
         """Tables by kind of row, structure and "all"."""
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,10 @@ def served(tls: Path) -> Iterator[Callable[[Any], Any]]:
 
     open_ones: list[Any] = []
 
-    def serve(segmenter: Any) -> Any:
-        server = SegmenterServer(segmenter, Limits(), tls, tell=lambda event, **fields: None)
+    def serve(segmenter: Any, **limits: Any) -> Any:
+        server = SegmenterServer(segmenter, Limits(**limits), tls, tell=lambda event, **fields: None)
         server.start()
-        remote = asking(server.address, tls)
+        remote = asking(server.address, tls, remote_deadline_s=300)  # replicas start slowly on a busy machine
         open_ones.extend((remote.close, server.kill, lambda: server.service.queue.close(1)))
         return remote
 
@@ -62,3 +63,29 @@ def remote_classical(served: Callable[[Any], Any]) -> Any:
 @pytest.fixture(scope="session")
 def remote_model(served: Callable[[Any], Any], tiny_segmenter: Any) -> Any:
     return served(tiny_segmenter)
+
+
+@pytest.fixture(scope="session")
+def small_ray() -> Iterator[Any]:
+    pytest.importorskip("ray", reason="a cluster needs pip install 'osirix-agent[cluster]'")
+    from osirix_agent.segmenter.server.cluster import on_ray
+
+    with on_ray("local", cpus=4, memory=200_000_000) as ray:
+        yield ray
+
+
+@pytest.fixture(scope="session")
+def cluster(small_ray: Any, tiny_models: Path) -> Iterator[Any]:
+    """The tiny model on two replicas."""
+    from osirix_agent.segmenter.local import VisionLanguageSegmenter
+    from osirix_agent.segmenter.server.cluster import ClusterSegmenter
+
+    make = partial(VisionLanguageSegmenter, tiny_models / "base", (tiny_models / "gtv",))
+    segmenter = ClusterSegmenter(small_ray, make, (2, 2), grace_s=5)
+    yield segmenter
+    segmenter.close()
+
+
+@pytest.fixture(scope="session")
+def ray_model(served: Callable[[Any], Any], cluster: Any) -> Any:
+    return served(cluster, at_once=4)

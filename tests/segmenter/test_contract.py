@@ -70,7 +70,7 @@ def scribble(polarity="include"):
 @pytest.fixture(
     params=[
         ClassicalSegmenter, BallSegmenter, "tiny_segmenter", "sam_segmenter", "nninteractive_segmenter",
-        "voxtell_segmenter", "remote_classical", "remote_model",
+        "voxtell_segmenter", "remote_classical", "remote_model", pytest.param("ray_model", marks=pytest.mark.slow),
     ]
 )  # fmt: skip
 def segmenter(request):

@@ -1,8 +1,9 @@
-"""One device, several sessions: who goes next."""
+"""A device or several, many sessions: who goes next."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -54,7 +55,7 @@ class Job:
 
 
 class FairQueue:
-    """Jobs of many sessions on one device: one waiting job a session, sessions in turn.
+    """Jobs of many sessions on one device: one running and one waiting job a session, sessions in turn.
 
     A newer job takes the place of its session's older one, which ends with SupersededError. One that runs already
     cannot be stopped on the device, but its asker is let go and its answer dropped. Whoever asks for the same again,
@@ -63,16 +64,18 @@ class FairQueue:
     Parameters
     ----------
     longest : sessions that may wait at once; beyond, they are told to come back
+    at_once : jobs that run side by side: more than one where there are several devices
     """
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self, longest: int, at_once: int = 1) -> None:
         self._longest = longest
         self._changed = threading.Condition()
         self._waiting: OrderedDict[str, Job] = OrderedDict()  # by session; whoever was served goes to the end
-        self._running: Job | None = None
+        self._running: dict[str, Job] = {}  # by session
         self._closed = False
-        self._worker = threading.Thread(target=self._work, daemon=True, name="device")
-        self._worker.start()
+        self._workers = [threading.Thread(target=self._work, daemon=True, name="device") for _ in range(at_once)]
+        for worker in self._workers:
+            worker.start()
 
     def put(self, session: str, act: Callable[[], Any], key: str | None = None) -> Job:
         """Raises BusyError where too many wait, UnreachableError where the server is about to stop."""
@@ -86,7 +89,7 @@ class FairQueue:
                     f"The segmenter's server is busy: {len(self._waiting)} sessions are waiting for it.",
                     "Try again in a minute, or ask whoever runs it to raise serve_waiting.",
                 )
-            now = self._running if self._running and self._running.session == session else None
+            now = self._running.get(session)
             for old in (older, now):
                 if old is not None and key is not None and old.key == key and not old.finished:
                     old.askers += 1
@@ -102,14 +105,13 @@ class FairQueue:
         """Jobs that go first."""
         with self._changed:
             order = list(self._waiting.values())
-            return (self._running is not None) + order.index(job) if job in order else 0
+            return len(self._running) + order.index(job) if job in order else 0
 
     def cancel(self, session: str) -> None:
         """Let go whatever the session waits for."""
         with self._changed:
-            jobs = [self._waiting.pop(session, None), self._running]
-            for job in jobs:
-                if job is not None and job.session == session:
+            for job in (self._waiting.pop(session, None), self._running.get(session)):
+                if job is not None:
                     job.end(None, _superseded())
 
     def drop(self, job: Job) -> None:
@@ -125,7 +127,7 @@ class FairQueue:
     def busy(self, session: str) -> bool:
         """Does it wait for anything?"""
         with self._changed:
-            return session in self._waiting or (self._running is not None and self._running.session == session)
+            return session in self._waiting or session in self._running
 
     @property
     def waiting(self) -> int:
@@ -137,22 +139,29 @@ class FairQueue:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._worker.join(grace_s)
-        return not self._worker.is_alive()
+        until = time.monotonic() + grace_s
+        for worker in self._workers:
+            worker.join(max(0.0, until - time.monotonic()))
+        return not any(worker.is_alive() for worker in self._workers)
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                if not self._waiting:
+                self._changed.wait_for(lambda: self._next() or (self._closed and not self._waiting))
+                session = self._next()
+                if session is None:
                     return
-                _, job = self._waiting.popitem(last=False)
-                job.running, self._running = True, job
+                job = self._running[session] = self._waiting.pop(session)
+                job.running = True
                 self._changed.notify_all()
             job.run()
             with self._changed:
-                self._running = None
+                del self._running[session]
                 self._changed.notify_all()
+
+    def _next(self) -> str | None:
+        """The first session that waits and for which nothing runs (superseded, it still keeps its device)."""
+        return next((session for session in self._waiting if session not in self._running), None)
 
 
 def _superseded() -> SupersededError:

@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -132,10 +134,15 @@ class SegmenterServer:
 
 def serve(
     settings: Settings, host: str, port: int, tls: Path | None, metrics_port: int | None,
-    nninteractive_port: int | None = None,
+    nninteractive_port: int | None = None, ray: str | None = None, replicas: str | None = None,
     ready: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> None:  # fmt: skip
-    """Serve the settings' segmenter until SIGTERM or Ctrl-C, then finish what is being worked on."""
+    """Serve the settings' segmenter until SIGTERM or Ctrl-C, then finish what is being worked on.
+
+    Parameters
+    ----------
+    ray, replicas : as of `cluster.clustered`; None: the segmenter runs in this process
+    """
     if settings.segmenter.startswith(("grpc://", "grpcs://")):
         raise SettingsError("A server's segmenter runs on its own machine.", "Choose --segmenter auto or model.")
     if tls is not None:
@@ -146,32 +153,41 @@ def serve(
         log_line(event, **fields)
         metrics.tell(event, **fields)
 
-    server = SegmenterServer(plain_segmenter(settings), limits_of(settings), tls, host, port, tell)
-    left = (lambda: days_left(identity(tls).expires_at)) if tls is not None else (lambda: math.inf)
-    metrics.watch(server.service, left)
-    if metrics_port is not None:
-        try:
-            metrics.serve(metrics_port)
-        except OSError:
-            raise SettingsError(f"Port {metrics_port} is taken.", "Choose another with --metrics-port.") from None
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
-    door = None
-    if nninteractive_port is not None:
-        from osirix_agent.segmenter.server.nninteractive import NnInteractiveDoor
+    with ExitStack() as stack:
+        limits = limits_of(settings)
+        if ray is None:
+            segmenter = plain_segmenter(settings)
+        else:
+            from osirix_agent.segmenter.server.cluster import clustered
 
-        door = NnInteractiveDoor(server.service, settings.structure, nninteractive_port)
-    server.start()
-    if door is not None:
-        ready(f"nnInteractive's clients on this machine: {door.address}")
-    ready(f"Serving at {server.address}; Ctrl-C finishes what is being worked on and stops.")
-    while not stop.wait(24 * 3600):
-        if tls is not None:
-            _warn_of_expiry(identity(tls), tls)
-    server.drain(settings.serve_grace_s)
-    if door is not None:
-        door.close()
+            segmenter = cluster = stack.enter_context(clustered(settings, ray, replicas))
+            limits = replace(limits, at_once=2 * cluster.most)  # one at work and one at hand for each device
+        server = SegmenterServer(segmenter, limits, tls, host, port, tell)
+        left = (lambda: days_left(identity(tls).expires_at)) if tls is not None else (lambda: math.inf)
+        metrics.watch(server.service, left)
+        if metrics_port is not None:
+            try:
+                metrics.serve(metrics_port)
+            except OSError:
+                raise SettingsError(f"Port {metrics_port} is taken.", "Choose another with --metrics-port.") from None
+        stop = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+        door = None
+        if nninteractive_port is not None:
+            from osirix_agent.segmenter.server.nninteractive import NnInteractiveDoor
+
+            door = NnInteractiveDoor(server.service, settings.structure, nninteractive_port)
+        server.start()
+        if door is not None:
+            ready(f"nnInteractive's clients on this machine: {door.address}")
+        ready(f"Serving at {server.address}; Ctrl-C finishes what is being worked on and stops.")
+        while not stop.wait(24 * 3600):
+            if tls is not None:
+                _warn_of_expiry(identity(tls), tls)
+        server.drain(settings.serve_grace_s)
+        if door is not None:
+            door.close()
 
 
 def make_certificates(folder: Path, ready: Callable[[str], None] = print) -> None:

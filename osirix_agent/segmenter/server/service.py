@@ -55,6 +55,7 @@ class Limits:
     sessions_each: int = 4
     sessions: int = 16
     waiting: int = 8
+    at_once: int = 1
     idle_s: float = 600.0
     liveness_s: float = 60.0
 
@@ -74,7 +75,7 @@ class SegmenterService(SegmenterServicer):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.segmenter, self.limits, self._known, self.tell = segmenter, limits, known, tell
-        self.queue = FairQueue(limits.waiting)
+        self.queue = FairQueue(limits.waiting, limits.at_once)
         self.volumes = VolumeStore(limits.longest_volume, limits.each_client, limits.all_clients)
         self.leases = Leases(limits.idle_s, limits.liveness_s, limits.sessions_each, limits.sessions, clock)
         self.stopping = False

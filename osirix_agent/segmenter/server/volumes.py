@@ -1,12 +1,14 @@
 """Volumes that agents sent: in memory only, each client's its own, the longest unused given up first.
 
 What arrives is widened and hashed on a thread of its own, beside the way of the next part; whoever wants the volume
-waits until its digest has been worked out again.
+waits until its digest has been worked out again. Where processors are short, that thread lets the line go first.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +22,7 @@ from osirix_agent.errors import BusyError, DamagedError, UnsupportedSeriesError
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
 
+NICENESS = 5  # a third of a busy processor: the image must arrive first, but its digest soon after
 BYTES = 4  # of a voxel: volumes are held as float32, whatever they travelled as
 
 
@@ -62,7 +65,7 @@ class VolumeStore:
     def __init__(self, longest: int, each_client: int, all_clients: int) -> None:
         self.longest, self._each_client, self._all_clients = longest, each_client, all_clients
         self._lock = threading.Lock()
-        self._settling = ThreadPoolExecutor(1, "volumes")  # one: in order
+        self._settling = ThreadPoolExecutor(1, "volumes", _let_others_first)  # one: in order
         self._held: OrderedDict[tuple[str, str], _Held] = OrderedDict()
 
     def get(self, client: str, digest: str) -> Volume | None:
@@ -163,3 +166,8 @@ class VolumeStore:
 
     def _size(self, keys: Any) -> int:
         return sum(self._held[key].values.nbytes for key in keys)
+
+
+def _let_others_first() -> None:
+    if sys.platform == "linux":  # elsewhere a thread's priority is its process's
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
