@@ -25,7 +25,8 @@
     |  |- SupersededError       a newer request of the same session came first
     |  `- DamagedError          what arrived is not what was sent
     |- ExportError              contours that cannot leave: file, database or DICOM node  exit 10
-    `- VoiceError               sound that cannot be used, or nothing to hear it with  exit 11
+    |- VoiceError               sound that cannot be used, or nothing to hear it with  exit 11
+    `- LearningError            a log that an adapter cannot or must not learn from    exit 12
 
 `str(error)` is one or two sentences without patient data; `error.cure` is the part that says what to do.
 """

@@ -45,7 +45,7 @@ def test_the_likeliest_is_taken(folder, monkeypatch):
     chooser = LanguageModelChooser(folder)
     for wanted in ("shrink", "grow"):
         monkeypatch.setattr(chooser, "_likelihood", lambda asked, words, wanted=wanted: float(words.startswith(wanted)))
-        assert chooser.choose("fatten three mm", []) == Edit(wanted, 3)
+        assert chooser.choose("embolden three mm", []) == Edit(wanted, 3)
     monkeypatch.setattr(chooser, "_likelihood", lambda asked, words: float(words == "something else"))
     assert chooser.choose("fatten three mm", []) is None
 

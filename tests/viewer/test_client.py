@@ -255,7 +255,7 @@ def test_the_pen_is_given_back(hospital):
 
 
 def test_a_create_that_lands_after_its_deadline_is_found_not_repeated(hospital):
-    settings = hospital.settings.model_copy(update={"rpc_deadline_s": 0.4})
+    settings = hospital.settings.model_copy(update={"rpc_deadline_s": 1.0})
     connection = OsirixConnection.find(settings)
     viewer = OsirixViewer.frontmost(connection, settings)
     calls = []
@@ -265,14 +265,14 @@ def test_a_create_that_lands_after_its_deadline_is_found_not_repeated(hospital):
             calls.append(name)
             import time
 
-            time.sleep(0.6)
+            time.sleep(1.4)
 
     real = viewer._find_created
 
     def later(spec):
         import time
 
-        time.sleep(0.5)  # the dialog closes, the late call lands
+        time.sleep(0.8)  # the dialog closes, the late call lands
         return real(spec)
 
     viewer._find_created = later
@@ -284,7 +284,7 @@ def test_a_create_that_lands_after_its_deadline_is_found_not_repeated(hospital):
 
 
 def test_a_modal_dialog_is_a_timeout_with_a_cure(hospital):
-    settings = hospital.settings.model_copy(update={"rpc_deadline_s": 0.2})
+    settings = hospital.settings.model_copy(update={"rpc_deadline_s": 1.0})
     connection = OsirixConnection.find(settings)
     viewer = OsirixViewer.frontmost(connection, settings)
     with hospital.clinician.modal_dialog(), pytest.raises(ViewerTimeoutError, match="dialog"):
