@@ -609,11 +609,15 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
     settings = load_settings(model_dir=arguments.model_dir, device=arguments.device)
     out = arguments.out or card_path(arguments.segmenter, settings)
+    refused: list[str] = []
     with _busy("reading patients") as tell:
         fitted = calibrate(
             arguments.data, chosen_segmenter(arguments.segmenter, settings), arguments.sets, limit=arguments.cases,
             share=arguments.share, work=arguments.work or settings.state_dir / "stages", tell=tell,
+            refuse=refused.append,
         )  # fmt: skip
+    for reason in refused:
+        print(reason, file=sys.stderr)
     if fitted is None:
         print("This share is contoured. Run it again without --share when all shares are.", file=sys.stderr)
         return

@@ -19,6 +19,7 @@ from osirix_agent.whole import write_whole
 
 FORMAT = 2  # of the file
 FEWEST = 10  # patients, below which nothing is called calibrated
+OFF = 0.05  # from 0.9: a band that held so much more or less of other patients' surfaces is not called calibrated
 NEAR = 0.01  # added to an image's distance before its logarithm is taken
 
 FloatArray = npt.NDArray[np.float64]
@@ -59,6 +60,11 @@ class Fit(BaseModel):
     cases: float = 0.9
 
     @property
+    def off(self) -> float:
+        """How far from 0.9 the share in the 90 % band was on patients that the fit had not seen."""
+        return abs(self.held_out[0] - 0.9) if self.held_out is not None else 0.0
+
+    @property
     def slack(self) -> float:
         """What the conformal promise may be off by: 1 / (n + 1)."""
         return 1 / (self.patients + 1)
@@ -90,6 +96,15 @@ class Calibration(BaseModel):
         """Digest of all that it says; beliefs carry it."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def broken(self) -> dict[tuple[str, str], Fit]:
+        """Kinds of structure and modalities whose 90 % band did not hold on patients that its fit had not seen, each
+        with the worst of its fits."""
+        found: dict[tuple[str, str], Fit] = {}
+        for fit in sorted(self.fits, key=lambda f: f.off):
+            if fit.off > OFF:
+                found[fit.kind, fit.modality] = fit
+        return found
 
     def fit_for(self, kind: str, modality: str, prompts: int) -> Fit | None:
         """The fit for a kind of structure after so many prompts; None: it was not calibrated."""

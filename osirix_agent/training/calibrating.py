@@ -46,6 +46,7 @@ Key = tuple[str, str, int]  # kind, modality, clicks
 def calibrate(
     folder: Path, segmenter: Segmenter, sets: Sequence[str] | None = None, *, limit: int | None = None,
     share: tuple[int, int] | None = None, work: Path | None = None, tell: Callable[[str], object] = lambda _: None,
+    refuse: Callable[[str], object] = lambda _: None,
 ) -> tuple[Calibration, ...] | None:  # fmt: skip
     """Calibrations from a folder's calibration patients, one for the weights behind each answer; all patients where it
     has no splits.json.
@@ -56,6 +57,7 @@ def calibrate(
     limit : only so many patients of each set
     share : (n, of): contour only the n-th of so many shares of the patients, and fit nothing
     work : where answers are kept for the next time
+    refuse : is given what was fitted and does not hold, and is left out
 
     Raises
     ------
@@ -64,7 +66,7 @@ def calibrate(
     """
     staging = Staging(segmenter, work, tell)
     fitted: dict[str, Calibration] = {}
-    most = 0
+    most, refused = 0, list[str]()
     for name in sets or sets_in(folder):
         found = staging.of(images_of(folder, name, _part(name, segmenter), limit, share or (1, 1)))
         if share is not None:
@@ -73,15 +75,38 @@ def calibrate(
             continue
         made, patients = fit_cards(found, name)
         most = max(most, patients)
-        fitted = joined(fitted, made)
+        for one in made:
+            for fit in one.broken().values():
+                refused.append(_refusal(fit))
+                refuse(refused[-1])
+        fitted = joined(fitted, (one for one in map(_sound, made) if one.fits))
     if share is not None:
         return None
+    if not fitted and refused:
+        raise SettingsError(
+            " ".join(refused),
+            "Give more patients, or a segmenter that differs less from one to the next.",
+        )
     if not fitted:
         raise SettingsError(
             f"{most} calibration patients are too few: below {FEWEST} nothing can be called calibrated.",
             "Give a folder with more patients of one kind of structure.",
         )
     return tuple(fitted.values())
+
+
+def _sound(one: Calibration) -> Calibration:
+    """With only the kinds of structure whose fits hold."""
+    broken = one.broken()
+    return one.model_copy(update={"fits": tuple(f for f in one.fits if (f.kind, f.modality) not in broken)})
+
+
+def _refusal(fit: Fit) -> str:
+    share = fit.held_out[0] if fit.held_out is not None else 0.0
+    return (
+        f"Not calibrated: {fit.kind}, {fit.modality}. On patients that the fit had not seen, {share:.0%} of the "
+        f"surface lay in the 90% band after {fit.prompts} clicks."
+    )
 
 
 def joined(held: dict[str, Calibration], fitted: Iterable[Calibration]) -> dict[str, Calibration]:

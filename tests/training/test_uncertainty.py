@@ -187,6 +187,12 @@ def test_a_card_is_fitted_from_a_folder_in_shares(tmp_path, monkeypatch):
         assert calibrate(tmp_path, asked, ["organs"], share=(n, 2), work=work) is None
     count = asked.asked
     (card,) = calibrate(tmp_path, asked, ["organs"], work=work)
+    refused: list[str] = []
+    with monkeypatch.context() as held:
+        held.setattr("osirix_agent.belief.card.OFF", -1.0)
+        with pytest.raises(SettingsError, match="had not seen"):
+            calibrate(tmp_path, asked, ["organs"], work=work, refuse=refused.append)
+    assert len(refused) == 1
     assert asked.asked == count
     assert {f.patients for f in card.fits} == {10}
     assert {"lesion CT", "GTV CT"} == set(card.gates)
