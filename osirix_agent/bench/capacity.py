@@ -50,12 +50,15 @@ def _service(name: str, seed: int) -> list[Figure]:
     segmenter = plain_segmenter(load_settings(segmenter=name))
     request = requests_on_phantom(seed)[-1]
     segmenter.propose(request)  # the first of all pays for imports
-    first, answers = [], []
+    first, answers, rng = [], [], np.random.default_rng(seed)
     for n in range(IMAGES):
         image = Volume(request.volume.array + np.float32(n + 1), request.volume.geometry, request.volume.modality)
         asked = SegmentationRequest(image, request.structure, request.prompts)
         first.append(_took(partial(segmenter.propose, asked)))
-        answers += [_took(partial(segmenter.propose, asked)) for _ in range(ANSWERS)]
+        for _ in range(ANSWERS):  # other clicks each time: what was asked before is remembered
+            clicks = requests_on_phantom(int(rng.integers(1 << 30)))[-1].prompts
+            again = SegmentationRequest(image, request.structure, clicks)
+            answers.append(_took(partial(segmenter.propose, again)))
     shape = " x ".join(map(str, request.volume.geometry.shape_kji))
     service_s = float(np.median(answers))
     rows = []

@@ -17,6 +17,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ HEALTH_S = 2.0
 CONNECT_S = 5.0
 STARTS = 3  # tries; Ray gives its own processes 30 s, which a busy machine may overrun
 ANSWER_S = 600.0  # until nobody is taken to answer any more
+KNOWN_S = 0.5  # a replica tells what it knows every 0.1 s, by way of Ray Serve's controller
 PAUSE_S = 0.2  # before the next replica is asked
 
 
@@ -83,6 +85,31 @@ def on_ray(address: str, cpus: int | None = None, memory: int = 10**9) -> Iterat
         ray.shutdown()
 
 
+@dataclass(eq=False)
+class _Image:
+    """An image in shared memory.
+
+    Attributes
+    ----------
+    name : tells nothing of it
+    met_at : s, when a replica was first asked about it; None: none yet, or that one is lost
+    """
+
+    name: str
+    reference: Any
+    met_at: float | None = None
+    meeting: threading.Lock = field(default_factory=threading.Lock)
+
+    def wait(self) -> None:
+        """Until Ray Serve knows whose the image is: before, a second request could go to another replica."""
+        with self.meeting:
+            met_at = self.met_at
+            if met_at is None:
+                self.met_at = time.monotonic()
+                return
+        time.sleep(max(0.0, met_at + KNOWN_S - time.monotonic()))
+
+
 class ClusterSegmenter:
     """Replicas of a segmenter, asked as if they were one.
 
@@ -116,7 +143,7 @@ class ClusterSegmenter:
         )  # fmt: skip
         self.most = replicas[1]
         self._make, self._shared_lock = make, threading.Lock()
-        self._shared: weakref.WeakKeyDictionary[Volume, tuple[str, Any]] = weakref.WeakKeyDictionary()
+        self._shared: weakref.WeakKeyDictionary[Volume, _Image] = weakref.WeakKeyDictionary()
         serve.start(proxy_location="Disabled", logging_config=quiet)  # nothing listens for requests but our server
         self.resize(replicas)
 
@@ -166,31 +193,34 @@ class ClusterSegmenter:
         self._serve.shutdown()
 
     def _ask(self, what: str, volume: Volume, *parts: Any) -> Any:
-        image, reference = self._share(volume)
-        sticky = getattr(self._handle.options(multiplexed_model_id=image), what)
-        found, error = self._patiently(partial(sticky.remote, reference, *parts))
+        image = self._share(volume)
+        sticky = getattr(self._handle.options(multiplexed_model_id=image.name), what)
+        found, error = self._patiently(partial(sticky.remote, image.reference, *parts), image)
         if error is not None:
             raise error
         return found
 
-    def _patiently(self, ask: Callable[[], Any]) -> Any:
+    def _patiently(self, ask: Callable[[], Any], image: _Image | None = None) -> Any:
         """Ask again as long as replicas are lost on the way."""
         until = time.monotonic() + ANSWER_S
         while (left := until - time.monotonic()) > 0:
             try:
+                if image is not None:
+                    image.wait()
                 return ask().result(timeout_s=left)
             except self._ray.exceptions.RayActorError:
                 time.sleep(PAUSE_S)
+                if image is not None:
+                    image.met_at = None
             except TimeoutError:
                 break
         raise RemoteError("No replica of the segmenter answers.", "Look at the cluster: 'serve status', 'ray status'.")
 
-    def _share(self, volume: Volume) -> tuple[str, Any]:
-        """A name of the image, which tells nothing of it, and its place in shared memory."""
+    def _share(self, volume: Volume) -> _Image:
         with self._shared_lock:
             if volume not in self._shared:
                 try:
-                    self._shared[volume] = secrets.token_hex(8), self._ray.put(volume)
+                    self._shared[volume] = _Image(secrets.token_hex(8), self._ray.put(volume))
                 except self._ray.exceptions.ObjectStoreFullError:
                     raise BusyError(
                         "The cluster's shared memory holds no further image.",

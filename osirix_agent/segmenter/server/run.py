@@ -33,6 +33,7 @@ from osirix_agent.segmenter.server.tls import (
     pair,
 )
 from osirix_agent.segmenter.server.unit import launchd_agent, systemd_unit
+from osirix_agent.segmenter.server.unreadable import Reader
 from osirix_agent.segmenter.wire import PROTOCOL
 from osirix_agent.segmenter.wire.dialling import is_loopback
 from osirix_agent.segmenter.wire.pairing import WARN_DAYS
@@ -40,6 +41,7 @@ from osirix_agent.segmenter.wire.segmenter_pb2_grpc import add_SegmenterServicer
 from osirix_agent.settings import Settings
 
 THREADS = 64
+SERVICE = "osirix_agent.segmenter.v1.Segmenter"
 PATHS = ("--tls", "--model-dir")
 GB = 1e9
 
@@ -78,6 +80,7 @@ class SegmenterServer:
         self._tell, self._stop = tell, threading.Event()
         self._grpc = grpc.server(
             ThreadPoolExecutor(THREADS, thread_name_prefix="rpc"), maximum_concurrent_rpcs=THREADS,
+            interceptors=(Reader(SERVICE),),
             options=[
                 ("grpc.max_receive_message_length", limits.longest_message),
                 ("grpc.so_reuseport", 0),  # two servers on one port would share its callers
@@ -267,7 +270,7 @@ def _add_health(server: Any) -> Callable[[bool], None]:
 
     def serving(yes: bool) -> None:
         status = health_pb2.HealthCheckResponse.SERVING if yes else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ("", "osirix_agent.segmenter.v1.Segmenter"):
+        for name in ("", SERVICE):
             servicer.set(name, status)
 
     serving(True)

@@ -82,7 +82,10 @@ def unpack(block: pb.Block, longest: int) -> Array:
         flat = np.frombuffer(planes[0], dtype)
     else:
         flat = np.stack([np.frombuffer(p, np.uint8) for p in planes], 1).reshape(-1).view(dtype)
-    return flat.reshape(tuple(block.shape))
+    try:
+        return flat.reshape(tuple(block.shape))
+    except (ValueError, OverflowError):  # more axes than numpy has, or a length that is none
+        raise _damaged() from None
 
 
 def narrowed(values: npt.NDArray[np.float32]) -> Array:

@@ -112,6 +112,15 @@ def test_a_small_message_cannot_ask_for_all_the_memory():
         unpack(block, 1 << 20)
 
 
+@pytest.mark.parametrize("shape", [[1] * 65, [0, 1 << 63], [0, (1 << 64) - 1]])
+def test_a_shape_that_no_array_has_is_refused(shape):
+    block = pack(np.zeros(1 if 0 not in shape else 0, np.int16))
+    del block.shape[:]
+    block.shape.extend(shape)
+    with pytest.raises(DamagedError):
+        unpack(block, 1 << 20)
+
+
 def test_a_request_arrives_as_it_was_sent():
     locked = Belief(np.random.default_rng(1).normal(size=(3, 5, 7)).astype(np.float32), (2, 3, 4), (20, 80, 84), "x")
     ring = tuple(lps(VOLUME, p) for p in [(3, 1, 1), (3, 9, 1), (3, 9, 9)])
