@@ -47,7 +47,7 @@ def test_the_likeliest_is_taken(folder, monkeypatch):
         monkeypatch.setattr(chooser, "_likelihood", lambda asked, words, wanted=wanted: float(words.startswith(wanted)))
         assert chooser.choose("embolden three mm", []) == Edit(wanted, 3)
     monkeypatch.setattr(chooser, "_likelihood", lambda asked, words: float(words == "something else"))
-    assert chooser.choose("fatten three mm", []) is None
+    assert chooser.choose("embolden three mm", []) is None
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
@@ -65,7 +65,7 @@ def test_its_choice_is_confirmed(folder, open_practice, monkeypatch):
     practice.engine._dictation._chooser = chooser
     click(practice)
     before = practice.mask().sum()
-    done, what = say(practice, "fatten three mm superiorly")
+    done, what = say(practice, "embolden three mm superiorly")
     assert not done
     assert "Did you mean: grow 3 mm superior?" in what
     assert practice.mask().sum() == before
