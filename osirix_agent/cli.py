@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -255,6 +256,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="compare with it: a segmenter, a folder of models, or an adapter's folder")  # fmt: skip
     replay.add_argument("--tolerance", type=float, default=2.0, metavar="MM",
                         help="with --model: of surfaces that agree (%(default)s)")  # fmt: skip
+    replay.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS",
+                        help="with --model: spread the sessions over a Ray cluster (extra 'cluster')")  # fmt: skip
     replay.add_argument(
         "--dicom", type=Path, help="the image (default: 'study' beside the journal, else OsiriX's viewer)"
     )
@@ -753,8 +756,10 @@ def _compare(arguments: argparse.Namespace, settings: Settings) -> int:
     from osirix_agent.demo.comparing import compare, other_segmenter
 
     with _busy("loading the model") as tell:
-        segmenter = other_segmenter(arguments.model, settings, tell)
-        found = compare(arguments.journal, arguments.dicom, segmenter, settings, arguments.tolerance, tell)
+        make = partial(other_segmenter, arguments.model, settings)
+        if arguments.ray is None:  # what shows progress cannot travel
+            make = partial(make, tell=tell)
+        found = compare(arguments.journal, arguments.dicom, make, settings, arguments.tolerance, tell, arguments.ray)
     print(json.dumps(found.as_json()) if arguments.json else "\n".join(found.lines()))
     return 0
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ from osirix_agent.imaging.mask import BoolArray, dice
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.record.courses import courses, stored_mask
 from osirix_agent.record.sessions import Session, read_log
-from osirix_agent.segmenter.choice import NAMES, adapted, make_segmenter
+from osirix_agent.segmenter.choice import NAMES, adapted, make_segmenter, to_stderr
 from osirix_agent.segmenter.folder import KINDS
 from osirix_agent.segmenter.protocol import Segmenter
+from osirix_agent.segmenter.server.cluster import on_ray
 from osirix_agent.settings import Settings
 from osirix_agent.training.metrics import bootstrap, surface_distances
+from osirix_agent.training.spreading import Share, spread
 
 ENOUGH = 0.95  # of both surfaces within the tolerance: such an answer might have been accepted as it was
 SHORT = 20  # so many answers are told one by one
@@ -169,7 +172,9 @@ def _until(answers: Sequence[Compared], of: str) -> tuple[int, bool]:
     return max(one.prompts for one in answers) + 1, False
 
 
-def other_segmenter(model: str, settings: Settings, tell: Callable[[str], object]) -> Segmenter:
+def other_segmenter(
+    model: str, settings: Settings, tell: Callable[[str], object] = to_stderr
+) -> Segmenter:  # fmt: skip
     """What `--model` names: a segmenter, a folder of models, or the folder of one adapter, for the shipped base.
 
     Raises
@@ -191,45 +196,80 @@ def other_segmenter(model: str, settings: Settings, tell: Callable[[str], object
 
 
 def compare(
-    log: Path, dicom: Path | None, segmenter: Segmenter, settings: Settings, tolerance_mm: float,
-    tell: Callable[[str], object] = str,
+    log: Path, dicom: Path | None, make: Callable[[], Segmenter], settings: Settings, tolerance_mm: float,
+    tell: Callable[[str], object] = str, ray: str | None = None,
 ) -> Comparison:  # fmt: skip
     """Replay every session of a log whose image is there.
 
     Parameters
     ----------
     dicom : folder with the images; None: 'study' beside the journals, else the viewers open in OsiriX
+    make : makes the other segmenter
     tell : is told what is being done
+    ray : address of a cluster over which the sessions are spread, as of `on_ray`; None: one after the other, here
 
     Raises
     ------
     JournalError
         No log, or none of its images was found.
     """
-    waiting = list(read_log(log))
-    beside = waiting[0].path.parent / "study"
+    sessions = list(read_log(log))
+    beside = sessions[0].path.parent / "study"
     if dicom is None and beside.is_dir():
         dicom = beside
-    answers: list[Compared] = []
+    if ray is None:
+        found = _replayed(sessions, dicom, make(), settings, tolerance_mm, tell)
+    else:
+        dicom = None if dicom is None else dicom.absolute()
+        with on_ray(ray) as cluster:
+            found = list(spread(cluster, partial(_share, log.absolute(), dicom, make, settings, tolerance_mm), tell))
+    if not any(one.answers for one in found) and any(not one.seen for one in found):
+        raise JournalError(
+            "None of the log's images was found.", "Give the folder of the series that were contoured (--dicom)."
+        )
+    unseen = [one.name for one in found if not one.seen]
+    return Comparison(found[0].segmenter, tolerance_mm, [a for one in found for a in one.answers], unseen)
+
+
+@dataclass
+class _Replayed:
+    """A session, asked again."""
+
+    name: str
+    segmenter: str
+    answers: list[Compared] = field(default_factory=list)
+    seen: bool = False
+
+
+def _share(
+    log: Path, dicom: Path | None, make: Callable[[], Segmenter], settings: Settings, tolerance_mm: float,
+    share: Share,
+) -> list[_Replayed]:  # fmt: skip
+    sessions = list(read_log(log))[share[0] - 1 :: share[1]]
+    return _replayed(sessions, dicom, make(), settings, tolerance_mm, str) if sessions else []
+
+
+def _replayed(
+    sessions: Sequence[Session], dicom: Path | None, segmenter: Segmenter, settings: Settings, tolerance_mm: float,
+    tell: Callable[[str], object],
+) -> list[_Replayed]:  # fmt: skip
+    found = [_Replayed(session.path.name, segmenter.name) for session in sessions]
+    waiting = list(zip(sessions, found, strict=True))
+    shapes = {session.started.shape_kji for session in sessions}
     with open_viewers(dicom, settings) as viewers:
         for viewer in viewers:
-            shapes = {session.started.shape_kji for session in waiting}
             if viewer.pixels.geometry.shape_kji not in shapes:
                 continue
             try:
                 volume = viewer.read_volume()
             except OsirixAgentError:  # a series that no session could have been about
                 continue
-            mine = [session for session in waiting if session.started.volume_digest == volume.digest]
-            waiting = [session for session in waiting if session not in mine]
-            for session in mine:
-                tell(f"replaying {session.path.name}")
-                answers += _compared(session, volume, segmenter, tolerance_mm)
-    if not answers and waiting:
-        raise JournalError(
-            "None of the log's images was found.", "Give the folder of the series that were contoured (--dicom)."
-        )
-    return Comparison(segmenter.name, tolerance_mm, answers, [session.path.name for session in waiting])
+            for session, one in waiting:
+                if not one.seen and session.started.volume_digest == volume.digest:
+                    tell(f"replaying {one.name}")
+                    one.answers += _compared(session, volume, segmenter, tolerance_mm)
+                    one.seen = True
+    return found
 
 
 def _compared(session: Session, volume: Volume, segmenter: Segmenter, tolerance_mm: float) -> Iterator[Compared]:

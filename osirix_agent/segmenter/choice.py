@@ -66,11 +66,11 @@ class ByStructure:
         return chosen.propose(request)
 
 
-def _to_stderr(text: str) -> None:
+def to_stderr(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def make_segmenter(settings: Settings, tell: Callable[[str], object] = _to_stderr) -> Segmenter:
+def make_segmenter(settings: Settings, tell: Callable[[str], object] = to_stderr) -> Segmenter:
     """The segmenter that the settings name, calibrated where there is a card for it; as `plain_segmenter`."""
     inner = plain_segmenter(settings, tell)
     if "://" in settings.segmenter:
@@ -84,7 +84,7 @@ def make_segmenter(settings: Settings, tell: Callable[[str], object] = _to_stder
     return Believing(inner, held) if held else inner
 
 
-def calibration_cards(settings: Settings, tell: Callable[[str], object] = _to_stderr) -> dict[str, Calibration]:
+def calibration_cards(settings: Settings, tell: Callable[[str], object] = to_stderr) -> dict[str, Calibration]:
     """Calibrations by the weights they are for: those shipped, those beside the models, then a site's own, which
     come first."""
     found: dict[str, Calibration] = {}
@@ -99,7 +99,7 @@ def calibration_cards(settings: Settings, tell: Callable[[str], object] = _to_st
     return found
 
 
-def plain_segmenter(settings: Settings, tell: Callable[[str], object] = _to_stderr) -> Segmenter:
+def plain_segmenter(settings: Settings, tell: Callable[[str], object] = to_stderr) -> Segmenter:
     """The segmenter that the settings name, as it is.
 
     Parameters

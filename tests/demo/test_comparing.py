@@ -39,7 +39,7 @@ def test_the_same_model_answers_the_same(demo, capsys):
 
 def test_another_model_is_told_apart(demo):
     other = ClassicalSegmenter(ClassicalRecipe(gamma=0.3))
-    found = compare(demo / "journal.jsonl", None, other, load_settings(), 2.0)
+    found = compare(demo / "journal.jsonl", None, lambda: other, load_settings(), 2.0)
     (structure,) = found.structures().values()
     assert structure["dice_between"] < 1
     assert structure["last"]["difference"] != 0
@@ -57,7 +57,7 @@ def test_a_folder_of_models_and_an_adapter_can_be_named(tiny_models):
 
 
 def test_intervals_are_over_patients(demo):
-    one = compare(demo / "journal.jsonl", None, ClassicalSegmenter(), load_settings(), 2.0).answers
+    one = compare(demo / "journal.jsonl", None, ClassicalSegmenter, load_settings(), 2.0).answers
     patients = [
         [type(a)(**{**a.__dict__, "patient": str(n), "session": str(n), "replayed_dice": 0.5 + n / 10}) for a in one]
         for n in range(4)
@@ -72,7 +72,7 @@ def test_intervals_are_over_patients(demo):
 def test_the_de_identified_images_will_do(demo, tmp_path):
     state, out = ["--state-dir", str(demo / "state")], ["--out", str(tmp_path / "images")]
     assert main(["log", "images", str(demo / "journal.jsonl"), "--dicom", str(demo / "study"), *out, *state]) == 0
-    found = compare(demo / "journal.jsonl", tmp_path / "images", ClassicalSegmenter(), load_settings(), 2.0)
+    found = compare(demo / "journal.jsonl", tmp_path / "images", ClassicalSegmenter, load_settings(), 2.0)
     assert {one.dice_between for one in found.answers} == {1.0}
     assert found.unseen == []
 
@@ -80,6 +80,6 @@ def test_the_de_identified_images_will_do(demo, tmp_path):
 def test_images_that_are_not_there_are_named(demo, tmp_path):
     write_phantom(tmp_path / "other", PhantomRecipe(shape_kji=(8, 32, 32), spacing_kji_mm=(4, 4, 4)))
     with pytest.raises(JournalError, match="None of the log's images"):
-        compare(demo / "journal.jsonl", tmp_path / "other", ClassicalSegmenter(), load_settings(), 2.0)
+        compare(demo / "journal.jsonl", tmp_path / "other", ClassicalSegmenter, load_settings(), 2.0)
     with pytest.raises(SettingsError, match="no segmenter 'nothing'"):
         other_segmenter("nothing", load_settings(), str)

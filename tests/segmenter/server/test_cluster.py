@@ -2,22 +2,29 @@
 
 import gc
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from osirix_agent.demo.comparing import compare
+from osirix_agent.demo.run import run_demo
 from osirix_agent.errors import PromptError, SettingsError
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.segmenter.protocol import SegmentationRequest
 from osirix_agent.segmenter.server import cluster as clusters
+from osirix_agent.settings import load_settings
 from osirix_agent.training.contouring import Contoured
 from osirix_agent.training.evaluate import evaluate
 from osirix_agent.training.spreading import evaluate_on
+from osirix_agent.virtual_osirix.phantom import PhantomRecipe, write_phantom
 from tests.segmenter.test_contract import CENTRE, TRUTH, VOLUME, point
 
 
@@ -137,3 +144,22 @@ def nobody(share):
 def test_what_goes_wrong_in_a_share_is_said_as_it_would_be_here(small_ray):
     with pytest.raises(SettingsError, match="no such set"):
         evaluate_on(small_ray, ClassicalSegmenter, nobody, ("clicks",))
+
+
+@pytest.mark.slow
+def test_sessions_are_spread_over_a_cluster_in_their_order(tmp_path, small_ray, monkeypatch):
+    demo = tmp_path / "demo"
+    write_phantom(demo / "study", PhantomRecipe(shape_kji=(12, 48, 48), spacing_kji_mm=(4, 4, 4)))
+    run_demo(demo, demo / "study", {"segmenter": "classical"})
+    log = tmp_path / "log"
+    log.mkdir()
+    for name in ("a", "b", "c"):
+        shutil.copy(demo / "journal.jsonl", log / f"{name}.jsonl")
+        shutil.copy(demo / "journal.head", log / f"{name}.head")
+    shutil.copytree(demo / "store", log / "store")
+    monkeypatch.setattr("osirix_agent.demo.comparing.on_ray", lambda address: nullcontext(small_ray))
+    asked = (log, demo / "study", ClassicalSegmenter, load_settings(), 2.0, str)
+    here, there = (compare(*asked, ray=ray) for ray in (None, "local"))
+    shown = [[replace(one, replayed_ms=0.0) for one in found.answers] for found in (here, there)]
+    assert len(shown[0]) >= 15
+    assert shown[0] == shown[1]
