@@ -1,3 +1,5 @@
+import pytest
+
 from osirix_agent.bench import capacity
 
 
@@ -7,7 +9,7 @@ def test_service_times_and_waiting_are_measured(monkeypatch):
     monkeypatch.setattr(capacity, "SERVICE_S", 0.01)
     rows = {row.id: row for row in capacity.measure(1, wait_s=0.4, segmenters=("classical", "nowhere"))}
     answer, sessions = rows["capacity.classical.answer"], rows["capacity.classical.sessions"]
-    assert sessions.value * answer.value == 0.5 * capacity.BETWEEN_S
+    assert sessions.value * answer.value == pytest.approx(0.5 * capacity.BETWEEN_S)
     assert rows["capacity.classical.first"].n == 1
     assert rows["capacity.nowhere"].holds is False
     assert rows["capacity.wait.0.8"].n > 0
