@@ -228,6 +228,8 @@ def _do(engine: Engine, action: Action, score: Any, talk: Talk | None) -> Step:
     if action.says is not None and talk is not None:
         talk.say(engine, action.says)
     settle(engine)
+    if action.command == "next":
+        settle(engine)  # the isolines follow the slice it jumped to
     said = "" if request is None else request.wait(0)[1]
     total_ms = (time.monotonic() - began) * 1e3
     timing = engine.last_timing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -21,7 +22,7 @@ def render(viewer: Viewer, *, k: int | None = None, size: int = 640, caption: st
     size : int
         Pixels of the longer side; the image is scaled to square pixels.
     caption : str
-        A line below the picture.
+        Below the picture, on as many lines as it needs.
     """
     frame = viewer.movie_index
     k = viewer.index if k is None else k
@@ -40,12 +41,13 @@ def render(viewer: Viewer, *, k: int | None = None, size: int = 640, caption: st
     picture = base.resize(shape, Image.Resampling.BICUBIC).convert("RGBA")
     for roi in (roi for roi in viewer.rois[frame][k] if roi.seen):
         picture = Image.alpha_composite(picture, _layer(roi, pix.rows, pix.columns, shape, per_px))
-    out = Image.new("RGB", (shape[0], shape[1] + 40), (16, 16, 18))
+    lines = wrap(caption, max(20, (shape[0] - 16) // 6)) or [""]  # a letter is some six pixels wide
+    out = Image.new("RGB", (shape[0], shape[1] + 24 + 16 * len(lines)), (16, 16, 18))
     out.paste(picture.convert("RGB"), (0, 0))
     shown = (len(viewer.pixes[frame]) - k) if viewer.flipped else k + 1
     pen = ImageDraw.Draw(out)
     pen.text((8, shape[1] + 4), f"slice {shown} of {len(viewer.pixes[frame])}", fill=(150, 150, 155))
-    pen.text((8, shape[1] + 20), caption, fill=(230, 230, 230))
+    pen.multiline_text((8, shape[1] + 20), "\n".join(lines), fill=(230, 230, 230))
     return out
 
 
