@@ -119,7 +119,9 @@ def _session(place: Path, settings: Settings, secret: Callable[[], str]) -> tupl
             opened.engine.finish()
         finally:
             opened.close()
-    return "\n".join([*errors, *(text.split(": ", 1)[-1] for text in feedback.texts)]).encode(), len(errors)
+    told = [*errors, *(text.split(": ", 1)[-1] for text in feedback.texts)]
+    kept = [text for text in told if "Did you mean" not in text]  # asked on her screen, in her words, and kept nowhere
+    return "\n".join(kept).encode(), len(errors)
 
 
 def _act(opened: OpenSession, clinician: Clinician, errors: list[str], secret: Callable[[], str]) -> None:
