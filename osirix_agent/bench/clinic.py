@@ -22,7 +22,7 @@ from osirix_agent.errors import PromptError
 from osirix_agent.imaging.contour import isocontour
 from osirix_agent.imaging.mask import dice
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.prompting.prompt import PointLps, PointPrompt, Polarity, Prompt, prompt_points_lps
+from osirix_agent.prompting.prompt import PointLps, Prompt, prompt_points_lps
 from osirix_agent.record.journal import Journal
 from osirix_agent.record.keeping import Keeper
 from osirix_agent.record.pseudonym import Pseudonyms
@@ -30,7 +30,7 @@ from osirix_agent.record.store import Store
 from osirix_agent.segmenter.protocol import FixedSlice, SegmentationRequest, Segmenter
 from osirix_agent.settings import load_settings
 from osirix_agent.training.clicks import next_click
-from osirix_agent.training.contouring import CLICKS, Contoured, box_prompt, point
+from osirix_agent.training.contouring import CLICKS, Contoured, box_prompt, click_prompt, point
 from osirix_agent.viewer.protocol import SeriesIdentity
 
 BoolArray = npt.NDArray[np.bool_]
@@ -97,10 +97,7 @@ def _contour(log: SessionLog, segmenter: Segmenter | None, volume: Volume, struc
 
 def _next_prompt(volume: Volume, truth: BoolArray, shown: BoolArray) -> Prompt | None:
     click = next_click(truth, shown)
-    if click is None:
-        return None
-    polarity = Polarity.INCLUDE if click.include else Polarity.EXCLUDE
-    return PointPrompt(position_lps=point(volume.geometry.to_lps(click.kji)), polarity=polarity)
+    return None if click is None else click_prompt(click, volume.geometry)
 
 
 def _ask(

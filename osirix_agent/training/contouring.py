@@ -125,6 +125,12 @@ def contoured(case: Case, structures: Iterable[str]) -> Contoured:
     return Contoured(case.name, volume_of(case), {s: mask for s, mask in known.items() if mask.any()})
 
 
+def click_prompt(click: Click, geometry: Geometry) -> PointPrompt:
+    """A simulated click as the prompt that it is."""
+    polarity = Polarity.INCLUDE if click.include else Polarity.EXCLUDE
+    return PointPrompt(position_lps=point(geometry.to_lps(click.kji)), polarity=polarity)
+
+
 def box_prompt(truth: BoolArray, geometry: Geometry, random: np.random.RandomState) -> BoxPrompt:
     """The benchmark's box: on the middle slice, each side loosened by 0 to 5 pixels of a 256-pixel image."""
     k, j0, j1, i0, i1 = middle_box(truth)
@@ -167,8 +173,7 @@ def contour(segmenter: Segmenter, volume: Volume, case: str, structure: str, tru
                 scores.append(scores[-1])
                 continue
             marked.append(click)
-            polarity = Polarity.INCLUDE if click.include else Polarity.EXCLUDE
-            prompts.append(PointPrompt(position_lps=point(volume.geometry.to_lps(click.kji)), polarity=polarity))
+            prompts.append(click_prompt(click, volume.geometry))
         began = time.perf_counter()
         try:
             answer = segmenter.propose(SegmentationRequest(volume, asked, tuple(prompts))).mask()
