@@ -216,7 +216,7 @@ class _Link:
                     f"Update osirix-agent {side}.",
                 )
             if lease is None or not self._holds(lease):
-                lease = self._stub.Open(pb.Hello(protocol=PROTOCOL), timeout=connect_s)
+                lease = self._stub.Open(pb.Hello(protocol=PROTOCOL), timeout=self._soon_s)
         self._lease, self.heard_at = lease.key, time.monotonic()
         threading.Thread(target=self._stay_alive, args=(lease.liveness_s / 3,), daemon=True).start()
         return described, lease

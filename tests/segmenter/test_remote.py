@@ -5,12 +5,13 @@ import shutil
 import socket
 import ssl
 import threading
-from contextlib import suppress
+import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from osirix_agent.bench.line import Line
 from osirix_agent.bench.soak import BallSegmenter
 from osirix_agent.errors import (
     BusyError,
@@ -29,6 +30,7 @@ from osirix_agent.prompting.prompt import PointPrompt
 from osirix_agent.segmenter import remote as remote_module
 from osirix_agent.segmenter.choice import make_segmenter
 from osirix_agent.segmenter.protocol import LooksAhead, SegmentationRequest
+from osirix_agent.segmenter.remote import SILENT_S, _Link
 from osirix_agent.segmenter.wire.dialling import Address, pairing_for, why_not
 from osirix_agent.settings import Settings
 from tests.segmenter.conftest import asking
@@ -219,52 +221,9 @@ def test_a_volume_damaged_on_its_way_is_sent_again(serve, ask, monkeypatch):
     assert len(tries) == 2
 
 
-class Wire:
-    """A line between the two that can be spoilt."""
-
-    def __init__(self, port):
-        self.target, self.spoil, self.cut = port, 0, threading.Event()
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"grpcs://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.open = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                here, _ = self.socket.accept()
-                there = socket.create_connection(("127.0.0.1", self.target))
-            except OSError:
-                return
-            self.open += [here, there]
-            threading.Thread(target=self._carry, args=(here, there, True), daemon=True).start()
-            threading.Thread(target=self._carry, args=(there, here, False), daemon=True).start()
-
-    def _carry(self, source, target, up):
-        try:
-            while data := source.recv(65536):
-                if up and self.spoil and len(data) > 500:
-                    self.spoil -= 1
-                    data = data[:300] + bytes([data[300] ^ 1]) + data[301:]
-                target.sendall(data)
-        except OSError:
-            pass
-        for one in (source, target):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-    def hang_up(self):
-        for one in self.open:
-            one.close()
-
-    def close(self):
-        self.socket.close()
-        self.hang_up()
-
-
 @pytest.fixture
 def line(serve):
-    held = Wire(serve().port)
+    held = Line(serve().port)
     yield held
     held.close()
 
@@ -280,8 +239,32 @@ def test_a_frame_corrupted_on_the_line_is_noticed_and_the_answer_is_the_same(lin
 def test_a_cut_line_is_made_anew(line, ask):
     remote = ask(line.address)
     assert same(remote.propose(request()), LOCAL)
-    line.hang_up()
+    line.cut()
     assert same(remote.propose(request()), LOCAL)
+
+
+def test_a_line_that_dies_while_a_lease_is_opened_is_soon_given_up(serve, ask, monkeypatch):
+    server = serve()
+    line = Line(server.port)
+    remote = ask(line.address)
+    assert same(remote.propose(request()), LOCAL)
+    for session in list(server.service.leases.all()):
+        server.service.end_lease(session)
+    answered = _Link._first_to_answer
+
+    def dies(link, connect_s):
+        found = answered(link, connect_s)
+        monkeypatch.undo()
+        line.swallowing = True
+        threading.Timer(0.3, setattr, (line, "swallowing", False)).start()
+        return found
+
+    monkeypatch.setattr(_Link, "_first_to_answer", dies)
+    began = time.monotonic()
+    assert same(remote.propose(request()), LOCAL)
+    assert line.swallowing is False
+    assert time.monotonic() - began < SILENT_S + 2.5  # not remote_connect_s on top of it
+    line.close()
 
 
 def test_a_slow_server_is_given_up_at_the_deadline(serve, ask):
@@ -497,7 +480,7 @@ def test_a_lease_outlives_its_connections(line, ask):
     remote = ask(line.address)
     for _ in range(6):  # more than the sessions that a client may have
         assert same(remote.propose(request()), LOCAL)
-        line.hang_up()
+        line.cut()
 
 
 @pytest.mark.parametrize("first_bytes", [b"", b"\x15\x03\x03\x00\x02\x02\x14"])  # nothing; "bad record mac"
