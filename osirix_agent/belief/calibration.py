@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, optimize
+from scipy.special import expit
 
-from osirix_agent.belief.belief import Belief
+from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.belief.card import FEWEST, Calibration, Fit
 from osirix_agent.belief.spread import probability, probability_and_slope, smooth_spread
 from osirix_agent.belief.update import Evidence, condition
 
 DEVIATION = 3.0  # logits: with it the worlds' own contours spread nearly as the probabilities say
-CENTRE = 2.0  # logits about the boundary within which the bands' inner half is set
 REACH_MM = 15.0  # voxels so near to the proposed boundary are fitted
 RANK = 16
+SCALES = (0.3, 3.0)  # of the line, between which the 90 % band is set
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -30,11 +30,16 @@ class Line(NamedTuple):
     slope: float
     per_mm: float
     shift: float
-    centre: float = 0.0
 
     def at(self, logit: npt.NDArray[Any], distance_mm: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        line = self.slope * logit + self.per_mm * distance_mm + self.shift
-        return line * (1 + self.centre * np.exp(-0.5 * (line / CENTRE) ** 2)) if self.centre else line
+        return self.slope * logit + self.per_mm * distance_mm + self.shift
+
+    def scaled(self, scale: float) -> Line:
+        return Line(*(scale * v for v in self))
+
+
+def line_of(fit: Fit) -> Line:
+    return Line(fit.slope, fit.per_mm, fit.shift)
 
 
 def calibrated(
@@ -50,8 +55,7 @@ def calibrated(
     """
     mean = belief.mean_logit
     if fit is not None:
-        line = Line(fit.slope, fit.per_mm, fit.shift, fit.centre)
-        mean = line.at(mean, signed_distance(mean, spacing_kji)).astype(np.float32)
+        mean = line_of(fit).at(mean, signed_distance(mean, spacing_kji)).astype(np.float32)
     spread = smooth_spread(mean, spacing_kji, DEVIATION, calibration.length_mm, RANK)
     found = replace(belief, mean_logit=mean, spread=spread, calibration_id=calibration.id if fit is not None else None)
     return condition(found, evidence)
@@ -76,37 +80,48 @@ class Sample:
 
     Attributes
     ----------
-    logit, distance_mm, variance, inside : (n,) of voxels
-        Variance of the spread once the prompts are taken up.
-    surface : (m, 3) logit, distance and variance at points on the observer's surface, equal areas each
+    logit, distance_mm, moved, variance, inside : (n,) of voxels
+        By how much the prompts moved the mean, and the variance of the spread once they are taken up.
+    around : (m, 8, 4) logit, distance, moved and variance of the voxels around points of the observer's surface, equal
+        areas each
+    weight : (m, 8) of those voxels in a trilinear interpolation; 0 beyond the crop
     """
 
     patient: str
     logit: FloatArray
     distance_mm: FloatArray
+    moved: FloatArray
     variance: FloatArray
     inside: npt.NDArray[np.bool_]
-    surface: FloatArray
+    around: FloatArray
+    weight: FloatArray
+
+    def at_surface(self, line: Line) -> FloatArray:
+        """(2 m,) probability at the points, each twice, as it differs on large voxels: between voxels linear in the
+        log-odds, as isolines are drawn, and linear in the probability, as coverage is defined."""
+        logit, distance, moved, variance = np.moveaxis(self.around, -1, 0)
+        p = probability(line.at(logit, distance) + moved, variance)
+        odds = (self.weight * (np.log(p) - np.log1p(-p))).sum(1) + (1 - self.weight.sum(1)) * OUTSIDE_LOGIT
+        return np.concatenate([expit(odds), (self.weight * p).sum(1)])
 
 
 def fit_calibration(samples: Sequence[Sample]) -> Line:
-    """The line that makes the observer's labels near the boundary most likely, set so that the bands hold their share.
+    """The line that makes the observers' labels near the boundary most likely.
 
     Fitted on voxels within `REACH_MM` of the *proposed* boundary: where probabilities are right there, the observer's
-    surface falls between two isolines as often as they say (probability integral transform). On voxels as large as the
-    band is wide it does so only nearly: then the line's scale is set by the 90 % band and its centre by the 50 % one.
-    Cases weigh the same.
+    surface falls between two isolines as often as they say (probability integral transform). Errors have longer tails
+    than the law allows, so the line is then scaled until the 90 % band holds its share. Cases weigh the same.
     """
 
-    logit, distance, variance = (
-        np.concatenate([getattr(s, name) for s in samples]) for name in ("logit", "distance_mm", "variance")
+    logit, distance, moved, variance = (
+        np.concatenate([getattr(s, name) for s in samples]) for name in ("logit", "distance_mm", "moved", "variance")
     )
     sign = np.where(np.concatenate([s.inside for s in samples]), 1.0, -1.0)
     weight = np.concatenate([np.full(len(s.logit), 1 / len(s.logit)) for s in samples]) / len(samples)
     terms = np.stack([logit, distance, np.ones(len(logit))])
 
     def loss(x: FloatArray) -> tuple[float, FloatArray]:
-        p, steep = probability_and_slope(sign * (x @ terms), variance)
+        p, steep = probability_and_slope(sign * (x @ terms + moved), variance)
         return -float(weight @ np.log(p)), -(terms @ (weight * sign * steep / p))
 
     found = optimize.minimize(
@@ -114,38 +129,18 @@ def fit_calibration(samples: Sequence[Sample]) -> Line:
         bounds=[(0.0, 20.0), (0.0, 20.0), (-20.0, 20.0)],
     )  # fmt: skip
     line = Line(*(float(v) for v in found.x))
-    for _ in range(2):
-        line = _scaled(line, _root(partial(_too_many, samples, line, 0), 0.3, 3.0))
-        line = line._replace(centre=_root(partial(_too_many, samples, line, 1), -0.8, 1.5))
-    return line
+    narrow, wide = SCALES[1], SCALES[0]
+    for _ in range(12):  # bisection: what is steeper holds less
+        scale = (narrow + wide) / 2
+        held = np.mean([shares(s.at_surface(line.scaled(scale)))[0] for s in samples])
+        narrow, wide = (narrow, scale) if held > 0.9 else (scale, wide)
+    return line.scaled((narrow + wide) / 2)
 
 
-def _too_many(samples: Sequence[Sample], line: Line, which: int, x: float) -> float:
-    """By how much a band covers more than its share, the line scaled (0) or its centre changed (1)."""
-    held = covered(samples, line._replace(centre=x) if which else _scaled(line, x))
-    return held[which] - (0.9, 0.5)[which]
-
-
-def covered(samples: Sequence[Sample], line: Line) -> tuple[float, float]:
-    """Share of the observers' surfaces in the 90 and in the 50 % band, on average over cases."""
-    found = []
-    for s in samples:
-        p = probability(line.at(s.surface[:, 0], s.surface[:, 1]), s.surface[:, 2])
-        found.append([np.mean((p >= low) & (p < 1 - low)) for low in (0.05, 0.25)])
-    wide, narrow = (float(v) for v in np.mean(found, 0))
+def shares(p: FloatArray) -> tuple[float, float]:
+    """Of points with these probabilities, the share in the 90 and in the 50 % band."""
+    wide, narrow = (float(np.mean((p >= low) & (p < 1 - low))) for low in (0.05, 0.25))
     return wide, narrow
-
-
-def _scaled(line: Line, scale: float) -> Line:
-    return line._replace(slope=line.slope * scale, per_mm=line.per_mm * scale, shift=line.shift * scale)
-
-
-def _root(falling: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function that falls is nought, by bisection; an end where it never is."""
-    for _ in range(12):
-        middle = (low + high) / 2
-        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
-    return (low + high) / 2
 
 
 def fit_temperature(samples: Sequence[Sample]) -> float:

@@ -17,7 +17,7 @@ from osirix_agent.errors import ModelError
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.whole import write_whole
 
-FORMAT = 2  # of the file
+FORMAT = 3  # of the file
 FEWEST = 10  # patients, below which nothing is called calibrated
 OFF = 0.05  # from 0.9: a band that held so much more or less of other patients' surfaces is not called calibrated
 NEAR = 0.01  # added to an image's distance before its logarithm is taken
@@ -28,13 +28,12 @@ KINDS = get_args(Kind)
 
 
 class Fit(BaseModel):
-    """Calibrated mean logit = line (1 + centre exp(-line^2 / (2 `CENTRE`^2))), for one kind of structure;
-    line = slope * logit + per_mm * distance + shift.
+    """Calibrated mean logit = slope * logit + per_mm * distance + shift, for one kind of structure or one structure.
 
     Attributes
     ----------
-    centre : how much steeper it is about the boundary than farther off
     kind : "organ", "target" or "lesion"
+    structure : the only one that it is for; None: for all of the kind that have no fit of their own
     prompts : number of prompts the fit is for; the last one also for more
     temperature : of the baseline that only divides the logits; for comparison
     held_out : share of the observers' surfaces in the 90 and the 50 % band, each half of the patients under the other
@@ -46,18 +45,23 @@ class Fit(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind
+    structure: str | None = None
     modality: str
     prompts: int = Field(ge=0)
     slope: float
     per_mm: float = Field(ge=0)
     shift: float
-    centre: float = Field(default=0.0, ge=-1, le=2)
     patients: int = Field(gt=0)
     temperature: float = 1.0
     held_out: tuple[float, float] | None = None
     conformal_level: float | None = None
     surface: float = 0.9
     cases: float = 0.9
+
+    @property
+    def subject(self) -> str:
+        """What it is for, in words."""
+        return self.structure or self.kind
 
     @property
     def off(self) -> float:
@@ -97,18 +101,20 @@ class Calibration(BaseModel):
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def broken(self) -> dict[tuple[str, str], Fit]:
-        """Kinds of structure and modalities whose 90 % band did not hold on patients that its fit had not seen, each
-        with the worst of its fits."""
-        found: dict[tuple[str, str], Fit] = {}
+    def broken(self) -> dict[tuple[str, str | None, str], Fit]:
+        """Kinds of structure, structures and modalities whose 90 % band did not hold on patients that its fit had not
+        seen, each with the worst of its fits."""
+        found: dict[tuple[str, str | None, str], Fit] = {}
         for fit in sorted(self.fits, key=lambda f: f.off):
             if fit.off > OFF:
-                found[fit.kind, fit.modality] = fit
+                found[fit.kind, fit.structure, fit.modality] = fit
         return found
 
-    def fit_for(self, kind: str, modality: str, prompts: int) -> Fit | None:
-        """The fit for a kind of structure after so many prompts; None: it was not calibrated."""
-        found = [f for f in self.fits if f.kind == kind and f.modality == modality and f.patients >= FEWEST]
+    def fit_for(self, structure: str, modality: str, prompts: int) -> Fit | None:
+        """The fit for a structure, else for its kind, after so many prompts; None: it was not calibrated."""
+        kind = kind_of(structure)
+        like = [f for f in self.fits if f.kind == kind and f.modality == modality and f.patients >= FEWEST]
+        found = [f for f in like if f.structure == structure] or [f for f in like if f.structure is None]
         below = [f for f in found if f.prompts <= prompts]
         return max(below, key=lambda f: f.prompts) if below else min(found, key=lambda f: f.prompts, default=None)
 
@@ -149,7 +155,7 @@ class Calibration(BaseModel):
         return newer.model_copy(
             update={
                 "data": ", ".join(dict.fromkeys([*self.data.split(", "), *newer.data.split(", ")])),
-                "fits": tuple(sorted((*kept, *newer.fits), key=lambda f: (f.kind, f.modality, f.prompts))),
+                "fits": tuple(sorted((*kept, *newer.fits), key=lambda f: (f.kind, f.modality, f.subject, f.prompts))),
                 "galleries": {**self.galleries, **newer.galleries},
                 "gates": {**{key: g for key, g in self.gates.items() if groups[key] not in again}, **newer.gates},
             }

@@ -144,9 +144,12 @@ def _poison(data: Path, base: Path, work: Path, plan: Plan, tell: Tell) -> list[
     def asked(name: str, images: Sequence[Contoured], structure: str) -> bool:
         tell(f"examining a log: {name}")
         folder = work / "poison" / name.replace(" ", "-")
-        if not folder.is_dir():
+        done = folder.with_suffix(".done")
+        if not done.is_file():
+            shutil.rmtree(folder, ignore_errors=True)
             for _ in keep_log(folder, images, None, PSEUDONYMS):
                 pass
+            done.touch()
         chosen = Plan(structure, "poisoned", None, (), 0.5, recipe_for(structure, "poisoned"))
         found = ((image.name, image.volume) for image in images)
         _, why = examine(folder, lambda wanted: (p for p in found if wanted(p[0])), base, chosen, PSEUDONYMS)

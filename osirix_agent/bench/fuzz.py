@@ -236,8 +236,11 @@ def measure(seed: int, minutes: float, advance: Callable[[int], object] = int) -
     """So many minutes of processor time, in this process."""
     import psutil
 
+    from osirix_agent.segmenter.server.run import few_heaps
+
     began, rounds, base_mb, peak_mb = time.process_time(), 0, 0.0, 0.0
     process = psutil.Process(os.getpid())
+    few_heaps()  # as a server does
     try:
         fuzz = Fuzz(seed)
         while (spent_s := time.process_time() - began) < 60 * minutes:

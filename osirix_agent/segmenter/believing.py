@@ -12,7 +12,6 @@ from osirix_agent.belief.calibration import calibrated
 from osirix_agent.belief.card import Calibration, Fit
 from osirix_agent.belief.gate import Judgement, Verdict
 from osirix_agent.belief.update import condition
-from osirix_agent.imaging.structure import kind_of
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import ShapePrompt, TextPrompt
 from osirix_agent.segmenter.certain import CLICK_RADIUS_MM, Box, fixed_masks, hold
@@ -54,7 +53,7 @@ class Believing:
             said = Judgement(Verdict.WITHHELD, f"the weights that answered, {belief.source}, were not calibrated")
             return replace(belief, judgement=said)
         drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
-        fit = card.fit_for(kind_of(request.structure), request.volume.modality, len(drawn))
+        fit = card.fit_for(request.structure, request.volume.modality, len(drawn))
         described = self._describe(request.volume) if card.galleries else None
         said = card.judge(request.structure, fit, features(belief, request.volume), described)
         if said.verdict is Verdict.WITHHELD:  # what does not apply moves no contour and promises no band

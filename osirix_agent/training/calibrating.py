@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,19 +12,19 @@ import numpy as np
 
 from osirix_agent.belief.calibration import (
     Sample,
-    calibrated,
     conformal_level,
     fit_calibration,
     fit_temperature,
+    line_of,
+    shares,
     surface_score,
 )
 from osirix_agent.belief.card import FEWEST, NEAR, Calibration, Fit, read_card, write_card
 from osirix_agent.belief.gate import Gallery, Gate, fit_gallery, fit_gate
-from osirix_agent.belief.spread import FloatArray, probability
+from osirix_agent.belief.spread import FloatArray
 from osirix_agent.errors import ModelError, SettingsError
-from osirix_agent.segmenter.certain import fixed_masks
+from osirix_agent.segmenter.believing import believed
 from osirix_agent.segmenter.choice import CARD, CLASSICAL_CARD, model_folders, shipped_models
-from osirix_agent.segmenter.evidence import evidence_of
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.protocol import Segmenter
 from osirix_agent.segmenter.seen import FEATURES, IMAGE, features
@@ -40,7 +40,7 @@ ROUGH = {
     "shift": 0.0,
     "patients": FEWEST,
 }  # before any fit
-Key = tuple[str, str, int]  # kind, modality, clicks
+Key = tuple[str, str | None, str, int]  # kind, the one structure or None, modality, clicks
 
 
 def calibrate(
@@ -96,15 +96,16 @@ def calibrate(
 
 
 def _sound(one: Calibration) -> Calibration:
-    """With only the kinds of structure whose fits hold."""
+    """With only the fits that hold; where a kind's does not, neither do those of its structures count."""
     broken = one.broken()
-    return one.model_copy(update={"fits": tuple(f for f in one.fits if (f.kind, f.modality) not in broken)})
+    sound = (f for f in one.fits if not {(f.kind, None, f.modality), (f.kind, f.structure, f.modality)} & broken.keys())
+    return one.model_copy(update={"fits": tuple(sound)})
 
 
 def _refusal(fit: Fit) -> str:
     share = fit.held_out[0] if fit.held_out is not None else 0.0
     return (
-        f"Not calibrated: {fit.kind}, {fit.modality}. On patients that the fit had not seen, {share:.0%} of the "
+        f"Not calibrated: {fit.subject}, {fit.modality}. On patients that the fit had not seen, {share:.0%} of the "
         f"surface lay in the 90% band after {fit.prompts} clicks."
     )
 
@@ -157,18 +158,18 @@ def print_calibration(card: Calibration) -> None:
 
     console = Console()
     table = Table(title=f"{card.segmenter}: calibration {card.id}")
-    for head in ("kind", "modality", "clicks", "n", "logit", "per mm", "shift", "centre", "in 90", "in 50"):
+    for head in ("for", "modality", "clicks", "n", "logit", "per mm", "shift", "in 90", "in 50"):
         table.add_column(head)
     for f in card.fits:
         held = [f"{v:.2f}" for v in f.held_out] if f.held_out else ["", ""]
         table.add_row(
-            f.kind, f.modality, str(f.prompts), str(f.patients), f"{f.slope:.2f}", f"{f.per_mm:.2f}", f"{f.shift:.2f}",
-            f"{f.centre:.2f}", *held,
+            f.subject, f.modality, str(f.prompts), str(f.patients),
+            *(f"{v:.2f}" for v in (f.slope, f.per_mm, f.shift)), *held,
         )  # fmt: skip
     console.print(table)
     console.print("Promised:")
     for f in card.fits:
-        console.print(f"  {f.kind}, {f.modality}, {f.prompts} clicks: {promise(f)}")
+        console.print(f"  {f.subject}, {f.modality}, {f.prompts} clicks: {promise(f)}")
 
 
 def promise(fit: Fit) -> str:
@@ -204,13 +205,14 @@ def fit_cards(
     blank = Calibration(segmenter="", data="", length_mm=length_mm, fits=())
     for stage in found:
         request, modality = stage.request, stage.request.volume.modality
-        evidence = evidence_of(request.volume, request.prompts, fixed_masks(request))
         rough = Fit(kind=stage.kind, modality=modality, prompts=0, **ROUGH)  # type: ignore[arg-type]
-        sample = sample_of(stage, calibrated(stage.belief, stage.spacing, blank, rough, evidence), random)
+        told = believed(stage.belief, request, blank, rough)
+        sample = sample_of(stage, told, line_of(rough), random)
         if sample is None:
             continue
         group = groups[stage.belief.source]
-        group.samples[stage.kind, modality, stage.clicks].append(sample)
+        for name in (None, stage.name):
+            group.samples[stage.kind, name, modality, stage.clicks].append(sample)
         group.seen.append(
             _Seen(
                 stage.patient, stage.kind, stage.name, modality, features(stage.belief, request.volume),
@@ -243,7 +245,12 @@ class _Gathered:
 
     def card(self, source: str, data: str, length_mm: float) -> Calibration:
         """Without a fit where no kind of structure has ten patients."""
-        fits = tuple(_fit(key, held) for key, held in sorted(self.samples.items()) if _patients(held) >= FEWEST)
+        several = Counter((kind, modality, clicks) for kind, name, modality, clicks in self.samples if name)
+        fits = tuple(
+            _fit(key, held)
+            for key, held in sorted(self.samples.items(), key=lambda item: (item[0][0], item[0][1] or "", *item[0][2:]))
+            if _patients(held) >= FEWEST and (key[1] is None or several[key[0], key[2], key[3]] > 1)
+        )
         galleries: dict[str, Gallery] = {}
         gates: dict[str, Gate] = {}
         for kind, modality in sorted({(fit.kind, fit.modality) for fit in fits}):
@@ -286,16 +293,16 @@ def _fit(key: Key, held: list[Sample]) -> Fit:
     for half in (set(names[::2]), set(names[1::2])):
         line = fit_calibration([s for s in held if s.patient not in half])
         for name in sorted(half):  # a patient's structures together are one case
-            at = np.concatenate([s.surface for s in held if s.patient == name])
-            p = probability(line.at(at[:, 0], at[:, 1]), at[:, 2])
+            p = np.concatenate([s.at_surface(line) for s in held if s.patient == name])
             scores.append(surface_score(p))
-            covers.append([np.mean((p >= low) & (p < 1 - low)) for low in (0.05, 0.25)])
+            covers.append(shares(p))
     line = fit_calibration(held)
-    kind, modality, clicks = key
+    kind, structure, modality, clicks = key
     wide, narrow = (round(float(v), 4) for v in np.mean(covers, 0))
-    slope, per_mm, shift, centre = (round(v, 4) for v in line)
+    slope, per_mm, shift = (round(v, 4) for v in line)
     return Fit(
-        kind=kind, modality=modality, prompts=clicks, slope=slope, per_mm=per_mm, shift=shift, centre=centre,  # type: ignore[arg-type]
-        patients=len(names), temperature=round(fit_temperature(held), 4), held_out=(wide, narrow),
+        kind=kind, structure=structure, modality=modality, prompts=clicks,  # type: ignore[arg-type]
+        slope=slope, per_mm=per_mm, shift=shift, patients=len(names),
+        temperature=round(fit_temperature(held), 4), held_out=(wide, narrow),
         conformal_level=conformal_level(scores),
     )  # fmt: skip

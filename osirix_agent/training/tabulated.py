@@ -52,6 +52,7 @@ def figures_of(name: str, rows: Sequence[StageRow], shifted: Sequence[Shifted]) 
     first = {method: held for method, held in first.items() if held}
     for id_, measure, reach in (
         ("band.90", lambda b: b.cover90, (0.87, 0.93)), ("band.50", lambda b: b.cover50, (0.45, 0.55)),
+        ("drawn.90", lambda b: b.drawn90, (0.87, 0.93)), ("drawn.50", lambda b: b.drawn50, (0.45, 0.55)),
     ):  # fmt: skip
         for method, held in first.items():
             found.append(_figure(f"{name}.{id_}", method, held, _mean(measure), reach))
@@ -69,8 +70,11 @@ def figures_of(name: str, rows: Sequence[StageRow], shifted: Sequence[Shifted]) 
         found.append(_figure(f"{name}.find.errors", method, wrong, _mean(lambda b: b.found), (0.6, 1.0)))
     for clicks in sorted({b.clicks for b in bands} - {0}):
         held = [b for b in bands if b.method == OURS and b.clicks == clicks]
-        found.append(_figure(f"{name}.band.clicks.{clicks}", OURS, held, _mean(lambda b: b.cover90), (0.86, 0.94)))
-        found.append(_figure(f"{name}.band.clicks.{clicks}.50", OURS, held, _mean(lambda b: b.cover50), (0.46, 0.54)))
+        for id_, wide, narrow in (
+            ("band", lambda b: b.cover90, lambda b: b.cover50), ("drawn", lambda b: b.drawn90, lambda b: b.drawn50),
+        ):  # fmt: skip
+            found.append(_figure(f"{name}.{id_}.clicks.{clicks}", OURS, held, _mean(wide), (0.86, 0.94)))
+            found.append(_figure(f"{name}.{id_}.clicks.{clicks}.50", OURS, held, _mean(narrow), (0.46, 0.54)))
     found += _looks(name, rows)
     return found + _gate(name, rows, shifted)
 

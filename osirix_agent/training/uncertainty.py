@@ -14,7 +14,7 @@ from scipy import ndimage
 from scipy.special import expit
 
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
-from osirix_agent.belief.calibration import DEVIATION, REACH_MM, Sample, signed_distance
+from osirix_agent.belief.calibration import REACH_MM, Line, Sample, shares, signed_distance
 from osirix_agent.belief.looks import doubt, looks
 from osirix_agent.belief.update import Evidence, condition
 from osirix_agent.imaging.mask import dice
@@ -32,13 +32,15 @@ LOOKS = 5
 LEVELS = tuple(float(v) for v in np.geomspace(0.05, 9.0, 40))  # log-odds either side of one half
 
 
-def sample_of(stage: Stage, told: Belief, random: np.random.Generator, most: int = 1500) -> Sample | None:
+def sample_of(
+    stage: Stage, told: Belief, line: Line, random: np.random.Generator, most: int = 1500, points: int = 200
+) -> Sample | None:
     """What a stage says to the calibration; None where the segmenter found nothing.
 
     Parameters
     ----------
-    told : the stage's belief with a spread that has taken up the prompts; its mean is not read
-    most : voxels kept, drawn at random
+    told : the stage's belief with a spread, calibrated by the line, which has taken up the prompts
+    most, points : voxels and points of the surface that are kept, drawn at random
     """
     logit = stage.belief.mean_logit
     if not (logit >= 0).any() or told.spread is None:
@@ -46,19 +48,22 @@ def sample_of(stage: Stage, told: Belief, random: np.random.Generator, most: int
     distance = signed_distance(logit, stage.spacing)
     near = np.flatnonzero(np.abs(distance.ravel()) <= REACH_MM)
     near = random.choice(near, most, replace=False) if len(near) > most else near
-    rows = told.spread.at(near)
-    variance = np.where(rows >= 0, told.spread.variance[rows], DEVIATION**2)
-    points = surface_points(stage, random, 500)
-    field = [logit, distance, _dense(told)]
-    at = [_at(f, stage.belief, points, o) for f, o in zip(field, (OUTSIDE_LOGIT, -30.0, DEVIATION**2), strict=True)]
+    fields = np.stack([logit, distance, told.mean_logit - line.at(logit, distance), _dense(told)], -1).astype(float)
+    at = surface_points(stage, random, points) - np.array(stage.belief.corner_kji)
+    corners = np.floor(at)[:, None] + np.array(list(np.ndindex(2, 2, 2)))  # (m, 8, 3)
+    weight = np.prod(1 - np.abs(at[:, None] - corners), axis=-1)
+    shape = np.array(logit.shape)
+    weight[((corners < 0) | (corners >= shape)).any(-1)] = 0.0
+    voxels = np.clip(corners, 0, shape - 1).astype(int)
+    logits, distances, moved, variance = fields.reshape(-1, 4)[near].T
     return Sample(
-        stage.patient, logit.ravel()[near].astype(float), distance.ravel()[near].astype(float), variance,
-        stage.truth[stage.belief.region].ravel()[near], np.stack(at, 1),
+        stage.patient, logits, distances, moved, variance, stage.truth[stage.belief.region].ravel()[near],
+        fields[tuple(np.moveaxis(voxels, -1, 0))], weight,
     )  # fmt: skip
 
 
 def _dense(belief: Belief) -> npt.NDArray[np.float32]:
-    """(k, j, i) variance on the crop."""
+    """(k, j, i) variance on the crop; what does not vary has none."""
     found = np.zeros(belief.mean_logit.size, np.float32)
     assert belief.spread is not None
     found[belief.spread.band] = belief.spread.variance
@@ -88,7 +93,9 @@ class BandRow:
 
     Attributes
     ----------
-    cover90, cover50 : share of the observer's surface between the 5 and 95 %, the 25 and 75 % isolines
+    cover90, cover50 : share of the observer's surface with a probability of 5 to 95 %, 25 to 75 %, which is linear
+        between voxels
+    drawn90, drawn50 : share between the isolines as they are drawn, which are linear in the log-odds between voxels
     width90_mm : volume between the 5 and 95 % isolines over the area of the 50 % one
     bins : per bin of probability: voxels within 5 mm of the observer's surface, their probabilities' and labels' sums
     curve : per level of `LEVELS`, cover and width of the band between its two isolines
@@ -101,6 +108,8 @@ class BandRow:
     method: str
     cover90: float
     cover50: float
+    drawn90: float
+    drawn50: float
     width90_mm: float
     bins: tuple[tuple[float, float, float], ...]
     curve: tuple[tuple[float, float], ...]
@@ -117,6 +126,7 @@ def band_row(stage: Stage, belief: Belief, method: str, seed: int = 42) -> BandR
     p = expit(belief.crop_logit.astype(np.float64))
     points = surface_points(stage, np.random.default_rng(seed), 2000)
     on_surface = _at(p.astype(np.float32), belief, points, 0.0)
+    drawn = expit(_at(belief.crop_logit, belief, points, OUTSIDE_LOGIT))
     voxel = float(np.prod(stage.spacing))
     around, distance = stage.around
     whole = np.full(stage.truth.shape, expit(OUTSIDE_LOGIT), np.float32)
@@ -138,9 +148,7 @@ def band_row(stage: Stage, belief: Belief, method: str, seed: int = 42) -> BandR
         (float(np.mean(sides < t)), float(np.searchsorted(depths, t)) * voxel / area if area else 0.0) for t in LEVELS
     )
     return BandRow(
-        stage.patient, stage.structure, stage.clicks, method,
-        float(np.mean((on_surface >= 0.05) & (on_surface < 0.95))),
-        float(np.mean((on_surface >= 0.25) & (on_surface < 0.75))),
+        stage.patient, stage.structure, stage.clicks, method, *shares(on_surface.astype(np.float64)), *shares(drawn),
         float(np.count_nonzero((p >= 0.05) & (p < 0.95))) * voxel / area if area else 0.0,
         tuple(bins), curve, float(np.mean((said - label) ** 2)), found,
     )  # fmt: skip

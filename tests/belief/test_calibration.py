@@ -10,12 +10,12 @@ from osirix_agent.belief.calibration import (
     calibrated,
     conformal_level,
     fit_calibration,
+    shares,
     signed_distance,
     surface_score,
 )
 from osirix_agent.belief.card import Calibration, Fit, read_card, write_card
 from osirix_agent.belief.gate import Verdict, fit_gate
-from osirix_agent.belief.spread import probability
 from osirix_agent.errors import ModelError
 
 
@@ -25,13 +25,15 @@ def flat_case(random, sigma_mm, slope=2.0, bias_mm=0.0):
     offset = random.normal(0, sigma_mm, 4000)
     variance = np.full(4000, DEVIATION**2)
     at = random.normal(0, sigma_mm, 600)
-    surface = np.stack([slope * at, at, np.full(600, DEVIATION**2)], 1)
-    return Sample("p", slope * d, d, variance, d > offset + bias_mm, surface)
+    grid = np.floor(at)[:, None] + [0, 1]  # the boundary lies across one axis, a voxel a mm
+    two = np.stack([slope * grid, grid, np.zeros_like(grid), np.full_like(grid, DEVIATION**2)], -1)
+    around, weight = np.zeros((600, 8, 4)), np.zeros((600, 8))
+    around[:, :2], weight[:, :2] = two, 1 - np.abs(at[:, None] - grid)
+    return Sample("p", slope * d, d, np.zeros(4000), variance, d > offset + bias_mm, around, weight)
 
 
-def covered(fit, sample, level):
-    p = probability(fit.at(sample.surface[:, 0], sample.surface[:, 1]), sample.surface[:, 2])
-    return float(np.mean((p >= level) & (p < 1 - level)))
+def covered(line, samples):
+    return np.mean([shares(s.at_surface(line)) for s in samples], axis=0)
 
 
 @pytest.mark.parametrize("sigma_mm", [1.0, 3.0])
@@ -39,13 +41,13 @@ def test_bands_cover_what_they_promise(sigma_mm):
     random = np.random.default_rng(1)
     fit = fit_calibration([flat_case(random, sigma_mm) for _ in range(12)])
     unseen = [flat_case(random, sigma_mm) for _ in range(12)]
-    assert np.mean([covered(fit, s, 0.05) for s in unseen]) == pytest.approx(0.90, abs=0.03)
-    assert np.mean([covered(fit, s, 0.25) for s in unseen]) == pytest.approx(0.50, abs=0.05)
+    assert covered(fit, unseen)[0] == pytest.approx(0.90, abs=0.03)
+    assert covered(fit, unseen)[1] == pytest.approx(0.50, abs=0.05)
 
 
 def test_a_bias_is_taken_out():
     random = np.random.default_rng(2)
-    slope, per_mm, shift, _ = fit_calibration([flat_case(random, 2.0, bias_mm=3.0) for _ in range(12)])
+    slope, per_mm, shift = fit_calibration([flat_case(random, 2.0, bias_mm=3.0) for _ in range(12)])
     assert slope * 6 + per_mm * 3 + shift == pytest.approx(0, abs=0.3)
 
 
@@ -84,11 +86,20 @@ def card(*fits, **changes):
 
 def test_the_fit_with_the_most_prompts_that_were_given_is_taken():
     held = card(fit(prompts=0), fit(prompts=1, slope=0.6), fit(prompts=5, slope=0.9), fit(kind="lesion", patients=9))
-    assert held.fit_for("organ", "CT", 0).slope == 0.5
-    assert held.fit_for("organ", "CT", 3).slope == 0.6
-    assert held.fit_for("organ", "CT", 40).slope == 0.9
-    assert held.fit_for("organ", "MR", 0) is None
-    assert held.fit_for("lesion", "CT", 0) is None  # nine patients
+    assert held.fit_for("Brainstem", "CT", 0).slope == 0.5
+    assert held.fit_for("Brainstem", "CT", 3).slope == 0.6
+    assert held.fit_for("Brainstem", "CT", 40).slope == 0.9
+    assert held.fit_for("Brainstem", "MR", 0) is None
+    assert held.fit_for("GTV", "CT", 0) is None  # nine patients
+
+
+def test_a_structures_own_fit_goes_before_that_of_its_kind():
+    own = fit(structure="SpinalCord", slope=0.7, prompts=1)
+    held = card(fit(), own)
+    assert held.fit_for("SpinalCord", "CT", 3) == own
+    assert held.fit_for("SpinalCord", "CT", 0) == own
+    assert held.fit_for("Brainstem", "CT", 3) == held.fits[0]
+    assert card(fit(), fit(structure="SpinalCord", patients=9)).fit_for("SpinalCord", "CT", 0) == held.fits[0]
 
 
 def ball():
@@ -99,7 +110,7 @@ def ball():
 
 def test_a_calibrated_belief_says_by_which_card_and_an_uncalibrated_one_says_nothing():
     held = card(fit())
-    found = calibrated(ball(), (3, 1, 1), held, held.fit_for("organ", "CT", 0))
+    found = calibrated(ball(), (3, 1, 1), held, held.fit_for("Brainstem", "CT", 0))
     assert found.calibration_id == held.id
     assert found.spread is not None
     assert found.slices(5).start <= found.slices(50).start
@@ -122,10 +133,10 @@ def test_a_card_is_read_back_and_a_wrong_one_is_refused(tmp_path):
     assert read_card(tmp_path / "calibration.json") == held
     for name, text, says in (
         ("missing", None, "no calibration card"),
-        ("cut", '{"format": 2', "damaged"),
-        ("empty", '{"format": 2}', "damaged"),
-        ("older", '{"format": 1, "segmenter": "tiny 0"}', "no longer read"),
-        ("newer", '{"format": 3, "calibrations": []}', "newer"),
+        ("cut", '{"format": 3', "damaged"),
+        ("empty", '{"format": 3}', "damaged"),
+        ("older", '{"format": 2, "calibrations": []}', "no longer read"),
+        ("newer", '{"format": 4, "calibrations": []}', "newer"),
     ):
         path = tmp_path / name
         if text is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import shutil
 import signal
@@ -9,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,7 @@ from osirix_agent.segmenter.wire.segmenter_pb2_grpc import add_SegmenterServicer
 from osirix_agent.settings import Settings
 
 THREADS = 64
+M_ARENA_MAX, HEAPS = -8, 2  # <malloc.h>
 SERVICE = "osirix_agent.segmenter.v1.Segmenter"
 PATHS = ("--tls", "--model-dir")
 GB = 1e9
@@ -150,6 +152,7 @@ def serve(
         raise SettingsError("A server's segmenter runs on its own machine.", "Choose --segmenter auto or model.")
     if tls is not None:
         _warn_of_expiry(identity(tls), tls)
+    few_heaps()
     metrics = _metrics()
 
     def tell(event: str, **fields: Any) -> None:
@@ -191,6 +194,12 @@ def serve(
         server.drain(settings.serve_grace_s)
         if door is not None:
             door.close()
+
+
+def few_heaps() -> None:
+    """Keep glibc from giving gRPC's threads heaps of their own: each would hold on to the most it ever needed."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, HEAPS)
 
 
 def make_certificates(folder: Path, ready: Callable[[str], None] = print) -> None:
