@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
 from osirix_agent.agent.engine import Engine
-from osirix_agent.agent.request import Request
+from osirix_agent.agent.request import Calibrate, Request
 from osirix_agent.agent.sight import Sight
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import OsirixAgentError, PromptError, SettingsError
@@ -141,6 +141,8 @@ class Panel:
         with self._changed:
             page.gone = True
             self._changed.notify_all()
+        if self._engine is not None and self._sight is not None and self._sight.eyes is not None:
+            self._engine.ask(Request(Calibrate("forget")))  # another page is elsewhere on the screen
 
 
 class _Page:
@@ -152,7 +154,7 @@ class _Page:
         self._waiting = threading.BoundedSemaphore(WAITING)
         self._look: tuple[int, int] | None = None
         self._drawn: tuple[object, ...] = ()
-        self._best: tuple[Belief, frozenset[int], list[dict[str, Any]]] | None = None
+        self._best: tuple[Belief, tuple[object, ...], list[dict[str, Any]]] | None = None
 
     def feed(self) -> None:
         """Send what has changed, the newest only, until the page goes."""
@@ -210,7 +212,8 @@ class _Page:
         if asked is not None:
             request = Request(asked)
             self._panel._engine.ask(request)
-            self._later(number, lambda: self._answer(number, request))
+            if number:  # otherwise nobody waits for an answer
+                self._later(number, lambda: self._answer(number, request))
 
     def _turn(self, look: LookAt) -> None:
         planes = self._panel._planes
@@ -303,11 +306,13 @@ class _Page:
 
     def _send_looks(self, sight: Sight) -> None:
         belief = sight.shown.get(sight.state.active)
-        hers = frozenset(sight.state.structure(sight.state.active).edits) | sight.reviewed
-        if self._best is None or self._best[0] is not belief or self._best[1] != hers:
+        hers, eyes = frozenset(sight.state.structure(sight.state.active).edits), sight.eyes
+        hers, places = (hers, ()) if eyes is None else (hers | eyes.reviewed, eyes.places)
+        if self._best is None or self._best[0] is not belief or self._best[1] != (hers, places):
             if belief is None or sight.state.active in sight.look.plain:
                 self._send({"kind": "looks", "slices": []})
                 self._best = None
                 return
-            self._best = belief, hers, report.where_to_look(belief, self._panel._planes[0].geometry, hers)
+            found = report.where_to_look(belief, self._panel._planes[0].geometry, hers, places)
+            self._best = belief, (hers, places), found
             self._send({"kind": "looks", "slices": self._best[2]})

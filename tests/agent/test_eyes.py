@@ -39,8 +39,8 @@ def test_dwell_is_recorded_and_where_she_looked_is_not_shown_again(practice):
     (left,) = [event for event in read_journal(practice.journal) if isinstance(event, SliceDwelt)]
     assert left.k == first
     assert left.seconds > 2
-    assert seen[-1].eyes is State.SOUND
-    assert first in seen[-1].reviewed
+    assert seen[-1].eyes.state is State.SOUND
+    assert first in seen[-1].eyes.reviewed
     again = set()
     for _ in range(4):
         practice.do("next")

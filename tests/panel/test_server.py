@@ -53,7 +53,7 @@ def test_the_link_opens_once_and_a_stale_one_is_refused_with_what_to_do(desk):
 
 def test_every_file_of_the_page_is_there_and_nothing_comes_from_elsewhere(desk):
     cookie = desk.enter()
-    scripts = ("main.js", "link.js", "picture.js", "lists.js", "speech.js", "recorder.js")
+    scripts = ("main.js", "link.js", "picture.js", "lists.js", "speech.js", "recorder.js", "gaze.js")
     for name in ("", "style.css", "icon.svg", *scripts):
         answer = desk.get(f"/{name}", Cookie=cookie)
         assert answer.status == 200
