@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import assert_never
 
+import numpy as np
+
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.request import Calibrate
 from osirix_agent.agent.sight import Seen
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.geometry import Geometry
-from osirix_agent.prompting.gaze.calibration import FEWEST_DOTS, Calibration, Pair, calibrate
+from osirix_agent.prompting.gaze.calibration import FEWEST_DOTS, Calibration, Dot, Pair, calibrate
 from osirix_agent.prompting.gaze.dwell import SliceDwell
 from osirix_agent.prompting.gaze.fixation import Fixation, Fixations
 from osirix_agent.prompting.gaze.place import PageView, Place
@@ -41,7 +43,7 @@ class Eyes:
         self._dwell, self._sound, self._fixations = SliceDwell(), Soundness(), Fixations()
         self._fresh: list[Sample] = []  # of this step, not yet spoken for
         self._aimed: tuple[Pair, list[Sample]] | None = None  # the dot that is shown
-        self._dots: list[tuple[Pair, Pair]] = []
+        self._dots: list[Dot] = []
         self._view: PageView | None = None
         self._found: deque[Place] = deque(maxlen=MOST_PLACES)
         self.calibration: Calibration | None = None
@@ -111,7 +113,8 @@ class Eyes:
         rests = [*found.take(samples), *found.end()]
         if rests:
             best = max(rests, key=lambda one: one.seconds)
-            self._dots.append(((best.x, best.y), at))
+            held = [(one.x - best.x, one.y - best.y) for one in samples if best.begin_s <= one.t_s <= best.end_s]
+            self._dots.append(Dot(at, best.x, best.y, float(np.sqrt(np.mean(np.square(held))))))
 
     def _note(self, fixations: list[Fixation]) -> None:
         if self._view is None or self.calibration is None:

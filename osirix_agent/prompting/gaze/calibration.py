@@ -22,13 +22,30 @@ _COEFFICIENTS = 6
 
 
 @dataclass(frozen=True)
+class Dot:
+    """A dot that the eyes rested on.
+
+    Attributes
+    ----------
+    at_px : of the page
+    x, y : where the tracker had the eyes, shares of the screen
+    scatter : standard deviation of its samples around that, either way, shares of the screen
+    """
+
+    at_px: Pair
+    x: float
+    y: float
+    scatter: float
+
+
+@dataclass(frozen=True)
 class Calibration:
     """An affine.
 
     Attributes
     ----------
     rows : (2, 3), page pixels (x, y) of a screen share (x, y, 1)
-    sd_px : standard deviation of a fixation's place, either way
+    sd_px : standard deviation of a place, either way: of a single sample, so broad for a long fixation
     sharp_px : of what is seen sharply around it
     dots : how many it rests on
     """
@@ -44,12 +61,8 @@ class Calibration:
         return float(right), float(down)
 
 
-def calibrate(seen: Sequence[tuple[Pair, Pair]]) -> Calibration:
+def calibrate(seen: Sequence[Dot]) -> Calibration:
     """Least squares over the dots that agree (least trimmed squares, then those near it; Rousseeuw & Leroy 1987).
-
-    Parameters
-    ----------
-    seen : (screen share, page pixels) of each dot that the eyes rested on
 
     Raises
     ------
@@ -61,23 +74,23 @@ def calibrate(seen: Sequence[tuple[Pair, Pair]]) -> Calibration:
             f"The eyes rested on only {len(seen)} of the dots; {FEWEST_DOTS} are needed.",
             "Look at each dot until it moves, and calibrate again.",
         )
-    shares = np.array([(*share, 1.0) for share, _ in seen])
-    page = np.array([at for _, at in seen])
+    shares = np.array([(dot.x, dot.y, 1.0) for dot in seen])
+    page = np.array([dot.at_px for dot in seen])
     size = max(FEWEST_DOTS, len(seen) - WRONG_DOTS)
     fits = (_fit(shares, page, np.array(chosen)) for chosen in combinations(range(len(seen)), size))
     rows, sd = min(fits, key=lambda one: one[1])
-    kept = np.flatnonzero(np.linalg.norm(page - shares @ rows, axis=1) <= max(OUTLIER * sd, 1.0))
-    if len(kept) >= FEWEST_DOTS:
-        rows, sd = _fit(shares, page, kept)
+    kept = np.flatnonzero(np.linalg.norm(page - shares @ rows, axis=1) <= max(OUTLIER * sd, 1.0))  # those, and more
+    rows, sd = _fit(shares, page, kept)
+    px = float(np.linalg.norm(rows[:2])) / 2**0.5  # of the page for the whole screen
+    scatter = px * float(np.sqrt(np.mean([seen[n].scatter ** 2 for n in kept])))
+    sd = float(np.hypot(sd * (1 + 3 / len(kept)) ** 0.5, scatter))  # with what the fit itself is off, on average
     if sd > LARGEST_PX:
         raise PromptError(
             f"The calibration is too poor: it is {min(sd, 9999):.0f} px off, and {LARGEST_PX:.0f} is the most.",
             "Look at each dot until it moves, keep your head still, and calibrate again.",
         )
-    sharp = SHARP * float(np.linalg.norm(rows[:2])) / 2**0.5
     (a, b, c), (d, e, f) = rows.T.tolist()
-    predicted = sd * (1 + 3 / len(kept)) ** 0.5  # with what the fit itself is off, on average over the dots
-    return Calibration(((a, b, c), (d, e, f)), predicted, sharp, len(kept))
+    return Calibration(((a, b, c), (d, e, f)), sd, SHARP * px, len(kept))
 
 
 def _fit(shares: FloatArray, page: FloatArray, chosen: npt.NDArray[np.intp]) -> tuple[FloatArray, float]:
