@@ -186,9 +186,10 @@ def test_a_faulty_tracker_is_calibrated_right_or_not_at_all(practice, fault):
     page.show(6)
     page.look(24, 28)
     page.ask(Show(None))
-    (found,) = page.places()
-    off_mm = (np.array(found.position_kji) - (6, 24, 28)) * practice.engine.session.volume.geometry.spacing_kji_mm
-    assert np.linalg.norm(off_mm) < 3 * found.sd_mm
+    assert page.places()
+    for found in page.places():
+        off_mm = (np.array(found.position_kji) - (6, 24, 28)) * practice.engine.session.volume.geometry.spacing_kji_mm
+        assert np.linalg.norm(off_mm) < 3 * found.sd_mm
 
 
 def test_a_tracker_that_stands_still_is_told_apart(practice):

@@ -51,7 +51,10 @@ export class Gaze {
     const began = pose();
     const dot = make("span", { className: "dot" });
     const field = make("dialog", { id: "dots" }, make("p", { textContent: "Look at each dot until it moves, and keep your head still. Esc stops." }), dot);
-    field.onkeydown = (event) => event.stopPropagation(); // no key does anything else meanwhile
+    field.onkeydown = (event) => {
+      event.stopPropagation(); // no key does anything else meanwhile
+      if (event.key === "Escape") field.close();
+    };
     document.body.append(field);
     field.showModal();
     try {
