@@ -19,7 +19,7 @@ from osirix_agent.settings import MAX_NAME_LENGTH
 LONGEST_BYTES = 200_000  # of one message in words
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[ -~]+$")]
 Place = tuple[FiniteFloat, FiniteFloat]
-Extent = Annotated[FiniteFloat, Field(gt=0)]
+Extent = Annotated[FiniteFloat, Field(ge=1)]
 
 
 class _Message(BaseModel):

@@ -113,6 +113,9 @@ def test_what_is_beside_the_picture_is_no_place():
     assert at.place(look(210, 110), AFFINE, OBLIQUE) is not None
     for x, y in ((190, 200), (300, 90), (510, 200), (300, 410), (-4000, 9000)):
         assert at.place(look(x, y), AFFINE, OBLIQUE) is None
+    _, outside = view(0, 3, (200.0, 100.0), 4.0, box=(0.0, 0.0, 9000.0, 9000.0))  # more than there is of it
+    assert outside.place(look(190, 200), AFFINE, OBLIQUE) is None
+    assert outside.place(look(4000, 4000), AFFINE, OBLIQUE) is None
     assert wish(MESSAGE.validate_python({"do": "visible"}), planes_of(OBLIQUE)).view is None
 
 

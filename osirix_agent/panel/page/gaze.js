@@ -32,6 +32,7 @@ export class Gaze {
       make("div", {}, make("dt", {}, make("kbd", { textContent: "G" })), make("dd", { textContent: "calibrate the eyes" })),
     );
     setInterval(() => this.#watch(), LOOK_MS);
+    document.addEventListener("visibilitychange", () => this.#watch()); // timers are slow in a hidden tab
   }
 
   /** What the agent says of them. */

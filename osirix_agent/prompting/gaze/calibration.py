@@ -82,7 +82,7 @@ def calibrate(seen: Sequence[Dot]) -> Calibration:
     kept = np.flatnonzero(np.linalg.norm(page - shares @ rows, axis=1) <= max(OUTLIER * sd, 1.0))  # those, and more
     rows, sd = _fit(shares, page, kept)
     px = float(np.linalg.norm(rows[:2])) / 2**0.5  # of the page for the whole screen
-    scatter = px * float(np.sqrt(np.mean([seen[n].scatter ** 2 for n in kept])))
+    scatter = px * float(np.sqrt(np.mean(np.array([dot.scatter for dot in seen])[kept] ** 2)))
     sd = float(np.hypot(sd * (1 + 3 / len(kept)) ** 0.5, scatter))  # with what the fit itself is off, on average
     if sd > LARGEST_PX:
         raise PromptError(

@@ -67,6 +67,8 @@ class PageView:
             return None
         steps = np.array((self.right_kji, self.down_kji))
         kji = np.array(self.corner_kji) + np.array((x, y)) @ steps - np.array(self.corner_px) @ steps
+        if not geometry.contains(geometry.to_lps(kji)):  # whatever the page says of its picture
+            return None
         mm_per_px = float(np.linalg.norm(steps * np.array(geometry.spacing_kji_mm), axis=1).max())
         return Place(
             _triple(geometry.to_lps(kji)), _triple(kji), self.axis,
