@@ -97,7 +97,14 @@ class Visible(_Message):
     box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
 
 
-Message = Annotated[Say | Sketch | Press | Remove | LookAt | Gaze | Visible, Field(discriminator="do")]
+class Pointer(_Message):
+    """Where the mouse pointer is, shares of the screen; it stands for the eyes in a demonstration."""
+
+    do: Literal["pointer"]
+    at: Place
+
+
+Message = Annotated[Say | Sketch | Press | Remove | LookAt | Gaze | Visible | Pointer, Field(discriminator="do")]
 MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
 
 
@@ -116,6 +123,8 @@ def wish(message: Message, planes: tuple[Plane, ...]) -> Wish | None:
             return Command(message.verb, message.name)
         case Remove():
             return TakeOut(message.number)
+        case Pointer():
+            return None
         case LookAt():
             return Turn(message.index) if message.turn and message.plane == 0 else None
         case Gaze():

@@ -29,7 +29,7 @@ from osirix_agent.panel import picture, report
 from osirix_agent.panel.door import Door
 from osirix_agent.panel.hearing import LONGEST_BYTES as LONGEST_SOUND
 from osirix_agent.panel.hearing import RATE_HZ, Recogniser
-from osirix_agent.panel.message import LONGEST_BYTES, MESSAGE, LookAt, wish
+from osirix_agent.panel.message import LONGEST_BYTES, MESSAGE, LookAt, Pointer, wish
 from osirix_agent.panel.plane import Plane, planes_of
 
 ANSWER_DEADLINE_S = 20.0
@@ -50,6 +50,8 @@ class Panel:
         None: the page says that voice is not installed.
     tell : callable
         Given the link that opens the page, and a new one whenever that has been used.
+    pointer : callable or None
+        Given where the mouse pointer is, shares of the screen.
 
     Raises
     ------
@@ -58,9 +60,10 @@ class Panel:
     """
 
     def __init__(
-        self, port: int = 0, recogniser: Recogniser | None = None, tell: Callable[[str], object] = lambda _: None
-    ) -> None:
-        self._recogniser = recogniser
+        self, port: int = 0, recogniser: Recogniser | None = None, tell: Callable[[str], object] = lambda _: None,
+        pointer: Callable[[float, float], object] | None = None,
+    ) -> None:  # fmt: skip
+        self._recogniser, self._pointer = recogniser, pointer
         self._changed = threading.Condition()
         self._engine: Engine | None = None
         self._volume: Volume | None = None
@@ -200,6 +203,8 @@ class _Page:
             number = message.id
             if isinstance(message, LookAt):
                 self._turn(message)
+            if isinstance(message, Pointer) and self._panel._pointer is not None:
+                self._panel._pointer(*message.at)
             if self._panel._engine is None:
                 raise PromptError("The agent is starting.", "Wait until it shows the series.")
             asked = wish(message, self._panel._planes)
@@ -279,6 +284,7 @@ class _Page:
             ],
             "range": [low, max(high, low + 1e-3)],
             "voice": self._panel._recogniser is not None,
+            "pointer": self._panel._pointer is not None,
             "displayed": sight.displayed_k,
         }  # fmt: skip
 

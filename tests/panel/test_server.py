@@ -1,7 +1,9 @@
 """The companion page's server: who may come in, and what the page can do through the session's one queue."""
 
+import http.client
 import json
 import socket
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -104,6 +106,20 @@ def test_garbage_on_the_wire_is_hung_up_on(desk):
             talk.sendall(sent)
             assert b" 200 " not in talk.recv(4096)
     assert desk.get("/", Cookie=desk.enter()).status == 200
+
+
+def test_a_pointer_that_stands_for_the_eyes_is_handed_on(practice):
+    went = []
+    with Panel(0, None, pointer=lambda x, y: went.append((x, y))) as panel:
+        panel.attach(practice.engine)
+        parts = urlsplit(panel.door.link)
+        talk = http.client.HTTPConnection("127.0.0.1", panel.port, timeout=20)
+        talk.request("GET", f"{parts.path}?{parts.query}")
+        cookie = talk.getresponse().headers["Set-Cookie"].split(";")[0]
+        talk.close()
+        with Page(panel.port, cookie) as page:
+            page.send(do="pointer", at=[0.25, 0.5])
+            until(lambda: went == [(0.25, 0.5)])
 
 
 # -- the job ---------------------------------------------------------------------------------------------------

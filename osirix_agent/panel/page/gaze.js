@@ -21,7 +21,10 @@ export class Gaze {
   #since = 0;
   #told = "null";
 
-  /** @param {{ask, tell, reply, shown}} page  shown: {plane, index, corner, size, box} of the picture, or null */
+  /**
+   * @param {{link, reply, shown, byPointer}} page  shown: {plane, index, corner, size, box} of the picture, or null;
+   *   byPointer: does the mouse pointer stand for the eyes?
+   */
   constructor(page) {
     this.page = page;
     this.words = make("span", { id: "eyes", className: "quiet" });
@@ -31,6 +34,9 @@ export class Gaze {
     document.querySelector("#help dl").append(
       make("div", {}, make("dt", {}, make("kbd", { textContent: "G" })), make("dd", { textContent: "calibrate the eyes" })),
     );
+    if (page.byPointer) addEventListener("pointermove", ({ screenX, screenY }) => {
+      page.link.tell({ do: "pointer", at: [screenX / screen.width, screenY / screen.height] });
+    });
     setInterval(() => this.#watch(), LOOK_MS);
     document.addEventListener("visibilitychange", () => this.#watch()); // timers are slow in a hidden tab
   }
@@ -75,7 +81,7 @@ export class Gaze {
       this.#pose = began;
       this.page.reply(said);
     } catch (error) {
-      this.page.tell({ do: "calibrate", step: "forget" });
+      this.page.link.tell({ do: "calibrate", step: "forget" });
       this.page.reply(error.message, false);
     } finally {
       field.remove();
@@ -84,7 +90,7 @@ export class Gaze {
   }
 
   async #step(step) {
-    const { ok, said } = await this.page.ask({ do: "calibrate", ...step });
+    const { ok, said } = await this.page.link.ask({ do: "calibrate", ...step });
     if (!ok) throw new Error(said);
     return said;
   }
@@ -96,7 +102,7 @@ export class Gaze {
     }
     if (pose() !== this.#pose) {
       this.#pose = null;
-      this.page.tell({ do: "calibrate", step: "forget" });
+      this.page.link.tell({ do: "calibrate", step: "forget" });
       return this.page.reply("The window was moved or resized: calibrate the eyes again.", false);
     }
     const now = JSON.stringify(this.page.shown());
@@ -109,7 +115,7 @@ export class Gaze {
   #say(shown) {
     this.#told = shown;
     document.body.dataset.told = shown;
-    this.page.tell({ do: "visible", ...JSON.parse(shown) });
+    this.page.link.tell({ do: "visible", ...JSON.parse(shown) });
   }
 }
 

@@ -37,7 +37,7 @@ const link = new Link({
 function hello(message) {
   const known = page.planes.length > 0;
   page.planes = message.planes;
-  page.voice = message.voice;
+  Object.assign(page, { voice: message.voice, byPointer: message.pointer });
   $("talk").title = message.voice ? "" : "Voice is not installed";
   $("talk").classList.toggle("plain", !message.voice);
   if (!known) {
@@ -286,15 +286,12 @@ addEventListener("blur", () => speech.release());
 let gaze = null;
 
 async function watchEyes(eyes) {
-  gaze ??= import("./gaze.js").then(({ Gaze }) => new Gaze({ ask: (it) => link.ask(it), tell: (it) => link.tell(it), reply, shown }));
+  gaze ??= import("./gaze.js").then(({ Gaze }) => new Gaze({ link, reply, shown, byPointer: page.byPointer }));
   (await gaze).show(eyes);
 }
 
 /** What lies where, unless something covers it. */
-function shown() {
-  const covered = document.hidden || !$("veil").hidden || document.querySelector("dialog[open]");
-  return covered ? null : picture.extent();
-}
+const shown = () => (document.hidden || !$("veil").hidden || document.querySelector("dialog[open]") ? null : picture.extent());
 
 // -- the keyboard ----------------------------------------------------------------------------------------------
 const KEYS = {

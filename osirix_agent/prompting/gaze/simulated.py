@@ -67,6 +67,8 @@ class SimulatedTracker:
 
     def read(self) -> list[Sample]:
         first, self._next = self._next, max(self._next, int(self._clock() * RATE_HZ))
+        while len(self._rests) > 1 and self._rests[1][0] <= first / RATE_HZ:
+            del self._rests[0]
         t, rests = np.arange(first, self._next) / RATE_HZ, np.array(self._rests)
         at = rests[np.maximum(np.searchsorted(rests[:, 0], t, "right") - 1, 0), 1:]
         at = at + self._rng.normal(0, TREMOR, at.shape)
