@@ -20,6 +20,8 @@ DEVIATION = 3.0  # logits: with it the worlds' own contours spread nearly as the
 REACH_MM = 15.0  # voxels so near to the proposed boundary are fitted
 RANK = 16
 SCALES = (0.3, 3.0)  # of the line, between which the 90 % band is set
+CENTRE = 2.0  # logits about the boundary within which the line may be steeper than farther off
+CENTRES = (-0.8, 1.0)  # how much steeper: beyond, patients left out become less likely
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -30,16 +32,18 @@ class Line(NamedTuple):
     slope: float
     per_mm: float
     shift: float
+    centre: float = 0.0
 
     def at(self, logit: npt.NDArray[Any], distance_mm: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return self.slope * logit + self.per_mm * distance_mm + self.shift
+        line = self.slope * logit + self.per_mm * distance_mm + self.shift
+        return line * (1 + self.centre * np.exp(-0.5 * (line / CENTRE) ** 2)) if self.centre else line
 
     def scaled(self, scale: float) -> Line:
-        return Line(*(scale * v for v in self))
+        return Line(scale * self.slope, scale * self.per_mm, scale * self.shift, self.centre)
 
 
 def line_of(fit: Fit) -> Line:
-    return Line(fit.slope, fit.per_mm, fit.shift)
+    return Line(fit.slope, fit.per_mm, fit.shift, fit.centre)
 
 
 def calibrated(
@@ -110,7 +114,8 @@ def fit_calibration(samples: Sequence[Sample]) -> Line:
 
     Fitted on voxels within `REACH_MM` of the *proposed* boundary: where probabilities are right there, the observer's
     surface falls between two isolines as often as they say (probability integral transform). Errors have longer tails
-    than the law allows, so the line is then scaled until the 90 % band holds its share. Cases weigh the same.
+    than the law allows, so the line is then scaled until the 90 % band holds its share, and as much steeper about the
+    boundary as is then likeliest. Cases weigh the same.
     """
 
     logit, distance, moved, variance = (
@@ -129,12 +134,25 @@ def fit_calibration(samples: Sequence[Sample]) -> Line:
         bounds=[(0.0, 20.0), (0.0, 20.0), (-20.0, 20.0)],
     )  # fmt: skip
     line = Line(*(float(v) for v in found.x))
-    narrow, wide = SCALES[1], SCALES[0]
-    for _ in range(12):  # bisection: what is steeper holds less
+    for _ in range(2):
+        line = line.scaled(_scale(samples, line))
+
+        def unlikely(centre: float, line: Line = line) -> float:
+            mean = line._replace(centre=centre).at(logit, distance) + moved
+            return -float(weight @ np.log(probability(sign * mean, variance)))
+
+        line = line._replace(centre=float(optimize.minimize_scalar(unlikely, bounds=CENTRES, method="bounded").x))
+    return line.scaled(_scale(samples, line))
+
+
+def _scale(samples: Sequence[Sample], line: Line) -> float:
+    """Of a line whose 90 % band then holds its share: what is steeper holds less."""
+    wide, narrow = SCALES
+    for _ in range(12):
         scale = (narrow + wide) / 2
         held = np.mean([shares(s.at_surface(line.scaled(scale)))[0] for s in samples])
         narrow, wide = (narrow, scale) if held > 0.9 else (scale, wide)
-    return line.scaled((narrow + wide) / 2)
+    return (narrow + wide) / 2
 
 
 def shares(p: FloatArray) -> tuple[float, float]:

@@ -28,10 +28,12 @@ KINDS = get_args(Kind)
 
 
 class Fit(BaseModel):
-    """Calibrated mean logit = slope * logit + per_mm * distance + shift, for one kind of structure or one structure.
+    """Calibrated mean logit = line (1 + centre exp(-line^2 / (2 `CENTRE`^2))), for one kind of structure or one
+    structure; line = slope * logit + per_mm * distance + shift.
 
     Attributes
     ----------
+    centre : how much steeper it is about the boundary than farther off
     kind : "organ", "target" or "lesion"
     structure : the only one that it is for; None: for all of the kind that have no fit of their own
     prompts : number of prompts the fit is for; the last one also for more
@@ -51,6 +53,7 @@ class Fit(BaseModel):
     slope: float
     per_mm: float = Field(ge=0)
     shift: float
+    centre: float = Field(default=0.0, ge=-1, le=2)
     patients: int = Field(gt=0)
     temperature: float = 1.0
     held_out: tuple[float, float] | None = None

@@ -158,13 +158,13 @@ def print_calibration(card: Calibration) -> None:
 
     console = Console()
     table = Table(title=f"{card.segmenter}: calibration {card.id}")
-    for head in ("for", "modality", "clicks", "n", "logit", "per mm", "shift", "in 90", "in 50"):
+    for head in ("for", "modality", "clicks", "n", "logit", "per mm", "shift", "centre", "in 90", "in 50"):
         table.add_column(head)
     for f in card.fits:
         held = [f"{v:.2f}" for v in f.held_out] if f.held_out else ["", ""]
         table.add_row(
             f.subject, f.modality, str(f.prompts), str(f.patients),
-            *(f"{v:.2f}" for v in (f.slope, f.per_mm, f.shift)), *held,
+            *(f"{v:.2f}" for v in (f.slope, f.per_mm, f.shift, f.centre)), *held,
         )  # fmt: skip
     console.print(table)
     console.print("Promised:")
@@ -299,10 +299,10 @@ def _fit(key: Key, held: list[Sample]) -> Fit:
     line = fit_calibration(held)
     kind, structure, modality, clicks = key
     wide, narrow = (round(float(v), 4) for v in np.mean(covers, 0))
-    slope, per_mm, shift = (round(v, 4) for v in line)
+    slope, per_mm, shift, centre = (round(v, 4) for v in line)
     return Fit(
         kind=kind, structure=structure, modality=modality, prompts=clicks,  # type: ignore[arg-type]
-        slope=slope, per_mm=per_mm, shift=shift, patients=len(names),
+        slope=slope, per_mm=per_mm, shift=shift, centre=centre, patients=len(names),
         temperature=round(fit_temperature(held), 4), held_out=(wide, narrow),
         conformal_level=conformal_level(scores),
     )  # fmt: skip
