@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--voice", action="store_true", help="the clinician speaks (extra 'voice', and a synthesiser)")
     demo.add_argument("--out", type=Path, default=Path("osirix-agent-demo"), help="output folder (%(default)s)")
     demo.add_argument("--panel", action="store_true", help="then go on with the study in the companion page")
+    demo.add_argument("--gaze", dest="pointer", action="store_true", help="the pointer stands for the eyes there")
     _json(demo)
     _settings(demo, server=False)
     demo.set_defaults(act=_demo)
@@ -386,7 +387,7 @@ def _demo(arguments: argparse.Namespace) -> None:
         if arguments.panel:
             from osirix_agent.panel.live import run_with_panel
 
-            run_with_panel(settings)
+            run_with_panel(settings, pointer=arguments.pointer)
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.look import Looks
 from osirix_agent.agent.outline import RingsLps, lps_rings, outline_belief, structure_outline
 from osirix_agent.agent.session import ContouringSession
+from osirix_agent.agent.sight import Seen
 from osirix_agent.agent.verdict import verdict_said, volume_said
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
@@ -47,8 +48,8 @@ class Commands:
     isolines_on, isolines_everywhere : bool
     stopped : bool
         `quit` was given.
-    reviewed : frozenset of slice
-        Those that she has looked at, as far as her eyes are watched.
+    eyes : Seen or None
+        What she has looked at, as far as her eyes are watched.
     plain : frozenset of structure
         Those of which a study does not show the uncertainty.
     """
@@ -61,7 +62,7 @@ class Commands:
         self.isolines_on = settings.isolines_shown
         self.isolines_everywhere = False
         self.stopped = False
-        self.reviewed: frozenset[int] = frozenset()
+        self.eyes: Seen | None = None
         self.plain: frozenset[str] = frozenset()
         self._looks = Looks()
 
@@ -142,7 +143,8 @@ class Commands:
         spacing = self._session.volume.geometry.spacing_kji_mm
         hers, look = self._session.state.structure(name).edits, None
         if belief is not None:  # what her eyes rested on comes last
-            look = self._looks.next(belief, {*hers, *self.reviewed}, spacing, name)
+            if self.eyes is not None:
+                look = self._looks.next(belief, {*hers, *self.eyes.reviewed}, spacing, name, self.eyes.places)
             look = look or self._looks.next(belief, hers, spacing, name)
         if look is None:
             raise PromptError("There is no uncertain slice to show.", "Click or draw on the structure first.")

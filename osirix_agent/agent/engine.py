@@ -19,13 +19,14 @@ from queue import Empty, SimpleQueue
 from osirix_agent.agent.acts import Acts
 from osirix_agent.agent.commands import Commands
 from osirix_agent.agent.dictation import Chooser, Dictation
+from osirix_agent.agent.eyes import Eyes
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.interpret import fixed_slices
 from osirix_agent.agent.leftovers import SessionLedger, clear_leftovers
 from osirix_agent.agent.log import SessionLog
 from osirix_agent.agent.proposals import Answer, Proposals
 from osirix_agent.agent.recognition import Hers, known_from, recognise
-from osirix_agent.agent.request import Draw, Request, Sentence, TakeOut, Turn, Wish
+from osirix_agent.agent.request import Calibrate, Draw, Request, Sentence, Show, TakeOut, Turn, Wish
 from osirix_agent.agent.resuming import Resumption, names_in
 from osirix_agent.agent.scene import (
     Look,
@@ -55,7 +56,6 @@ from osirix_agent.errors import (
     ViewerTimeoutError,
 )
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.prompting.gaze.dwell import SliceDwell
 from osirix_agent.prompting.gaze.sample import Tracker
 from osirix_agent.prompting.grammar import Command
 from osirix_agent.prompting.prompt import ShapePrompt
@@ -139,8 +139,7 @@ class Engine:
         self._show: Callable[[Sight], None] | None = None
         self._shown_last: tuple[object, ...] = ()
         self._flipped = False
-        self._eyes: Tracker | None = None
-        self._dwell = SliceDwell()
+        self._eyes: Eyes | None = None
 
     # -- beginning and end -----------------------------------------------------------------------------------
     def start(self) -> None:
@@ -268,8 +267,8 @@ class Engine:
         self._show, self._shown_last = show, ()
 
     def watch_eyes(self, tracker: Tracker) -> None:
-        """From now on take note of how long she looks at each slice."""
-        self._eyes = tracker
+        """From now on take note of how long she looks at each slice, and where on a page that is calibrated."""
+        self._eyes = Eyes(tracker, self._log, self.session.volume.geometry)
 
     def add_companion(self, viewer: Viewer, refusal: str | None) -> None:
         """Watch a second viewer; with a reason, its prompts are refused with it."""
@@ -380,8 +379,12 @@ class Engine:
             for window in list(self._windows):
                 self._poll(window, full=self._look_closely)
             self._look_closely = False
-            self._see_eyes()
+            if self._eyes is not None:
+                self._eyes.read(self._acts.displayed_k)
+                self._commands.eyes = self._eyes.seen
             self._drain()
+            if self._eyes is not None:
+                self._eyes.rest()
             self._proposals.update(self.session, self._fixed_slices)
             self._study.reveal_answered(self._proposals.shown)
             self._publish()
@@ -418,14 +421,6 @@ class Engine:
             self._active_at = self._clock()
         window.waiting.extend(changes)
         self._acts.act_on_all(window)
-
-    def _see_eyes(self) -> None:
-        if self._eyes is None:
-            return
-        left = self._dwell.take(self._eyes.read(), self._acts.displayed_k)
-        if left is not None:
-            self._log.dwelt(*left)
-        self._commands.reviewed = self._dwell.reviewed()
 
     def _drain(self) -> None:
         while not self._inbox.empty():
@@ -481,6 +476,8 @@ class Engine:
                 return "That prompt is taken out; undo brings it back."
             case Turn():
                 return self._turn_to(command.k)
+            case Calibrate() | Show():
+                return self._watch(command)
         if command.verb == "names":  # asked by a speech recogniser, never said
             return json.dumps(sorted(self.names()))
         if command.verb in ("accept", "propose", "lock"):  # what is kept is an answer, not what was expected of it
@@ -495,6 +492,14 @@ class Engine:
         if command.verb == "accept":
             self.on_accept(self.session.state)
         return said
+
+    def _watch(self, asked: Calibrate | Show) -> str:
+        if self._eyes is None:
+            raise PromptError("No eye tracker is watched.", "Start the session with --gaze.")
+        if isinstance(asked, Calibrate):
+            return self._eyes.calibrate(asked)
+        self._eyes.show(asked.view)
+        return ""
 
     def _turn_to(self, k: int) -> str:
         if self._windows[0].watcher.drawing:
@@ -571,11 +576,8 @@ class Engine:
             return
         main, history, k = self._windows[0], self.session.history, self._acts.displayed_k
         busy = bool(self._proposals.in_flight)
-        eyes = None if self._eyes is None else self._dwell.state
-        reviewed = self._commands.reviewed
-        now = (
-            *self._picture()[:3], k, busy, self.lost, self.last_timing, history.depth, history.undone, eyes, reviewed,
-        )  # fmt: skip
+        eyes = None if self._eyes is None else self._eyes.seen
+        now = (*self._picture()[:3], k, busy, self.lost, self.last_timing, history.depth, history.undone, eyes)
         if now == self._shown_last:
             return
         self._shown_last = now
@@ -584,7 +586,7 @@ class Engine:
         hers = tuple(state.spec for uid in main.hers if (state := main.watcher.reported.get(uid)) is not None)
         self._show(Sight(
             self.session.state, self._study.visible(self._proposals.seen), hers, k, main.viewer.pixels, self._look(),
-            history.depth, history.undone, busy, self.lost, self.last_timing, eyes, reviewed, self._flipped,
+            history.depth, history.undone, busy, self.lost, self.last_timing, eyes, self._flipped,
         ))  # fmt: skip
 
     def _say_once(self, text: str) -> None:

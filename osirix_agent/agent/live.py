@@ -26,6 +26,7 @@ from osirix_agent.errors import (
     ViewerClosedError,
     ViewerTimeoutError,
 )
+from osirix_agent.prompting.gaze.sample import Tracker
 from osirix_agent.prompting.gaze.stream import LslTracker
 from osirix_agent.prompting.grammar import Command, parse_command
 from osirix_agent.segmenter.choice import make_segmenter
@@ -46,7 +47,7 @@ class Page(Feedback, Protocol):
 
 def run_live(
     settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None, fresh: bool = False,
-    start: Start | None = None, page: Page | None = None,
+    start: Start | None = None, page: Page | None = None, eyes: Tracker | None = None,
 ) -> None:  # fmt: skip
     """Contour with the frontmost viewer.
 
@@ -60,6 +61,8 @@ def run_live(
         Contours to begin a new session with.
     page : Page or None
         The companion page.
+    eyes : Tracker or None
+        None: a real one, if the settings say so.
 
     Raises
     ------
@@ -87,7 +90,9 @@ def run_live(
         print(f"{WELCOME}\nJournal: {opened.journal_path}", flush=True)
         if page is not None:
             page.attach(engine)
-        if settings.gaze:
+        if eyes is not None:
+            engine.watch_eyes(eyes)
+        elif settings.gaze:
             _watch_eyes(engine, settings, feedback)
         if buttons is not None:
             buttons.answer_with(engine.ask)

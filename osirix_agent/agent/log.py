@@ -21,6 +21,7 @@ from osirix_agent.errors import PromptError
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.canonical import canonical, screened
+from osirix_agent.prompting.gaze.place import Place
 from osirix_agent.prompting.intent import Intent
 from osirix_agent.prompting.prompt import MaskPrompt, PointLps, Prompt, ShapePrompt, prompt_points_lps
 from osirix_agent.record import events
@@ -217,6 +218,12 @@ class SessionLog(Marks):
 
     def dwelt(self, k: int, seconds: float) -> None:
         self._write(events.SliceDwelt, k=k, seconds=round(seconds, 3))
+
+    def looked_at(self, place: Place) -> None:
+        self._write(
+            events.PlaceLookedAt, position_lps=place.position_lps, position_kji=place.position_kji, axis=place.axis,
+            sd_mm=round(place.sd_mm, 3), sharp_mm=round(place.sharp_mm, 3), seconds=round(place.seconds, 3),
+        )  # fmt: skip
 
     def ended(self, reason: str, accepted: tuple[str, ...]) -> None:
         self.settle()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from osirix_agent.belief.belief import Belief, logit
-from osirix_agent.belief.looks import looks
+from osirix_agent.belief.looks import looks, unseen
+from osirix_agent.prompting.gaze.place import Place
 
 BAND_PERCENT = (5, 95)
 BUDGET = 5
@@ -36,8 +37,9 @@ class Looks:
         self._case: object = None
 
     def next(
-        self, belief: Belief, hers: Collection[int], spacing_kji: npt.ArrayLike, case: object = None
-    ) -> NextLook | None:
+        self, belief: Belief, hers: Collection[int], spacing_kji: npt.ArrayLike, case: object = None,
+        places: Sequence[Place] = (),
+    ) -> NextLook | None:  # fmt: skip
         """The next slice; None: no slice has a band.
 
         Parameters
@@ -45,22 +47,25 @@ class Looks:
         hers : collection of slice
             Edited slices: they are settled.
         case : what is reviewed; another one begins a review of its own
+        places : that her eyes have rested on
         """
         if case != self._case:
             self._case, self._seen = case, set()
         if belief.spread is not None:
-            return self._expected(belief, hers, spacing_kji)
+            return self._expected(belief, hers, spacing_kji, places)
         if belief is not self._belief:
             self._belief, self._seen = belief, set()
-        return self._widest(belief, hers)
+        return self._widest(belief, hers, spacing_kji, places)
 
-    def _expected(self, belief: Belief, hers: Collection[int], spacing_kji: npt.ArrayLike) -> NextLook | None:
+    def _expected(
+        self, belief: Belief, hers: Collection[int], spacing_kji: npt.ArrayLike, places: Sequence[Place]
+    ) -> NextLook | None:
         if len(self._seen) >= BUDGET:
             self._seen.clear()
-        found = looks(belief, spacing_kji, 1, {*hers, *self._seen})
+        found = looks(belief, spacing_kji, 1, {*hers, *self._seen}, places)
         if not found and self._seen:  # all were looked at: over again
             self._seen.clear()
-            found = looks(belief, spacing_kji, 1, hers)
+            found = looks(belief, spacing_kji, 1, hers, places)
         if not found:
             return None
         self._seen.add(found[0].k)
@@ -72,9 +77,11 @@ class Looks:
             + (f". {left} looks remain." if left > 1 else ". One look remains." if left else ". It is the last look."),
         )
 
-    def _widest(self, belief: Belief, hers: Collection[int]) -> NextLook | None:
+    def _widest(
+        self, belief: Belief, hers: Collection[int], spacing_kji: npt.ArrayLike, places: Sequence[Place]
+    ) -> NextLook | None:
         """The slice with the widest band between the outer isolines that was not looked at yet."""
-        best = ranked(belief, hers)
+        best = ranked(belief, hers, spacing_kji, places)
         if self._seen.issuperset(best):
             self._seen.clear()
         k = next((k for k in best if k not in self._seen), None)
@@ -84,9 +91,13 @@ class Looks:
         return NextLook(k, "This slice is where the outline is least sure of those not yet shown.")
 
 
-def ranked(belief: Belief, hers: Collection[int]) -> list[int]:
-    """Slices with a band between the outer isolines, widest first, without those that are hers."""
+def ranked(
+    belief: Belief, hers: Collection[int], spacing_kji: npt.ArrayLike, places: Sequence[Place] = ()
+) -> list[int]:
+    """Slices with a band between the outer isolines, widest first as far as her eyes have not rested on it, without
+    those that are hers."""
     low, high = (logit(percent) for percent in BAND_PERCENT)
-    area = np.count_nonzero((belief.mean_logit >= low) & (belief.mean_logit < high), axis=(1, 2))
+    band = (belief.mean_logit >= low) & (belief.mean_logit < high)
+    area = (band * unseen(belief, places, spacing_kji)).sum((1, 2))
     first = belief.corner_kji[0]
     return [k for row in np.argsort(-area, kind="stable") if area[row] and (k := first + int(row)) not in hers]

@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+from osirix_agent.prompting.gaze.place import PageView
 from osirix_agent.prompting.intent import Command, Intent
 from osirix_agent.prompting.prompt import Prompt
 
@@ -52,7 +53,22 @@ class Turn:
     k: int
 
 
-Wish = Command | Sentence | Draw | TakeOut | Turn
+@dataclass(frozen=True)
+class Calibrate:
+    """A step of calibrating the eyes on the companion page: a dot is shown at `at_px` (`aim`) until it was `seen`."""
+
+    step: Literal["begin", "aim", "seen", "fit", "forget"]
+    at_px: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Show:
+    """What the companion page shows from now on, to eyes; None: nothing that could be looked at."""
+
+    view: PageView | None
+
+
+Wish = Command | Sentence | Draw | TakeOut | Turn | Calibrate | Show
 
 
 class Request:
@@ -73,7 +89,7 @@ class Request:
     @property
     def modality(self) -> Literal["typed", "voice", "button", "mouse"]:
         """How it was asked for."""
-        if isinstance(self.command, Draw | TakeOut | Turn):
+        if isinstance(self.command, Draw | TakeOut | Turn | Calibrate | Show):
             return "mouse"
         if isinstance(self.command, Sentence):
             return "voice" if self.command.heard < 1 else "typed"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from osirix_agent.agent.scene import Look
 from osirix_agent.agent.state import SessionState
 from osirix_agent.belief.belief import Belief
+from osirix_agent.prompting.gaze.place import Place
 from osirix_agent.prompting.gaze.sound import State
 from osirix_agent.viewer.pixel import PixelMap
 from osirix_agent.viewer.roi import RoiSpec
@@ -24,6 +25,24 @@ class Timing:
     writes: int = 0
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What her eyes have seen.
+
+    Attributes
+    ----------
+    state : what the eye tracker is worth now
+    reviewed : slices that she has looked at for long enough
+    calibrated_px : standard deviation of a place on the companion page; None: not calibrated there
+    places : looked at on the page
+    """
+
+    state: State
+    reviewed: frozenset[int]
+    calibrated_px: float | None
+    places: tuple[Place, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Sight:
     """The session as its clinician sees it.
@@ -36,8 +55,7 @@ class Sight:
     undo, redo : how many steps there are either way
     busy : is a proposal being worked out?
     lost : is the viewer away?
-    eyes : what the eye tracker is worth now; None: there is none
-    reviewed : slices that she has looked at for long enough
+    eyes : None: no eye tracker is watched
     flipped : does the viewer number the slices from the other end?
     """
 
@@ -52,6 +70,5 @@ class Sight:
     busy: bool
     lost: bool
     timing: Timing
-    eyes: State | None
-    reviewed: frozenset[int]
+    eyes: Seen | None
     flipped: bool

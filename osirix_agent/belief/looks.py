@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.special import expit
 from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.calibration import signed_distance
 from osirix_agent.belief.update import root_of, scatter_given
+from osirix_agent.prompting.gaze.place import Place, looked_at
 
 SEEN_NOISE = 1.0  # logits: how well a boundary voxel is known once its slice was reviewed
 POINTS = 48  # boundary voxels of a slice that a review settles
@@ -35,8 +36,9 @@ class Look:
 
 
 def looks(
-    belief: Belief, spacing_kji: npt.ArrayLike, budget: int = 5, reviewed: Collection[int] = ()
-) -> tuple[Look, ...]:
+    belief: Belief, spacing_kji: npt.ArrayLike, budget: int = 5, reviewed: Collection[int] = (),
+    places: Sequence[Place] = (),
+) -> tuple[Look, ...]:  # fmt: skip
     """Up to `budget` slices, best first; each after those before it have been reviewed.
 
     A voxel is wrong with probability min(p, 1 - p). A review settles a slice, and what varies together with its
@@ -46,6 +48,7 @@ def looks(
     ----------
     spacing_kji : mm
     reviewed : slices that are settled, such as those she edited
+    places : that her eyes have rested on: the error there is expected to have been seen, as far as they were
     """
     spread = belief.spread
     if spread is None or not len(spread.band):
@@ -58,7 +61,7 @@ def looks(
     sd = np.sqrt(spread.variance)
     crossing = np.exp(-0.5 * (mean / np.maximum(sd, 1e-3)) ** 2) / np.maximum(sd, 1e-3)  # density of logit 0
     p = expit(belief.crop_logit)
-    wrong = np.minimum(p, 1 - p).sum((1, 2), dtype=float)
+    wrong = (np.minimum(p, 1 - p) * unseen(belief, places, spacing)).sum((1, 2), dtype=float)
     done = np.array([row + belief.corner_kji[0] in set(reviewed) for row in range(rows)])
     wrong[done] = 0.0
     whole = float(wrong.sum())
@@ -98,6 +101,12 @@ def looks(
         found.append(Look(belief.corner_kji[0] + best, gains[best] / whole, _width_mm(belief, best, spacing)))
         known, done[best], wrong[best] = _reviewed(known, parts[best]), True, 0.0
     return tuple(found)
+
+
+def unseen(belief: Belief, places: Sequence[Place], spacing_kji: npt.ArrayLike) -> npt.NDArray[np.float64] | float:
+    """How far the voxels of a belief's box are still to be looked at, 1 to 0; the belief itself stays as it is."""
+    shape = belief.mean_logit.shape
+    return 1.0 - looked_at(places, belief.corner_kji, shape, spacing_kji) if places else 1.0
 
 
 def _width_mm(belief: Belief, row: int, spacing: npt.NDArray[np.float64]) -> float:

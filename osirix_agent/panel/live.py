@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import webbrowser
+
+import numpy as np
 
 from osirix_agent.agent.live import run_live
 from osirix_agent.agent.opening import Start
 from osirix_agent.errors import SettingsError, VoiceError
 from osirix_agent.panel.hearing import Recogniser
+from osirix_agent.prompting.gaze.simulated import SimulatedTracker
 from osirix_agent.prompting.voice.listener import open_listener
 from osirix_agent.settings import Settings
 
@@ -18,9 +22,13 @@ NEEDED = "pip install 'osirix-agent[panel]'"
 
 def run_with_panel(
     settings: Settings, *, for_seconds: float | None = None, wait_s: float | None = None, fresh: bool = False,
-    start: Start | None = None,
+    start: Start | None = None, pointer: bool = False,
 ) -> None:  # fmt: skip
     """`run_live`, with a page that opens in the browser.
+
+    Parameters
+    ----------
+    pointer : the mouse pointer over the page stands for the eyes: a demonstration without an eye tracker
 
     Raises
     ------
@@ -40,10 +48,11 @@ def run_with_panel(
         words = "Companion page" if len(links) == 1 else "The page is open. To open it elsewhere"
         print(f"{words}: {link}", flush=True)
 
-    with Panel(settings.panel_port, recogniser(settings), tell) as panel:
+    eyes = SimulatedTracker(np.random.default_rng(), time.monotonic) if pointer else None
+    with Panel(settings.panel_port, recogniser(settings), tell, eyes.rest if eyes else None) as panel:
         if settings.panel_opens and _has_screen():
             webbrowser.open(links[0])
-        run_live(settings, for_seconds=for_seconds, wait_s=wait_s, fresh=fresh, start=start, page=panel)
+        run_live(settings, for_seconds=for_seconds, wait_s=wait_s, fresh=fresh, start=start, page=panel, eyes=eyes)
 
 
 def recogniser(settings: Settings) -> Recogniser | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
 
-from osirix_agent.agent.request import Draw, Sentence, TakeOut, Turn, Wish
+from osirix_agent.agent.request import Calibrate, Draw, Sentence, Show, TakeOut, Turn, Wish
 from osirix_agent.errors import PromptError
 from osirix_agent.panel.plane import Plane
+from osirix_agent.prompting.gaze.place import PageView
 from osirix_agent.prompting.grammar import Command
 from osirix_agent.prompting.prompt import BoxPrompt, PointPrompt, Polarity, Prompt, ScribblePrompt
 from osirix_agent.settings import MAX_NAME_LENGTH
@@ -17,6 +19,7 @@ from osirix_agent.settings import MAX_NAME_LENGTH
 LONGEST_BYTES = 200_000  # of one message in words
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[ -~]+$")]
 Place = tuple[FiniteFloat, FiniteFloat]
+Extent = Annotated[FiniteFloat, Field(ge=1)]
 
 
 class _Message(BaseModel):
@@ -71,7 +74,37 @@ class LookAt(_Message):
     turn: bool = False
 
 
-Message = Annotated[Say | Sketch | Press | Remove | LookAt, Field(discriminator="do")]
+class Gaze(_Message):
+    """A step of calibrating the eyes; `at`: CSS pixels of the page's viewport."""
+
+    do: Literal["calibrate"]
+    step: Literal["begin", "aim", "seen", "fit", "forget"]
+    at: Place = (0.0, 0.0)
+
+
+class Visible(_Message):
+    """What the page shows where, to eyes: a slice, and CSS pixels of the viewport.
+
+    corner: upper left of the picture, seen or not; size: of the picture; box: left, top, right, bottom of what is seen
+    of it. No box: nothing that could be looked at.
+    """
+
+    do: Literal["visible"]
+    plane: int = Field(0, ge=0, le=2)
+    index: int = Field(0, ge=0)
+    corner: Place = (0.0, 0.0)
+    size: tuple[Extent, Extent] = (1.0, 1.0)
+    box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
+
+
+class Pointer(_Message):
+    """Where the mouse pointer is, shares of the screen; it stands for the eyes in a demonstration."""
+
+    do: Literal["pointer"]
+    at: Place
+
+
+Message = Annotated[Say | Sketch | Press | Remove | LookAt | Gaze | Visible | Pointer, Field(discriminator="do")]
 MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
 
 
@@ -90,10 +123,33 @@ def wish(message: Message, planes: tuple[Plane, ...]) -> Wish | None:
             return Command(message.verb, message.name)
         case Remove():
             return TakeOut(message.number)
+        case Pointer():
+            return None
         case LookAt():
             return Turn(message.index) if message.turn and message.plane == 0 else None
+        case Gaze():
+            return Calibrate(message.step, message.at)
+        case Visible():
+            return Show(_view(message, planes[message.plane]))
         case Sketch():
             return Draw(_prompt(message, planes[message.plane]), message.structure)
+
+
+def _view(visible: Visible, plane: Plane) -> PageView | None:
+    if visible.box is None:
+        return None
+    (rows, columns), (wide, tall) = plane.shape, visible.size
+    edge, right, down = plane.to_kji(
+        min(visible.index, plane.count - 1), [(-0.5, -0.5), (-0.5, columns - 0.5), (rows - 0.5, -0.5)]
+    )
+    return PageView(
+        plane.axis,
+        visible.box,
+        visible.corner,
+        _triple(edge),
+        _triple((right - edge) / wide),
+        _triple((down - edge) / tall),
+    )
 
 
 def _prompt(sketch: Sketch, plane: Plane) -> Prompt:
@@ -104,7 +160,7 @@ def _prompt(sketch: Sketch, plane: Plane) -> Prompt:
             raise PromptError("The box has no area.", "Draw it from corner to corner.")
         (top, left), (bottom, right) = points
         points = np.array([(top, left), (top, right), (bottom, right), (bottom, left)])
-    at = [(float(x), float(y), float(z)) for x, y, z in plane.geometry.to_lps(plane.to_kji(sketch.index, points))]
+    at = [_triple(one) for one in plane.geometry.to_lps(plane.to_kji(sketch.index, points))]
     if sketch.shape == "point":
         return PointPrompt(position_lps=at[0], polarity=polarity)
     if sketch.shape == "box":
@@ -112,3 +168,8 @@ def _prompt(sketch: Sketch, plane: Plane) -> Prompt:
     if len(at) < 2:
         raise PromptError("The stroke is empty.", "Draw it again.")
     return ScribblePrompt(points_lps=tuple(at), polarity=polarity)
+
+
+def _triple(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    x, y, z = values.tolist()
+    return x, y, z

@@ -13,6 +13,7 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.looks import looks
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.panel.picture import slice_of
+from osirix_agent.prompting.gaze.place import Place
 from osirix_agent.prompting.prompt import ShapePrompt, TextPrompt
 
 LOOKS = 5
@@ -38,18 +39,20 @@ def session(sight: Sight, geometry: Geometry) -> dict[str, Any]:
         "busy": sight.busy,
         "lost": sight.lost,
         "bands": len(sight.look.levels) > 1,
-        "eyes": sight.eyes,
+        "eyes": None if sight.eyes is None else {"state": sight.eyes.state, "calibrated_px": sight.eyes.calibrated_px},
         "segment_ms": sight.timing.segment_ms,
         "redraw_ms": sight.timing.seen_to_redraw_ms,
     }
 
 
-def where_to_look(belief: Belief, geometry: Geometry, hers: frozenset[int]) -> list[dict[str, Any]]:
+def where_to_look(
+    belief: Belief, geometry: Geometry, hers: frozenset[int], places: tuple[Place, ...] = ()
+) -> list[dict[str, Any]]:
     """Up to `LOOKS` slices, the most telling first: {k, band_mm}, the band's width where it is known."""
     if belief.spread is not None:
-        best = looks(belief, geometry.spacing_kji_mm, LOOKS, hers)
+        best = looks(belief, geometry.spacing_kji_mm, LOOKS, hers, places)
         return [{"k": look.k, "band_mm": round(look.band_mm, 1)} for look in best]
-    return [{"k": k, "band_mm": None} for k in ranked(belief, hers)[:LOOKS]]
+    return [{"k": k, "band_mm": None} for k in ranked(belief, hers, geometry.spacing_kji_mm, places)[:LOOKS]]
 
 
 def _structure(sight: Sight, name: str, geometry: Geometry) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
 from osirix_agent.agent.engine import Engine
-from osirix_agent.agent.request import Request
+from osirix_agent.agent.request import Calibrate, Request
 from osirix_agent.agent.sight import Sight
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import OsirixAgentError, PromptError, SettingsError
@@ -29,7 +29,7 @@ from osirix_agent.panel import picture, report
 from osirix_agent.panel.door import Door
 from osirix_agent.panel.hearing import LONGEST_BYTES as LONGEST_SOUND
 from osirix_agent.panel.hearing import RATE_HZ, Recogniser
-from osirix_agent.panel.message import LONGEST_BYTES, MESSAGE, LookAt, wish
+from osirix_agent.panel.message import LONGEST_BYTES, MESSAGE, LookAt, Pointer, wish
 from osirix_agent.panel.plane import Plane, planes_of
 
 ANSWER_DEADLINE_S = 20.0
@@ -50,6 +50,8 @@ class Panel:
         None: the page says that voice is not installed.
     tell : callable
         Given the link that opens the page, and a new one whenever that has been used.
+    pointer : callable or None
+        Given where the mouse pointer is, shares of the screen.
 
     Raises
     ------
@@ -58,9 +60,10 @@ class Panel:
     """
 
     def __init__(
-        self, port: int = 0, recogniser: Recogniser | None = None, tell: Callable[[str], object] = lambda _: None
-    ) -> None:
-        self._recogniser = recogniser
+        self, port: int = 0, recogniser: Recogniser | None = None, tell: Callable[[str], object] = lambda _: None,
+        pointer: Callable[[float, float], object] | None = None,
+    ) -> None:  # fmt: skip
+        self._recogniser, self._pointer = recogniser, pointer
         self._changed = threading.Condition()
         self._engine: Engine | None = None
         self._volume: Volume | None = None
@@ -141,6 +144,8 @@ class Panel:
         with self._changed:
             page.gone = True
             self._changed.notify_all()
+        if self._engine is not None and self._sight is not None and self._sight.eyes is not None:
+            self._engine.ask(Request(Calibrate("forget")))  # another page is elsewhere on the screen
 
 
 class _Page:
@@ -152,7 +157,7 @@ class _Page:
         self._waiting = threading.BoundedSemaphore(WAITING)
         self._look: tuple[int, int] | None = None
         self._drawn: tuple[object, ...] = ()
-        self._best: tuple[Belief, frozenset[int], list[dict[str, Any]]] | None = None
+        self._best: tuple[Belief, tuple[object, ...], list[dict[str, Any]]] | None = None
 
     def feed(self) -> None:
         """Send what has changed, the newest only, until the page goes."""
@@ -198,6 +203,8 @@ class _Page:
             number = message.id
             if isinstance(message, LookAt):
                 self._turn(message)
+            if isinstance(message, Pointer) and self._panel._pointer is not None:
+                self._panel._pointer(*message.at)
             if self._panel._engine is None:
                 raise PromptError("The agent is starting.", "Wait until it shows the series.")
             asked = wish(message, self._panel._planes)
@@ -210,7 +217,8 @@ class _Page:
         if asked is not None:
             request = Request(asked)
             self._panel._engine.ask(request)
-            self._later(number, lambda: self._answer(number, request))
+            if number:  # otherwise nobody waits for an answer
+                self._later(number, lambda: self._answer(number, request))
 
     def _turn(self, look: LookAt) -> None:
         planes = self._panel._planes
@@ -276,6 +284,7 @@ class _Page:
             ],
             "range": [low, max(high, low + 1e-3)],
             "voice": self._panel._recogniser is not None,
+            "pointer": self._panel._pointer is not None,
             "displayed": sight.displayed_k,
         }  # fmt: skip
 
@@ -303,11 +312,13 @@ class _Page:
 
     def _send_looks(self, sight: Sight) -> None:
         belief = sight.shown.get(sight.state.active)
-        hers = frozenset(sight.state.structure(sight.state.active).edits) | sight.reviewed
-        if self._best is None or self._best[0] is not belief or self._best[1] != hers:
+        hers, eyes = frozenset(sight.state.structure(sight.state.active).edits), sight.eyes
+        hers, places = (hers, ()) if eyes is None else (hers | eyes.reviewed, eyes.places)
+        if self._best is None or self._best[0] is not belief or self._best[1] != (hers, places):
             if belief is None or sight.state.active in sight.look.plain:
                 self._send({"kind": "looks", "slices": []})
                 self._best = None
                 return
-            self._best = belief, hers, report.where_to_look(belief, self._panel._planes[0].geometry, hers)
+            found = report.where_to_look(belief, self._panel._planes[0].geometry, hers, places)
+            self._best = belief, (hers, places), found
             self._send({"kind": "looks", "slices": self._best[2]})

@@ -15,7 +15,7 @@ from osirix_agent.prompting.prompt import PointLps, Prompt
 
 # 2: what a session is continued from (RoiMark, Baseline, Resumed)
 # 3: a chain of links; modality, voxels, dwell; what was believed, said and decided; clinician; shifted dates
-# 4: the grey window of a prompt; what a study mode drew by lot and when it was revealed
+# 4: the grey window of a prompt; what a study mode drew by lot and when it was revealed; where her eyes rested
 SCHEMA_VERSION = 4
 
 PointKji = tuple[float, float, float]
@@ -248,6 +248,18 @@ class SliceDwelt(_Event):
     seconds: float = Field(description="of fixations, this time")
 
 
+class PlaceLookedAt(_Event):
+    """Her eyes rested on a place of the companion page's slice; only where an eye tracker is calibrated on the page."""
+
+    event: Literal["place_looked_at"] = "place_looked_at"
+    position_lps: PointLps = Field(description="mm")
+    position_kji: PointKji = Field(description="the same as voxel index")
+    axis: Literal[0, 1, 2] = Field(description="of (k, j, i), which the slice lies across: along it the place is exact")
+    sd_mm: float = Field(description="standard deviation within the slice, either way, from the calibration")
+    sharp_mm: float = Field(description="what is seen sharply around it, as a standard deviation: half a degree")
+    seconds: float = Field(description="of the fixation")
+
+
 class SessionEnded(_Event):
     """The session was left, and its drafts taken away."""
 
@@ -258,7 +270,8 @@ class SessionEnded(_Event):
 
 Event = Annotated[
     SessionStarted | Baseline | Resumed | PromptChanged | PromptRefused | SliceEdited | CommandGiven
-    | Said | Decided | Revealed | StructureLocked | Proposed | Believed | Painted | SliceDwelt | SessionEnded,
+    | Said | Decided | Revealed | StructureLocked | Proposed | Believed | Painted | SliceDwelt | PlaceLookedAt
+    | SessionEnded,
     Field(discriminator="event"),
 ]  # fmt: skip
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

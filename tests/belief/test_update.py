@@ -1,5 +1,6 @@
 """The closed-form update against brute force, and what every update must keep."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from osirix_agent.agent.look import ranked
 from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.looks import looks
 from osirix_agent.belief.spread import Spread, probability, smooth_spread
 from osirix_agent.belief.update import Evidence, condition, scatter_given
+from osirix_agent.prompting.gaze.place import Place
 
 SPACING = (3.0, 1.0, 1.0)
 
@@ -165,19 +168,43 @@ def test_flat_empty_and_singular_beliefs_are_sensible(deviation, level):
     assert looks(after, (1, 1, 1)) == () or deviation > 0
 
 
-def test_a_wider_slice_is_looked_at_first_and_none_twice():
-    shape = (9, 30, 30)
-    k, j, i = np.indices(shape)
+def hardly_seen_on(slice_k):
+    """A cylinder whose edge is hard to see on one slice."""
+    k, j, i = np.indices((9, 30, 30))
     distance = 9 - np.hypot(j - 15, i - 15)
-    slope = np.where(k == 6, 0.25, 1.5)  # on one slice the edge is hardly seen
-    logit = (distance * slope).astype(np.float32)
-    belief = Belief(logit, (10, 0, 0), (30, 30, 30), "test", spread=smooth_spread(logit, (3, 1, 1), 1.0, 3.0))
+    logit = (distance * np.where(k + 10 == slice_k, 0.25, 1.5)).astype(np.float32)
+    return Belief(logit, (10, 0, 0), (30, 30, 30), "test", spread=smooth_spread(logit, (3, 1, 1), 1.0, 3.0))
+
+
+def test_a_wider_slice_is_looked_at_first_and_none_twice():
+    belief = hardly_seen_on(16)
     found = looks(belief, (3, 1, 1), budget=4)
     assert found[0].k == 16
     assert len({look.k for look in found}) == len(found)
     assert all(a.gain >= b.gain - 1e-6 for a, b in pairwise(found))
     assert 16 not in {look.k for look in looks(belief, (3, 1, 1), reviewed=[16])}
     assert found[0].band_mm > found[1].band_mm
+
+
+def test_doubt_where_her_eyes_rested_counts_for_less_and_no_probability_changes():
+    belief = hardly_seen_on(16)
+    before = belief.crop_logit.copy()
+
+    def found(*places):
+        return {look.k: look.gain for look in looks(belief, (3, 1, 1), places=places)}
+
+    def rested(j, i, axis=0):
+        return Place((0.0, 0.0, 0.0), (16.0, float(j), float(i)), axis, 1.0, 4.0, 2.0)
+
+    plain, everywhere = found(), [rested(j, i) for j in range(0, 30, 5) for i in range(0, 30, 5)]
+    for place in (rested(0, 0), rested(15, 15, axis=1)):  # a corner of it; one row of it
+        assert next(iter(found(place))) == 16
+        assert 0.85 * plain[16] < found(place)[16] < plain[16]
+    assert found(*everywhere).get(16, 0.0) < 0.1 * plain[16]
+    assert (belief.crop_logit == before).all()
+    unsure = replace(belief, spread=None)
+    assert ranked(unsure, (), (3, 1, 1))[0] == 16
+    assert ranked(unsure, (), (3, 1, 1), everywhere)[-1] == 16
 
 
 def test_the_band_finds_its_voxels():

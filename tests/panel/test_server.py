@@ -1,7 +1,9 @@
 """The companion page's server: who may come in, and what the page can do through the session's one queue."""
 
+import http.client
 import json
 import socket
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -53,7 +55,7 @@ def test_the_link_opens_once_and_a_stale_one_is_refused_with_what_to_do(desk):
 
 def test_every_file_of_the_page_is_there_and_nothing_comes_from_elsewhere(desk):
     cookie = desk.enter()
-    scripts = ("main.js", "link.js", "picture.js", "lists.js", "speech.js", "recorder.js")
+    scripts = ("main.js", "link.js", "picture.js", "lists.js", "speech.js", "recorder.js", "gaze.js")
     for name in ("", "style.css", "icon.svg", *scripts):
         answer = desk.get(f"/{name}", Cookie=cookie)
         assert answer.status == 200
@@ -104,6 +106,20 @@ def test_garbage_on_the_wire_is_hung_up_on(desk):
             talk.sendall(sent)
             assert b" 200 " not in talk.recv(4096)
     assert desk.get("/", Cookie=desk.enter()).status == 200
+
+
+def test_a_pointer_that_stands_for_the_eyes_is_handed_on(practice):
+    went = []
+    with Panel(0, None, pointer=lambda x, y: went.append((x, y))) as panel:
+        panel.attach(practice.engine)
+        parts = urlsplit(panel.door.link)
+        talk = http.client.HTTPConnection("127.0.0.1", panel.port, timeout=20)
+        talk.request("GET", f"{parts.path}?{parts.query}")
+        cookie = talk.getresponse().headers["Set-Cookie"].split(";")[0]
+        talk.close()
+        with Page(panel.port, cookie) as page:
+            page.send(do="pointer", at=[0.25, 0.5])
+            until(lambda: went == [(0.25, 0.5)])
 
 
 # -- the job ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from osirix_agent.errors import SettingsError
 from osirix_agent.prompting.gaze.dwell import SliceDwell
 from osirix_agent.prompting.gaze.fixation import Fixations
 from osirix_agent.prompting.gaze.sample import Sample
-from osirix_agent.prompting.gaze.simulated import RATE_HZ, gaze
+from osirix_agent.prompting.gaze.simulated import RATE_HZ, SimulatedTracker, gaze
 from osirix_agent.prompting.gaze.sound import Soundness, State
 from osirix_agent.prompting.gaze.stream import LslTracker
 
@@ -85,6 +86,25 @@ def test_dwell_is_of_the_slice_that_was_displayed(rng):
     assert dwell.seconds[11] == pytest.approx(1.5, abs=0.4)
     assert 12 not in dwell.seconds
     assert dwell.reviewed() == {10}
+
+
+def test_a_simulated_tracker_rests_where_it_is_told_to(rng):
+    now = [100.0]
+    tracker = SimulatedTracker(rng, lambda: now[0])
+    now[0] = 100.5
+    assert all(math.isnan(one.x) for one in tracker.read())
+    tracker.rest(0.2, 0.3)
+    now[0] = 101.5
+    tracker.rest(0.7, 0.6)
+    now[0] = 102.0
+    samples = tracker.read()
+    assert len(samples) == pytest.approx(1.5 * RATE_HZ, abs=2)
+    assert all(b.t_s > a.t_s for a, b in pairwise(samples))
+    for one in samples:
+        assert (one.x, one.y) == pytest.approx((0.2, 0.3) if one.t_s < 101.5 else (0.7, 0.6), abs=0.02)
+    assert tracker.read() == []
+    now[0] = 103.0
+    assert all(one.x == pytest.approx(0.7, abs=0.02) for one in tracker.read())
 
 
 def test_without_pylsl_it_says_what_to_install(monkeypatch):

@@ -8,7 +8,6 @@ import { Speech } from "./speech.js";
 const TURN_MS = 120; // how long a slice must rest before OsiriX is turned to it
 const HEARD_MS = 2000;
 const WINDOWS = { CT: [["Soft", 40, 400], ["Lung", -600, 1500], ["Bone", 400, 1800], ["Brain", 40, 80]] };
-const EYES = { sound: "watching", away: "no eyes", frozen: "stands still" };
 const $ = (id) => document.getElementById(id);
 
 const page = { plane: 0, index: [0, 0, 0], planes: [], session: null, windows: [], window: 0, clicked: null };
@@ -38,7 +37,7 @@ const link = new Link({
 function hello(message) {
   const known = page.planes.length > 0;
   page.planes = message.planes;
-  page.voice = message.voice;
+  Object.assign(page, { voice: message.voice, byPointer: message.pointer });
   $("talk").title = message.voice ? "" : "Voice is not installed";
   $("talk").classList.toggle("plain", !message.voice);
   if (!known) {
@@ -56,6 +55,7 @@ function session(message) {
   const before = page.session;
   page.session = message;
   showLight();
+  if (message.eyes) watchEyes(message.eyes);
   showStructures($("structures"), message, press);
   showHistory($("history"), message, numbered, go, (number) => ask({ do: "take_out", number }));
   $("bands").setAttribute("aria-pressed", String(message.bands));
@@ -99,7 +99,6 @@ function showLight() {
     : ["on", "connected"];
   $("light").className = `light ${look}`;
   $("light").textContent = words;
-  $("eyes").textContent = session?.eyes ? `eye tracker: ${EYES[session.eyes]}` : "";
   if (!session?.segment_ms) return;
   const here = page.pageMs ? `, click to contour ${(page.pageMs / 1000).toFixed(2)} s` : "";
   $("latency").textContent = `model ${(session.segment_ms / 1000).toFixed(2)} s${here}`;
@@ -283,6 +282,17 @@ $("talk").onpointerdown = (event) => {
 $("talk").onpointerup = $("talk").onpointercancel = () => talk(false);
 addEventListener("blur", () => speech.release());
 
+// -- the eyes, where a tracker watches them ----------------------------------------------------------------------
+let gaze = null;
+
+async function watchEyes(eyes) {
+  gaze ??= import("./gaze.js").then(({ Gaze }) => new Gaze({ link, reply, shown, byPointer: page.byPointer }));
+  (await gaze).show(eyes);
+}
+
+/** What lies where, unless something covers it. */
+const shown = () => (document.hidden || !$("veil").hidden || document.querySelector("dialog[open]") ? null : picture.extent());
+
 // -- the keyboard ----------------------------------------------------------------------------------------------
 const KEYS = {
   ArrowUp: () => scroll(-1), ArrowDown: () => scroll(1), PageUp: () => scroll(-10), PageDown: () => scroll(10),
@@ -293,6 +303,7 @@ const KEYS = {
   b: () => press("isolines"), l: () => press("lock"), "/": () => $("sentence").focus(),
   y: () => $("confirm").hidden || say("yes"), "?": () => $("help").showModal(),
   "+": () => picture.zoom(1.25), "-": () => picture.zoom(0.8), 0: () => picture.whole(),
+  g: () => gaze?.then((eyes) => eyes.calibrate()),
 };
 const CROSS = {
   ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],

@@ -176,6 +176,20 @@ export class Picture {
     return [scale.left + (column + 0.5) * scale.x, scale.top + (row + 0.5) * scale.y];
   }
 
+  /** The slice in the viewport: its upper left corner, its size, the box of what is seen of it; null: none is. */
+  extent() {
+    if (!this.#slice || !this.canvas.clientWidth) return null;
+    const { plane, index, rows, columns } = this.#slice;
+    const [scale, edge] = [this.#scale(), this.canvas.getBoundingClientRect()];
+    const corner = [edge.left + scale.left, edge.top + scale.top];
+    const size = [columns * scale.x, rows * scale.y];
+    const box = [
+      Math.max(corner[0], edge.left, 0), Math.max(corner[1], edge.top, 0),
+      Math.min(corner[0] + size[0], edge.right, innerWidth), Math.min(corner[1] + size[1], edge.bottom, innerHeight),
+    ];
+    return { plane, index, corner, size, box };
+  }
+
   // -- drawing -------------------------------------------------------------------------------------------------
   #shade() {
     if (!this.#slice) return;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -46,6 +46,35 @@ def gaze(
         case "backwards":
             t[wrong] = t[wrong][::-1]
     return [Sample(float(s), float(x), float(y)) for s, (x, y) in zip(t[keep], path[keep], strict=True)]
+
+
+class SimulatedTracker:
+    """A `Tracker` whose eyes rest where they are told to, from then on; closed at first.
+
+    Parameters
+    ----------
+    clock : monotonic seconds
+    """
+
+    def __init__(self, rng: np.random.Generator, clock: Callable[[], float]) -> None:
+        self._rng, self._clock = rng, clock
+        self._rests = [(clock(), np.nan, np.nan)]
+        self._next = round(clock() * RATE_HZ)
+
+    def rest(self, x: float, y: float) -> None:
+        """The eyes go to this share of the screen; safe from any thread."""
+        self._rests.append((self._clock(), x, y))
+
+    def read(self) -> list[Sample]:
+        first, self._next = self._next, max(self._next, int(self._clock() * RATE_HZ))
+        while len(self._rests) > 1 and self._rests[1][0] <= first / RATE_HZ:
+            del self._rests[0]
+        t, rests = np.arange(first, self._next) / RATE_HZ, np.array(self._rests)
+        at = rests[np.maximum(np.searchsorted(rests[:, 0], t, "right") - 1, 0), 1:]
+        at = at + self._rng.normal(0, TREMOR, at.shape)
+        return [Sample(float(s), float(x), float(y)) for s, (x, y) in zip(t, at, strict=True)]
+
+    def close(self) -> None: ...
 
 
 def _path(places: Sequence[tuple[float, float, float]]) -> Iterator[tuple[float, float]]:
