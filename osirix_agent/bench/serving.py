@@ -31,7 +31,7 @@ from osirix_agent.virtual_osirix.phantom import PhantomRecipe, make_phantom
 
 REACH_PROPOSE = "at most 1.15 x local"
 REACH_UPLOAD = "at most 1.5 x a raw TLS socket"
-PAIRS, UPLOADS = 30, 11
+PAIRS, UPLOADS = 100, 11
 AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 LENGTH = 8  # bytes that say how long what follows is
 
