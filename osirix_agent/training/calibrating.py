@@ -75,11 +75,9 @@ def calibrate(
             continue
         made, patients = fit_cards(found, name)
         most = max(most, patients)
-        for one in made:
-            for fit in one.broken().values():
-                refused.append(_refusal(fit))
-                refuse(refused[-1])
-        fitted = joined(fitted, (one for one in map(_sound, made) if one.fits))
+        fitted = joined(fitted, sound(made, refused.append))
+    for reason in refused:
+        refuse(reason)
     if share is not None:
         return None
     if not fitted and refused:
@@ -95,11 +93,21 @@ def calibrate(
     return tuple(fitted.values())
 
 
-def _sound(one: Calibration) -> Calibration:
-    """With only the fits that hold; where a kind's does not, neither do those of its structures count."""
-    broken = one.broken()
-    sound = (f for f in one.fits if not {(f.kind, None, f.modality), (f.kind, f.structure, f.modality)} & broken.keys())
-    return one.model_copy(update={"fits": tuple(sound)})
+def sound(made: Iterable[Calibration], refuse: Callable[[str], object]) -> list[Calibration]:
+    """With only the fits that hold on patients that they had not seen; the others are told. Where a kind's does not,
+    neither do those of its structures count."""
+    found = []
+    for one in made:
+        broken = one.broken()
+        for fit in broken.values():
+            refuse(_refusal(fit))
+        fits = tuple(
+            f for f in one.fits
+            if not {(f.kind, None, f.modality), (f.kind, f.structure, f.modality)} & broken.keys()
+        )  # fmt: skip
+        if fits:
+            found.append(one.model_copy(update={"fits": fits}))
+    return found
 
 
 def _refusal(fit: Fit) -> str:

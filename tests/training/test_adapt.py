@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from osirix_agent.agent.feedback import RecordedFeedback
 from osirix_agent.agent.opening import open_session
 from osirix_agent.agent.request import Request
+from osirix_agent.belief.card import read_card
 from osirix_agent.bench.adapting import _mirrored, _moved
 from osirix_agent.bench.clinic import keep_log
 from osirix_agent.bench.soak import BallSegmenter
@@ -33,7 +34,17 @@ from osirix_agent.training.adapt import publish
 from osirix_agent.training.adapt.cases import case_of
 from osirix_agent.training.adapt.doubt import contradicts_record, other_name, place, reasons
 from osirix_agent.training.adapt.lessons import Lesson, backwards, lessons_of, placed, sessions_with
-from osirix_agent.training.adapt.run import FEWEST, Gathered, Plan, adapt, examine, parted, recipe_for, run_id
+from osirix_agent.training.adapt.run import (
+    FEWEST,
+    Gathered,
+    Plan,
+    adapt,
+    examine,
+    parted,
+    recalibrate,
+    recipe_for,
+    run_id,
+)
 from osirix_agent.training.adapt.trial import Pair, pairs
 from osirix_agent.training.contouring import ClickRow, Contoured
 from osirix_agent.training.examples import draw
@@ -319,11 +330,26 @@ def test_what_beats_its_parent_on_patients_it_never_saw_is_published_whole(log, 
     used = VisionLanguageSegmenter(models / "base", (outcome.adapter,))
     assert used.serves("GTVp")
     assert used.source_for("Parotid_L") == VisionLanguageSegmenter(base).source_for("Parotid_L")
-    assert "Not calibrated" in (outcome.adapter / "card.md").read_text()
+    assert "4 patients were held out, and 10 are needed" in (outcome.adapter / "card.md").read_text()
+    assert not (outcome.adapter / "calibration.json").exists()
     lineage = json.loads((outcome.adapter / "lineage.json").read_text())
     assert len(lineage["sessions"]) == 8
     assert not set(lineage["sessions"]) & set(lineage["held_out"])
     assert set(lineage["heads"]) == {*lineage["sessions"], *lineage["held_out"]}
+
+
+def test_an_adapter_is_calibrated_on_the_patients_held_out_where_that_holds(log, base, tmp_path, monkeypatch):
+    on_trial(monkeypatch, [0.1])
+    made = learn(log, base, tmp_path).adapter
+    monkeypatch.setattr("osirix_agent.belief.card.OFF", 1.0)  # a network of one step holds no share
+    assert "on the 12 patients" in recalibrate(base, made, PATIENTS, lambda _: None)
+    (card,) = read_card(made / "calibration.json")
+    assert card.segmenter == VisionLanguageSegmenter(base, (made,)).source_for("GTV")
+    assert {(fit.kind, fit.patients) for fit in card.fits} == {("lesion", 12)}
+    (made / "calibration.json").unlink()
+    monkeypatch.setattr("osirix_agent.belief.card.OFF", -1.0)
+    assert "had not seen" in recalibrate(base, made, PATIENTS, lambda _: None)
+    assert not (made / "calibration.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ drawn. That holds for the contours it was tried on, too: they are what was accep
 
 {auto}
 
-**Not calibrated**: calibration cards are fitted for other weights and do not cover this adapter. Its isolines show what
-it believes and promise nothing until `osirix-agent calibrate` has been run on patients whom it has not seen.
+**Calibration.** {notes["calibration"]} Cards for other weights do not cover it: uncalibrated isolines show what it
+believes and promise nothing. `osirix-agent calibrate` fits a card on other patients whom it has not seen.
 
 Base {lineage.base[:12]}, parent {lineage.parent[:12]}, seed {lineage.seed}; recipe in `recipe.json`. Taken back by
 `osirix-agent adapt --rollback {name}`.

@@ -104,7 +104,7 @@ def show(outcome: Outcome, *, seed: int, versions: dict[str, str], as_json: bool
         print("Nothing was published, and nothing is left behind.")
         return 1
     print(f"Published: {outcome.adapter}. Use it with --model-dir {outcome.adapter.parent}.")
-    print("Its probabilities are not calibrated: no calibration card covers it.")
+    print(outcome.notes["calibration"])
     return 0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from osirix_agent.belief import card as cards
 from osirix_agent.errors import LearningError
 from osirix_agent.figures import Figure
 from osirix_agent.imaging.volume import Volume
@@ -20,6 +21,7 @@ from osirix_agent.network.checkpoint import WEIGHTS, check_sums
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.record.sessions import Session, journals, session_id
 from osirix_agent.record.verify import verify
+from osirix_agent.segmenter.choice import CARD
 from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.training.adapt.card import card_text
@@ -29,9 +31,11 @@ from osirix_agent.training.adapt.lessons import lessons_of, sessions_with
 from osirix_agent.training.adapt.publish import Lineage, has_base, next_version, publish, rivals
 from osirix_agent.training.adapt.trial import gain_figures, harm_figure, pairs
 from osirix_agent.training.adapter import GTV_SARCOMA, AdapterRecipe, train_adapter
+from osirix_agent.training.calibrating import fit_cards, sound
 from osirix_agent.training.cases import Case
 from osirix_agent.training.contouring import Contoured
 from osirix_agent.training.loop import first_process
+from osirix_agent.training.staging import Staging
 
 Images = Callable[[Callable[[str], bool]], Iterable[tuple[str, Volume]]]
 Tell = Callable[[str], object]
@@ -149,6 +153,7 @@ def adapt(
         judged = [f for f in figures if f.id in ("adapt.gain", "adapt.harm")]
         if failed := [f"{f.id}: {f.value} ({f.interval}), wanted: {f.reach}" for f in judged if not f.holds]:
             return Outcome(None, tuple(failed), figures, notes)
+        notes["calibration"] = recalibrate(base, made, held.tried, tell)
         lineage = Lineage(
             sessions=tuple(sorted(held.taught_by)), held_out=tuple(sorted(held.tried_on)), heads=held.heads,
             base=check_sums(base)[WEIGHTS], parent=check_sums((*replaced, base)[0])[WEIGHTS], seed=recipe.seed,
@@ -265,6 +270,21 @@ def tried(
         note = "other structures, as they are answered with the adapter in use"
         figures.append(harm_figure("adapt.harm", pairs(parent, adapted, organs, tell), note))
     return figures
+
+
+def recalibrate(base: Path, made: Path, held_out: Sequence[Contoured], tell: Tell) -> str:
+    """Fit a calibration card for an adapter on patients that it has not seen, and put it into its folder; says what
+    came of it, in a sentence."""
+    patients = len({image.name.split()[0] for image in held_out})
+    if patients < cards.FEWEST:
+        return f"Not calibrated: {patients} patients were held out, and {cards.FEWEST} are needed."
+    segmenter, why = VisionLanguageSegmenter(base, (made,)), list[str]()
+    fitted, _ = fit_cards(Staging(segmenter, None, tell).of(held_out), "patients of the log who were held out")
+    own = [one for one in sound(fitted, why.append) if one.segmenter != segmenter.sources[0]]
+    if not own:
+        return why[0] if why else "Not calibrated: the structure was found on too few of the patients held out."
+    cards.write_card(made / CARD, own)
+    return f"Calibrated on the {patients} patients who were held out, and who also decided that it is in use."
 
 
 def _time(minutes: float, steps: int) -> Figure:
