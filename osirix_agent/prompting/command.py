@@ -14,7 +14,8 @@ from typing import Any
 
 from osirix_agent.prompting import lexicon
 from osirix_agent.prompting.intent import Command, Here, Intent, Reply, Slab
-from osirix_agent.prompting.items import SEPARATORS, STARTS, Item, corrected, items_of
+from osirix_agent.prompting.items import MISSPELT, Item, corrected, items_of
+from osirix_agent.prompting.moods import SEPARATORS, STARTS
 from osirix_agent.prompting.rules import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.rules import Asked, Clause, rules_for, with_side
 from osirix_agent.prompting.words import words_of
@@ -95,7 +96,9 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
         for n, one in enumerate(intents)
         if not (isinstance(one, Reply | Here) and one in intents[max(0, n - 1) : n])
     ]
-    intents = [one for n, one in enumerate(intents) if not _said_again(one, intents[n + 1 :])]
+    intents = _said_once(intents)
+    if not intents and not questions:
+        questions = [Question(_NOT_UNDERSTOOD, whole)]
     if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):
         questions = [*questions, Question("Say 'yes' or 'no' alone.", whole)]
     strange = any(item.is_a("unknown") for item in items)
@@ -114,10 +117,22 @@ def _without_praise(items: list[Item]) -> list[Item]:
 _INTERJECTIONS = {"right", "great", "good", "fine", "perfect", "brilliant", "lovely", "nice", "excellent", "super"}
 
 
-def _said_again(one: Intent, later: list[Intent]) -> bool:
-    """`looks good, accept it`: praise before the command that it might have meant."""
-    verbs = {other.verb for other in later if isinstance(other, Command)}
-    return isinstance(one, Command) and one.confidence <= TENTATIVE and one.verb in verbs
+def _said_once(intents: list[Intent]) -> list[Intent]:
+    """`looks good, accept it`: praise before the command that it might have meant; and `I want to change the GTV again,
+    reopen it`: the name was said before."""
+    found: list[Intent] = []
+    for n, one in enumerate(intents):
+        later = [other for other in intents[n + 1 :] if isinstance(other, Command)]
+        if isinstance(one, Command) and one.confidence <= TENTATIVE and not one.name:
+            if any(other.verb == one.verb for other in later):
+                continue
+        before = found[-1] if found else None
+        if isinstance(one, Command) and isinstance(before, Command) and before.verb == one.verb in NAMED_COMMANDS:
+            if before.name and not one.name:
+                found[-1] = replace(before, confidence=one.confidence)
+                continue
+        found.append(one)
+    return found
 
 
 def candidates(sentence: str, known: Collection[str] = ()) -> list[tuple[str, Intent]]:
@@ -175,7 +190,9 @@ _WHICH = "The same for that structure too, or is it the next one? Say one after 
 _WHAT = "What is to be done with that structure?"
 _NOT_UNDERSTOOD = "Part of that was not understood: say it in other words ('help' lists what can be said)."
 _MOST_ITEMS = 12  # of a clause
-_PER_CLAUSE, _PER_PAUSE, _LACKING, _STRANGE = 1.0, 1.5, 10.0, 100.0
+_PER_CLAUSE, _PER_PAUSE, _LACKING, _PASSED, _STRANGE = 1.0, 1.5, 10.0, 20.0, 100.0
+_MOST_STRANGE = 3  # words that are passed over in a clause
+_COMPLETE = ("amount", "slice", "this_slice", "structure", "of", "here", "isolines", "gap", "my_slices", "outside_of")
 
 
 def _parted(items: list[Item], known: Collection[str]) -> tuple[list[Intent], list[Question]]:
@@ -223,6 +240,10 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
                     sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
                 placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
                 return _Reading(cost, [*before.intents, *placed], before.questions, [*carried, *said])
+            intents = _without_strange([*carried, *said], known)
+            if intents is not None:
+                placed = [replace(one, span=span, confidence=min(one.confidence, MISSPELT)) for one in intents]
+                return _Reading(cost + _PASSED, [*before.intents, *placed], before.questions, said)
         text, cost = _NOT_UNDERSTOOD, cost + _STRANGE + sum(item.is_a("unknown") for item in inner)
     except Asked as asked:
         text, cost = str(asked), cost + _LACKING
@@ -255,6 +276,9 @@ def _check_pauses(inner: list[Item]) -> None:
     verb = next((item.value("verb") for item in inner if item.is_a("verb")), None)
     if any(a.is_a("structure") and b.is_a("structure") for a, b in pairwise(inner)) and verb != "rename":
         raise Asked("One structure after the other: say 'and' between them.")
+    named = [n for n, item in enumerate(inner) if item.is_a("structure")]
+    if verb != "rename" and any(not any(i.is_a(*SEPARATORS, *STARTS) for i in inner[a:b]) for a, b in pairwise(named)):
+        raise Asked(_WHICH)
     for a, pause, c in zip(inner, inner[1:], inner[2:], strict=False):
         if pause.is_a(*SEPARATORS) and c.is_a("structure"):
             if not a.is_a("structure") and verb != "new":
@@ -276,6 +300,8 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
     verbs = [item for item in last if item.is_a(*STARTS)]
     structures = all(item.is_a("structure") for item in said)
     amounts = all(item.is_a("amount", "direction") for item in said)
+    if len(verbs) == 1 and all(any(item.is_a(kind) for item in one) for kind in ("amount", "structure") for one in (said, last)):
+        return [] if any(item.is_a(*STARTS) for item in said) else verbs  # "grow the GTV by 3 mm and the GTVp by 5 mm"
     if len(verbs) != 1 or not (structures or amounts):
         return []
     if amounts:
@@ -291,6 +317,28 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
     if separator.text == "," and not verbs[0].is_a("verb"):
         raise Asked(_WHICH)
     return [*verbs, *(item for item in last if item.is_a("of"))]
+
+
+def _without_strange(said: list[Item], known: Collection[str]) -> list[Intent] | None:
+    """What a clause means without the words that no table holds: to be confirmed. None: they may turn its meaning, or
+    there is no order without them."""
+    strange = [item for item in said if item.is_a("unknown")]
+    rest = [item for item in said if not item.is_a("unknown")]
+    turning = any(word.text in lexicon.TURNING for item in strange for word in words_of(item.text))
+    if not 0 < len(strange) <= min(_MOST_STRANGE, len(rest)) or turning:
+        return None
+    if not any(item.is_a(*STARTS) for item in rest) or not any(item.is_a(*_COMPLETE) for item in rest):
+        return None
+    return _intents(rest, known)
+
+
+def _with_subject(senses: tuple[tuple[str, Any], ...], slots: dict[str, list[Any]]) -> None:
+    """Structures before the verb, where others follow it, are what the clause is about: `GTV without the trachea`."""
+    verb = next((n for n, (kind, _) in enumerate(senses) if kind in STARTS), 0)
+    before = [value for kind, value in senses[:verb] if kind == "structure"]
+    after = [value for kind, value in senses[verb:] if kind == "structure"]
+    if before and after:
+        slots["subject"], slots["structure"] = before, after
 
 
 def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
@@ -309,6 +357,7 @@ def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
                 held.append(value)
         if len(slots.get("verb", ())) > 1 or len(slots.get("command", ())) > 1:
             continue
+        _with_subject(senses, slots)
         turns = [kind for kind, _ in senses if kind in ("amount", "direction")]
         clause = Clause(with_side(slots), known, all(a != b for a, b in pairwise(turns)))
         for rule in rules_for(clause.slots):

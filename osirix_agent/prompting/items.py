@@ -8,14 +8,13 @@ from typing import Any
 
 from osirix_agent.imaging.structure import ascii_name
 from osirix_agent.prompting import lexicon, naming
+from osirix_agent.prompting.moods import SEPARATORS, STARTS, asked_where, settled
 from osirix_agent.prompting.naming import Named, Names
 from osirix_agent.prompting.words import NUMBER_WORDS, Word, number_at, words_of
 from osirix_agent.settings import MAX_NAME_LENGTH
 
 MISSPELT = 0.6  # confidence of a word that is one slip away from a known one
 UNSAID = 0.7  # of what stands beside a word that is passed over though it may mean something
-SEPARATORS = ("and", "then")
-STARTS = ("verb", "command", "tentative")
 
 _TABLE = lexicon.table()
 _LONGEST = max(len(words) for words in _TABLE)
@@ -72,12 +71,15 @@ def items_of(sentence: str, known: Collection[str]) -> list[Item]:
         sure = 1.0 if all(a.text == b.text for a, b in zip(part, spelt[at : at + taken], strict=True)) else MISSPELT
         items.append(Item(senses, part[0].start, part[-1].end, sentence[part[0].start : part[-1].end], sure))
         at += taken
-    return _joined(items, sentence)
+    return _joined(settled(items, UNSAID), sentence)
 
 
 def _phrase(texts: list[str], at: int) -> tuple[tuple[tuple[str, Any], ...], int]:
     """The longest phrase or number from here on; a number wins over a phrase of its length."""
     longest = next((n for n in range(min(_LONGEST, len(texts) - at), 0, -1) if tuple(texts[at : at + n]) in _TABLE), 0)
+    where = asked_where(texts, at)
+    if where > longest:
+        return (("command", "next"),), where
     number = number_at(texts, at)
     if number and number[1] >= longest:
         return (("number", number[0]),), number[1]
@@ -163,6 +165,8 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         after = next((n for n, one in enumerate(following) if one.senses != (("filler", True),)), None)
         if after is not None and following[after].is_a("structure"):
             merged = _merged(items[at : at + after + 2], "of", following[after].value("structure"))
+            if item.is_a("from"):
+                merged = replace(merged, senses=(("out_of", merged.value("of")), *merged.senses))
             if item.is_a("to") and item.text.lower() == "to":
                 merged = replace(merged, senses=(("to_of", merged.value("of")), *merged.senses))
             return after + 2, merged
@@ -253,6 +257,8 @@ def corrected(items: list[Item]) -> list[Item] | None:
                 done = replaced
                 at += 1
             continue
+        if item.is_a("cancel") and item.text.lower().endswith(_DENYING) and not _ends_clause(items, at):
+            return None  # "no, don't accept it"
         if item.is_a("cancel") and done:
             del done[_clause_start(done) :]
             if at + 1 == len(items) and not done:
@@ -262,6 +268,13 @@ def corrected(items: list[Item]) -> list[Item] | None:
         done.append(item)
         at += 1
     return done
+
+
+_DENYING = ("don't", "do not", " not")
+
+
+def _ends_clause(items: list[Item], at: int) -> bool:
+    return at + 1 == len(items) or items[at + 1].is_a(*SEPARATORS)
 
 
 def _clause_start(done: list[Item]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import product
 
 from osirix_agent.prompting.prompt import Polarity
+from osirix_agent.prompting.turns import FRAGMENTS, OTHERWISE, PARTICIPLES, TURNS
 
 # kind -> value -> phrases, separated by "|"
 PHRASES: dict[str, dict[object, str]] = {
@@ -39,7 +40,7 @@ PHRASES: dict[str, dict[object, str]] = {
         "exclude": (
             "exclude/excluding|subtract/subtracting|minus|without|carve out|leave out|avoid|spare|keep off|"
             "stay off|keep out of|stay out of|keep away from|crop out of|not|is not in|is not part of (it)|"
-            "isn't part of (it)|doesn't belong (to/in it)|does not belong (to/in it)|isn't tumour/tumor|"
+            "isn't part of (it)|doesn't belong (to it/in it)|does not belong (to it/in it)|isn't tumour/tumor|"
             "is not tumour/tumor|never|except (for)|should not be in|shouldn't be in|nothing of|but not|omit|"
             "ignore|should not overlap|shouldn't/mustn't overlap|must not overlap|keep clear of|but without"
         ),
@@ -111,7 +112,7 @@ PHRASES: dict[str, dict[object, str]] = {
     "command": {
         "undo": (
             "undo|reverse (my) (the) last step/change|undo what i (just) did|take (that/it/this) back|"
-            "take back|step back|go back (one/a step)|"
+            "take back|step back|go back (one step/a step)|"
             "go back one step|revert|"
             "put it/that/this back (to) the way/how it was|back to how it was|as it was before|"
             "put it/that back as it was|"
@@ -554,39 +555,64 @@ el los las una por favor arriba abajo izquierda derecha deshacer aceptar hacia
 il lo gli per favore destra sinistra annulla accetta alto basso ingrandisci de het een naar boven ongedaan
 millimètres milímetros millimetri"""
 FOREIGN = frozenset(_FOREIGN.split())
+TURNING = OTHERWISE | FOREIGN
+
+
+_BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
 def alternatives(phrase: str) -> list[tuple[str, ...]]:
-    """Every sequence of words that a phrase of the tables stands for."""
+    """Every sequence of words that a phrase of the tables stands for: `(may be left out)`, `[one of/these]`, a word
+    or/another, `{fragment}`."""
     parts: list[list[tuple[str, ...]]] = []
-    rest = phrase
+    rest = phrase.lstrip()
     while rest:
-        rest = rest.lstrip()
-        if rest.startswith("("):
+        kind = rest[0]
+        if kind in _BRACKETS:
             inner, rest = _bracket(rest)
-            parts.append([(), *alternatives(inner)])
+            parts.append([()] if kind == "(" else [])
+            for one in _either(inner if kind != "{" else FRAGMENTS[inner], "|" if kind == "{" else "/"):
+                parts[-1] += alternatives(one)
         else:
             word, _, rest = rest.partition(" ")
             parts.append([tuple(one.split()) for one in word.split("/")])
+        rest = rest.lstrip()
     return [tuple(w for part in chosen for w in part) for chosen in product(*parts)]
+
+
+def words(kind: str) -> frozenset[tuple[str, ...]]:
+    """Every phrase of a kind of the turns."""
+    phrases = (one for text in TURNS[kind].values() for one in text.split("|"))
+    return frozenset(words for phrase in phrases for words in alternatives(phrase))
+
+
+def _either(text: str, sign: str) -> list[str]:
+    """Parted at a sign; a text with brackets inside is one phrase, unless the sign can stand nowhere else."""
+    return text.split(sign) if sign == "|" or not set(text) & set("([") else [text]
 
 
 def _bracket(text: str) -> tuple[str, str]:
     depth = 0
     for n, letter in enumerate(text):
-        depth += (letter == "(") - (letter == ")")
+        depth += (letter in "([{") - (letter in ")]}")
         if depth == 0:
             return text[1:n], text[n + 1 :]
     raise ValueError(f"unbalanced: {text}")
 
 
 def table() -> dict[tuple[str, ...], list[tuple[str, object]]]:
-    """Words of each phrase to what it may be."""
+    """Words of each phrase to what it may be; the lexicon's senses come before those of the turns of phrase."""
     found: dict[tuple[str, ...], list[tuple[str, object]]] = {}
-    for kind, values in PHRASES.items():
+    for kind, values in [*PHRASES.items(), *TURNS.items()]:
+        if kind in ("where", "unsure", "attend", "lead"):
+            continue  # read by `moods.asked_where`
         for value, phrases in values.items():
             for phrase in phrases.split("|"):
                 for words in alternatives(phrase):
                     if words and (kind, value) not in found.setdefault(words, []):
                         found[words].append((kind, value))
+    for value, phrases in PARTICIPLES.items():
+        for phrase in phrases.split("|"):
+            for words in alternatives(phrase):
+                found.setdefault(words, []).append(("done", value))
     return found

@@ -108,7 +108,7 @@ def _edit(how: Any) -> Callable[[Clause], list[Intent]]:
             raise Asked("All round, or in one direction?")
         ways = clause.directions
         sure = MENTIONED if {"left", "right"} <= set(ways) else 1.0  # each by so much, or one of them a slip?
-        return [Edit(how, clause.mm(how), ways, clause.structure(), confidence=sure)]
+        return [Edit(how, clause.mm(how), ways, clause.structure() or clause.structure("of"), confidence=sure)]
 
     return build
 
@@ -124,6 +124,17 @@ def _edge(clause: Clause) -> list[Intent]:
     if way not in (edge, _OPPOSITE[edge]):
         raise Asked("Shift all of it, or grow or shrink it on that side?")
     return [Edit("grow" if way == edge else "shrink", clause.mm("grow"), (edge,), clause.structure())]
+
+
+def _raise(way: str) -> Callable[[Clause], list[Intent]]:
+    """`raise it by 3 mm` shifts; `raise the top edge` grows, `raise the bottom` shrinks."""
+
+    def build(clause: Clause) -> list[Intent]:
+        if "direction" in clause.slots:
+            raise Asked("Up or down?")
+        return _edit("shift")(Clause({**clause.slots, "direction": [way]}, clause.known))
+
+    return build
 
 
 def _bring(clause: Clause) -> list[Intent]:
@@ -179,8 +190,23 @@ def _part(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
     return build
 
 
+def _held(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
+    """`the CTV must not include the cord`."""
+    return lambda clause: [Part(polarity, part, clause.structure("subject")) for part in clause.structures()]
+
+
+def _belongs(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
+    """`the cord is not part of the CTV`."""
+    return lambda clause: [Part(polarity, part, clause.structure()) for part in clause.structures("subject")]
+
+
+def _out_of(clause: Clause) -> list[Intent]:
+    """`keep the cord out of the CTV`."""
+    return [Part(Polarity.EXCLUDE, part, clause.structure("out_of")) for part in clause.structures()]
+
+
 def _here(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
-    return lambda clause: [Here(polarity, clause.structure("of"))]
+    return lambda clause: [Here(polarity, clause.structure("of") or clause.structure())]
 
 
 def _slab(how: Any) -> Callable[[Clause], list[Intent]]:
@@ -222,6 +248,8 @@ def _locked(clause: Clause) -> list[Intent]:
 
 def _crop(clause: Clause) -> list[Intent]:
     to, structure = clause.structures("of"), clause.structures()
+    if "subject" in clause.slots:
+        to, structure = structure, clause.structures("subject")
     if not to and len(structure) == 1:
         to, structure = structure, ()
     if len(to) != 1 or len(structure) > 1:
@@ -261,6 +289,16 @@ def _beside(clause: Clause) -> list[Intent]:
     return [Go(step=1 if where == "next" else -1)]
 
 
+def _final(clause: Clause) -> list[Intent]:
+    """`mark it as final`."""
+    return [Command("accept", clause.structure() or clause.structure("of"), confidence=MENTIONED)]
+
+
+def _used(clause: Clause) -> list[Intent]:
+    """`make the GTVp the active one`."""
+    return [Command("use", clause.structure() or clause.structure("of"))]
+
+
 def _new_name(clause: Clause) -> str:
     name = clause.structure("of") or clause.structure()
     free = clause.one("free_name")
@@ -272,6 +310,10 @@ def _new_name(clause: Clause) -> str:
 def _rename(clause: Clause) -> list[Intent]:
     structures, free = clause.structures(), clause.one("free_name")
     of = clause.structures("of")
+    if len(structures) == 1 and "subject" in clause.slots:
+        return [Rename(structures[0], clause.structure("subject"))]
+    if len(structures) == 2 and not free and not of:
+        return [Rename(structures[1], structures[0])]  # "call the GTV GTVn"
     if free or of:
         if len(of) > 1 or len(structures) > 1:
             raise Asked("Rename which structure, and to what?")
@@ -312,6 +354,7 @@ def _rule(verb: str | None, needs: str, may: str, build: Callable[[Clause], list
 
 _AMOUNT = "amount vague direction all_round structure it this margin edge everything"
 _OFF = _AMOUNT + " off from of trim"
+_FILLED = "structure of it this inside gap"
 _IN, _OUT = Polarity.INCLUDE, Polarity.EXCLUDE
 _SLICES = ("slice", "this_slice", "here", "this")
 _SLABS = (("exclude", "exclude"), ("remove", "exclude"), ("take", "exclude"), ("delete", "exclude"), ("keep", "keep"),
@@ -323,6 +366,7 @@ RULES = (
     _rule("shift", "", _AMOUNT, _edit("shift")),
     _rule("shift", "amount edge off", "structure of it this", _edge),
     _rule("bring", "", _AMOUNT + " off", _bring),
+    *(_rule(verb, "", _AMOUNT + " off", _raise(way)) for verb, way in (("raise", "superior"), ("lower", "inferior"))),
     _rule("go", "times", "off", _back),
     _rule(None, "times off", "", _back),
     _rule("add", "amount", _AMOUNT, _edit("grow")),
@@ -347,7 +391,17 @@ RULES = (
     *(_rule(verb, "structure", "of it off from", _part(how))
       for verb, how in (("add", _IN), ("include", _IN), ("exclude", _OUT))),
     *(_rule(verb, "structure of", "it off from", _part(_OUT)) for verb in ("remove", "delete", "take")),
-    *(_rule(verb, "structure off", "it from", _part(_OUT)) for verb in ("remove", "take")),
+    *(_rule(verb, "structure off", "it from", _put) for verb in ("remove", "take", "delete", "bring")),
+    _rule("unwanted", "structure off", "it", _part(_OUT)),
+    *(_rule(verb, "subject structure", "", _held(how)) for verb, how in (("hold_in", _IN), ("hold_out", _OUT))),
+    *(_rule(verb, "structure", "it", _part(how)) for verb, how in (("hold_in", _IN), ("hold_out", _OUT))),
+    *(_rule(verb, "subject structure", "", _belongs(how)) for verb, how in (("part_in", _IN), ("part_out", _OUT))),
+    *(_rule(verb, where, "structure it", _here(how))
+      for verb, how in (("part_in", _IN), ("part_out", _OUT)) for where in ("here", "this")),
+    *(_rule(verb, "structure out_of", "it", _out_of) for verb in ("keep", "crop", "leave", "put", "bring")),
+    *(_rule("unwanted", f"{what} of", "it", _part(_OUT) if what == "structure" else _here(_OUT))
+      for what in ("structure", "here", "this")),
+    *(_rule("unwanted", f"{what} off", "it", _here(_OUT)) for what in ("here", "this")),
     *(_rule(verb, "structure", "it", _ask("Take it out of which structure? Or say 'reject' to drop its proposal."))
       for verb in ("remove", "take")),
     _rule("delete", "structure", "it", _ask("Subtract it from another structure, or reject its proposal?")),
@@ -358,6 +412,7 @@ RULES = (
       for verb, how in _SLABS for where in _SLICES),
     *(_rule(None, f"nothing side {where}", "", _slab("exclude")) for where in _SLICES),
     _rule("crop", "", "structure of it this inside to", _crop),
+    _rule("crop", "subject structure", "it inside", _crop),
     _rule("keep", "of", "structure it this everything", _crop),
     *(_rule(verb, "outside_of", "everything it off from", lambda c: [Crop(c.structure("outside_of") or "")])
       for verb in ("exclude", "remove", "delete", "take", "crop")),
@@ -365,11 +420,19 @@ RULES = (
     *(_rule(verb, f"{what} as_is", "", _locked)
       for verb in ("keep", "leave") for what in ("structure", "it", "this")),
     *(_rule(verb, "my_slices off", "structure of it this", _given_back) for verb in (None, "take")),
-    _rule("fill", "", "structure of it this inside", lambda c: [Fill(c.structure() or c.structure("of"))]),
+    *(_rule(verb, needs, _FILLED, lambda c: [Fill(c.structure() or c.structure("of"))])
+      for verb, needs in (("fill", ""), ("complete", "gap"))),
     _rule("copy", "beside", "structure it this to this_slice off", lambda c: [Copy(c.one("beside"), c.structure())]),
     _rule("copy", "direction", "beside number structure it this to this_slice off", _copy),
     _rule("copy", "", "structure it this to off", _ask("Copy it to the next slice, or to the one before?")),
-    _rule("go", "slice", "to", _go),
+    _rule("go", "slice", "to direction heading off", _go),
+    _rule("go", "number", "to it", lambda c: [Go(_slice(Clause({"slice": c.slots["number"]}, c.known)), confidence=MENTIONED)]),
+    *(_rule(verb, "active structure", "it this to named", _used) for verb in (None, "use", "mark")),
+    *(_rule(verb, "active of", "it this to named", _used) for verb in (None, "use", "mark")),
+    _rule("mark", "final", "structure of it this", _final),
+    _rule(None, "final structure", "it this",
+          _final),
+    _rule(None, "remark", "it this", lambda _: []),
     _rule("show", "slice", "to", _go),
     _rule("shift", "slice", "to", _go),
     _rule(None, "slice", "", _go),
@@ -384,7 +447,7 @@ RULES = (
       for verb in ("use", "go") for needs in ("structure", "of")),
     _rule("use", "free_name", "", lambda c: [Command("use", _new_name(c))]),
     _rule("new", "", "structure of free_name it", lambda c: [Command("new", _new_name(c))]),
-    _rule("rename", "", "structure of free_name it this to", _rename),
+    _rule("rename", "", "structure of free_name it this to subject", _rename),
     _rule("rename", "guess", "structure it this", lambda c: [Rename(c.one("guess"), c.structure())]),
     _rule("new", "guess", "it", lambda c: [Command("new", c.one("guess"))]),
     *(_rule(verb, "", "isolines switch", _isolines) for verb in ("show", "hide")),
@@ -397,9 +460,10 @@ RULES = (
 )  # fmt: skip
 # commands by what else their clause may hold
 _COMMAND_RULES = {
-    **{verb: _rule(None, "command", "structure of it this my_slices", _named) for verb in NAMED_COMMANDS},
+    **{verb: _rule(None, "command", "structure of it this as_is", _named) for verb in NAMED_COMMANDS},
+    "accept": _rule(None, "command", "structure of it this final", _named),
     "release": _rule(None, "command", "structure of it this my_slices off", _named),
-    **{verb: _rule(None, "command", "times number last it this step", _repeated) for verb in ("undo", "redo")},
+    **{verb: _rule(None, "command", "times number last it this step off heading", _repeated) for verb in ("undo", "redo")},
     "next": _rule(None, "command", "it", _named),
     "all": _rule(None, "command", "isolines", _named),
 }

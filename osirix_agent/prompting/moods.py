@@ -1,0 +1,86 @@
+"""How a clause is meant: wishes and passives become orders, denials their opposite, and reasons are passed over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from osirix_agent.prompting import lexicon
+
+if TYPE_CHECKING:
+    from osirix_agent.prompting.items import Item
+
+SEPARATORS = ("and", "then")
+STARTS = ("verb", "command", "tentative")
+_DENIED = {("verb", "include"): ("verb", "exclude"), ("verb", "add"): ("verb", "exclude")}
+_DENIED |= {("verb", "show"): ("verb", "hide"), ("command", "touch"): ("command", "lock")}
+_LEADS = lexicon.words("lead")
+_WHERE, _UNSURE, _ATTEND = lexicon.words("where"), lexicon.words("unsure"), lexicon.words("attend")
+
+
+def settled(items: list[Item], unsaid: float) -> list[Item]:
+    """The items with `I'd like it expanded`, `it should be expanded` as `expand`, and without `so that it ...`.
+
+    Parameters
+    ----------
+    unsaid : confidence of what stands beside a reason that was passed over
+    """
+    found: list[Item] = []
+    clause: list[Item] = []
+    for item in items:
+        if item.is_a(*SEPARATORS) and not item.is_a(*STARTS):
+            found += [*_settled(clause, unsaid), item]
+            clause = []
+        else:
+            clause.append(item)
+    return [*found, *_settled(clause, unsaid)]
+
+
+def _settled(clause: list[Item], unsaid: float) -> list[Item]:
+    clause = _without_reason(clause, unsaid)
+    found: list[Item] = []
+    for n, item in enumerate(clause):
+        done = next((value for kind, value in item.senses if kind == "done"), None)
+        later = clause[n + 1 :]
+        if item.is_a("wish") and any(one.is_a(*STARTS, "done", "margin") and not one.is_a("wish") for one in later):
+            continue
+        if done is None:
+            found.append(item)
+            continue
+        wished = any(one.is_a("wish") for one in clause[:n])
+        denied = any(one.is_a("wish_not") for one in clause[:n])
+        meant = _DENIED.get(done) if denied else done if wished and done != ("command", "touch") else None
+        others: tuple[tuple[str, Any], ...] = tuple(sense for sense in item.senses if sense[0] != "done")
+        if meant:
+            found = [one for one in found if not one.is_a("wish_not")]
+            others = (meant, *others) if wished or denied else others
+        found.append(replace(item, senses=others or (("unknown", None),)))
+    return found
+
+
+def _without_reason(clause: list[Item], unsaid: float) -> list[Item]:
+    """`grow it by 3 mm so that it covers the node`: what follows is no order."""
+    for n, item in enumerate(clause):
+        if item.is_a("purpose") and any(one.is_a(*STARTS, "amount", "unit") for one in clause[:n]):
+            kept = clause[:n]
+            return [*kept[:-1], replace(kept[-1], sure=min(kept[-1].sure, unsaid))]
+    return clause
+
+
+def asked_where(texts: list[str], at: int) -> int:
+    """How many words from here on ask for the slice that needs a look: `take me to where you are least sure`, `which
+    slices need checking`; 0: none do."""
+    n, last, place, why = at, at, False, False
+    while n < len(texts):
+        for table in (_UNSURE, _ATTEND, _WHERE, _LEADS):
+            taken = next((k for k in range(min(6, len(texts) - n), 0, -1) if tuple(texts[n : n + k]) in table), 0)
+            if taken:
+                break
+        else:
+            break
+        place |= table is _WHERE
+        why |= place and table in (_UNSURE, _ATTEND)
+        n += taken
+        if table is not _LEADS:
+            last = n
+    return last - at if place and why else 0
