@@ -236,6 +236,8 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
             intents = _intents([*carried, *said], known)
             if intents is not None:
                 sure = min(_confidence(said, carried), *(item.sure for item in said))
+                if carried and separator and separator.text == "," and carried[0].is_a("command"):
+                    sure = min(sure, TENTATIVE)  # "lock the cord, the brainstem": a list?
                 if before.last and _runs_on(before.last[-1], inner[0], separator):
                     sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
                 placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
@@ -314,7 +316,7 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
         if separator.text != "," and verbs[0].is_a("verb"):
             raise Asked(_WHAT)
         return []
-    if separator.text == "," and not verbs[0].is_a("verb"):
+    if separator.text == "," and not verbs[0].is_a("verb") and verbs[0].value("command") in GRAVE:
         raise Asked(_WHICH)
     return [*verbs, *(item for item in last if item.is_a("of"))]
 

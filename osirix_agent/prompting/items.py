@@ -161,13 +161,15 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         if after is not None and following[after].is_a("structure"):
             value = following[after].value("structure")
             return after + 2, _merged(items[at : at + after + 2], "outside_of", value)
+    if item.is_a("verb") and item.is_a("to") and not any(one.is_a(*STARTS) for one in before):
+        return 1, item  # "back to the GTV", not "cut it back to the body"
     if item.is_a("from", "to", "inside"):
         after = next((n for n, one in enumerate(following) if one.senses != (("filler", True),)), None)
         if after is not None and following[after].is_a("structure"):
             merged = _merged(items[at : at + after + 2], "of", following[after].value("structure"))
             if item.is_a("from"):
                 merged = replace(merged, senses=(("out_of", merged.value("of")), *merged.senses))
-            if item.is_a("to") and item.text.lower() == "to":
+            if item.is_a("to") and item.text.lower() not in ("into", "onto", "with"):
                 merged = replace(merged, senses=(("to_of", merged.value("of")), *merged.senses))
             return after + 2, merged
         if item.text.lower() == "out of":
@@ -215,7 +217,7 @@ def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | N
 
 
 _PLACES = ("direction", "edge", "filler")  # "two millimetres from the top"
-_WITH_IN = (("verb", "bring"), ("verb", "put"))
+_WITH_IN = tuple(("verb", verb) for verb in ("bring", "put", "take", "leave", "keep", "contour", "unwanted", "include"))
 
 
 def _merged(items: list[Item], kind: str, value: Any) -> Item:
@@ -225,7 +227,7 @@ def _merged(items: list[Item], kind: str, value: Any) -> Item:
 
 # -- "two, no, three millimetres" ------------------------------------------------------------------------------
 _ALIKE = {
-    "number": ("number", "amount", "slice", "times"), "amount": ("amount", "number"), "slice": ("slice", "this_slice"),
+    "number": ("number", "amount", "slice", "times"), "slices": ("slices", "number"), "amount": ("amount", "number"), "slice": ("slice", "this_slice"),
     "direction": ("direction", "all_round"), "structure": ("structure", "of"), "times": ("times", "number"),
     "of": ("of", "structure"), "this_slice": ("slice", "this_slice"), "all_round": ("direction", "all_round"),
     "beside": ("beside",), "side": ("side",), "free_name": ("free_name", "of"),
@@ -255,7 +257,7 @@ def corrected(items: list[Item]) -> list[Item] | None:
                 if replaced is None:
                     return None
                 done = replaced
-                at += 1
+                at += 2 if items[at + 1 : at + 2] and items[at + 1].text.lower() == "one" else 1  # "the right one"
             continue
         if item.is_a("cancel") and item.text.lower().endswith(_DENYING) and not _ends_clause(items, at):
             return None  # "no, don't accept it"
@@ -299,6 +301,8 @@ def _replaced(done: list[Item], new: Item) -> list[Item] | None:
                 if named.side in ("L", "R"):  # "left parotid, no, right"
                     side = new.value("direction")[0].upper()
                     return [*done[:n], replace(old, senses=((which, replace(named, side=side)),)), *done[n + 1 :]]
+            if kind == "side" and old.is_a("beside") and old.value("beside") in ("above", "below"):
+                return [*done[:n], replace(new, senses=(("beside", new.value("side")),)), *done[n + 1 :]]
             if not old.is_a(*_ALIKE.get(kind, ())):
                 continue
             return [*done[:n], _put(old, new), *done[n + 1 :]]

@@ -79,7 +79,7 @@ def asked_where(texts: list[str], at: int) -> int:
         else:
             break
         place |= table is _WHERE
-        why |= place and table in (_UNSURE, _ATTEND)
+        why |= table is _UNSURE or (place and table is _ATTEND)
         n += taken
         if table is not _LEADS:
             last = n

@@ -16,6 +16,7 @@ _AFTER |= {
     tuple(f"{start} {word}{end}".split()): side
     for word, side in SIDES.items() for start in ("on the", "at the", "on") for end in (" hand side", " side", "")
 }  # fmt: skip
+_AFTER |= {tuple(text.split()): "B" for text in ("on both sides", "on either side", "both sides", "bilaterally")}
 _BASES = {
     "gtv": "GTV", "ctv": "CTV", "itv": "ITV", "ptv": "PTV", "igtv": "iGTV", "gross tumour volume": "GTV",
     "gross tumor volume": "GTV", "clinical target volume": "CTV", "planning target volume": "PTV",
@@ -29,6 +30,7 @@ _TYPES = {
     "elective": "_Low",
 }  # fmt: skip
 _LEVEL_BEFORE = (
+    *(f"{nodes} {at}level" for nodes in ("neck nodes", "neck node", "lymph nodes", "nodes", "nodal", "neck") for at in ("at ", "in ", "")),
     "lymph nodes at level",
     "nodes at level",
     "lymph node at level",
@@ -152,6 +154,9 @@ def _target(words: list[Word], at: int) -> tuple[Named, int] | None:
     before = _longest(_KIND_WORDS, texts, at + n)
     n += before[1] if before else 0
     base = _longest(_BASE_WORDS, texts, at + n)
+    if base is None and before and at + n > 0:  # "the primary"
+        n -= before[1]
+        before, base = None, _longest(_BASE_WORDS, texts, at + n)
     if base is None:
         return None
     name, taken = base
@@ -167,6 +172,7 @@ def _target(words: list[Word], at: int) -> tuple[Named, int] | None:
     ):  # fmt: skip
         kind += f"_{int(number[0])}" if number[0] >= 10 else str(int(number[0]))
         n += number[1]
+        n += texts[at + n : at + n + 1] in (["gy"], ["gray"], ["grays"])
     if not kind and texts[at + n - 1] == "primary" and taken == 1 and name == "GTVp" and before:
         return None
     return Named(name + kind, side), n
@@ -179,8 +185,9 @@ def _starts_amount(text: str) -> bool:
 def _level(words: list[Word], at: int) -> tuple[Named, int] | None:
     """`level two node on the right`, `left neck level IIb`."""
     texts = [w.text for w in words]
-    side = {"left": "L", "right": "R"}.get(texts[at])
+    side = {"left": "L", "right": "R", "bilateral": "B"}.get(texts[at])
     n = 1 if side else 0
+    n += texts[at + n : at + n + 1] == ["sided"]
     start = _longest({tuple(p.split()): p for p in _LEVEL_BEFORE}, texts, at + n)
     if start is None or at + n + start[1] >= len(texts):
         return None
@@ -222,6 +229,7 @@ def _by_words(table: dict[str, tuple[str, ...]]) -> dict[tuple[str, ...], str]:
 
 
 _SINGLE, _PAIRED, _PLURAL = _by_words(SINGLE), _by_words(PAIRED), _by_words(PLURALS)
+_PLURAL |= {(*form[:-1], f"{form[-1]}s"): base for form, base in _PAIRED.items() if form[-1].isalpha()} | _PLURAL
 _BASE_WORDS = {tuple(form.split()): base for form, base in _BASES.items()}
 _KIND_WORDS = {tuple(form.split()): kind for form, kind in _TYPES.items()}
 

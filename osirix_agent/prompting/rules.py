@@ -120,7 +120,7 @@ _OPPOSITE = {way: other for pair in _PAIRS for way, other in (pair, pair[::-1])}
 def _edge(clause: Clause) -> list[Intent]:
     """`push the superior border up by 3 mm`: outwards it grows on that side, inwards it shrinks."""
     edge, off = clause.one("edge"), clause.one("off")
-    way = {"out": edge, "in": _OPPOSITE[edge]}.get(off, clause.one("direction"))
+    way = {"out": edge, "in": _OPPOSITE[edge], "back": _OPPOSITE[edge]}.get(off, clause.one("direction"))
     if way not in (edge, _OPPOSITE[edge]):
         raise Asked("Shift all of it, or grow or shrink it on that side?")
     return [Edit("grow" if way == edge else "shrink", clause.mm("grow"), (edge,), clause.structure())]
@@ -272,7 +272,8 @@ def _named(clause: Clause) -> list[Intent]:
 
 
 def _repeated(clause: Clause) -> list[Intent]:
-    times = clause.one("times") or clause.one("number") or 1
+    times = clause.one("times" if "times" in clause.slots else "number")
+    times = 1 if times is None else times
     if times != int(times) or not 1 <= times <= MOST_TIMES:
         raise Asked(f"How many steps? From 1 to {MOST_TIMES}.")
     return [Command(clause.one("command"), None, int(times))]
@@ -327,6 +328,10 @@ def _isolines(clause: Clause) -> list[Intent]:
     return [Command(clause.slots["verb"][0])] if "verb" in clause.slots else [Command("isolines")]
 
 
+def _sure_as(confidence: float, build: Callable[[Clause], list[Intent]]) -> Callable[[Clause], list[Intent]]:
+    return lambda clause: [replace(one, confidence=min(one.confidence, confidence)) for one in build(clause)]
+
+
 def _ask(text: str) -> Callable[[Clause], list[Intent]]:
     def build(_: Clause) -> list[Intent]:
         raise Asked(text)
@@ -354,7 +359,7 @@ def _rule(verb: str | None, needs: str, may: str, build: Callable[[Clause], list
 
 _AMOUNT = "amount vague direction all_round structure it this margin edge everything"
 _OFF = _AMOUNT + " off from of trim"
-_FILLED = "structure of it this inside gap"
+_FILLED = "structure of it this inside gap everything slice_word"
 _IN, _OUT = Polarity.INCLUDE, Polarity.EXCLUDE
 _SLICES = ("slice", "this_slice", "here", "this")
 _SLABS = (("exclude", "exclude"), ("remove", "exclude"), ("take", "exclude"), ("delete", "exclude"), ("keep", "keep"),
@@ -369,7 +374,9 @@ RULES = (
     *(_rule(verb, "", _AMOUNT + " off", _raise(way)) for verb, way in (("raise", "superior"), ("lower", "inferior"))),
     _rule("go", "times", "off", _back),
     _rule(None, "times off", "", _back),
-    _rule("add", "amount", _AMOUNT, _edit("grow")),
+    _rule("add", "amount", _AMOUNT + " of", _edit("grow")),
+    _rule("take", "amount edge direction", "structure of it", _edge),
+    *(_rule(None, f"structure amount {way}", "", _sure_as(MENTIONED, _edit("grow"))) for way in ("direction", "all_round")),
     _rule("remove", "amount", _OFF, _edit("shrink")),
     _rule("take", "amount", _OFF, _off),
     _rule(None, "amount trim", "structure it of", _edit("shrink")),
@@ -378,7 +385,7 @@ RULES = (
     _rule("leave", "it off", "", lambda c: _put(Clause({**c.slots, "here": [True]}, c.known))),
     *(_rule("put", f"{what} of", "it off", _put) for what in ("structure", "this", "here")),
     *(_rule(verb, "to_of", "structure it this off", _cut_to) for verb in ("remove", "shrink")),
-    _rule(None, "verdict", "here this it", lambda c: [Here(c.one("verdict"))]),
+    _rule(None, "verdict", "here this it switch", lambda c: [Here(c.one("verdict"))]),
     *(_rule(verb, "slices heading", "", _steps) for verb in (None, "go", "shift")),
     _rule("open", "", "structure it this", lambda c: [Command("reopen", c.structure())]),
     _rule("put", "isolines", "", _is(Command("show"))),
@@ -399,6 +406,10 @@ RULES = (
     *(_rule(verb, where, "structure it", _here(how))
       for verb, how in (("part_in", _IN), ("part_out", _OUT)) for where in ("here", "this")),
     *(_rule(verb, "structure out_of", "it", _out_of) for verb in ("keep", "crop", "leave", "put", "bring")),
+    *(_rule("not_in", what, "of it", _sure_as(MENTIONED, _part(_OUT) if what == "structure" else _here(_OUT)))
+      for what in ("structure", "here", "this")),
+    *(_rule(verb, f"{what} off", "it", _put) for verb in ("contour", "keep") for what in ("this", "here")),
+    *(_rule(None, f"{what} off", "it", _sure_as(MENTIONED, _put)) for what in ("this", "here")),
     *(_rule("unwanted", f"{what} of", "it", _part(_OUT) if what == "structure" else _here(_OUT))
       for what in ("structure", "here", "this")),
     *(_rule("unwanted", f"{what} off", "it", _here(_OUT)) for what in ("here", "this")),
@@ -411,6 +422,7 @@ RULES = (
     *(_rule(verb, f"side {where}", "everything off it", _slab(how))
       for verb, how in _SLABS for where in _SLICES),
     *(_rule(None, f"nothing side {where}", "", _slab("exclude")) for where in _SLICES),
+    *(_rule(verb, "side it", "everything off", _sure_as(MENTIONED, _slab(how))) for verb, how in _SLABS if verb),
     _rule("crop", "", "structure of it this inside to", _crop),
     _rule("crop", "subject structure", "it inside", _crop),
     _rule("keep", "of", "structure it this everything", _crop),
@@ -448,6 +460,7 @@ RULES = (
     _rule("use", "free_name", "", lambda c: [Command("use", _new_name(c))]),
     _rule("new", "", "structure of free_name it", lambda c: [Command("new", _new_name(c))]),
     _rule("rename", "", "structure of free_name it this to subject", _rename),
+    _rule("rename_it", "", "structure free_name", lambda c: [Rename(_new_name(c))]),
     _rule("rename", "guess", "structure it this", lambda c: [Rename(c.one("guess"), c.structure())]),
     _rule("new", "guess", "it", lambda c: [Command("new", c.one("guess"))]),
     *(_rule(verb, "", "isolines switch", _isolines) for verb in ("show", "hide")),
@@ -461,7 +474,8 @@ RULES = (
 # commands by what else their clause may hold
 _COMMAND_RULES = {
     **{verb: _rule(None, "command", "structure of it this as_is", _named) for verb in NAMED_COMMANDS},
-    "accept": _rule(None, "command", "structure of it this final", _named),
+    "accept": _rule(None, "command", "structure of it this final off", _named),
+    "reject": _rule(None, "command", "structure of it this off", _named),
     "release": _rule(None, "command", "structure of it this my_slices off", _named),
     **{verb: _rule(None, "command", "times number last it this step off heading", _repeated) for verb in ("undo", "redo")},
     "next": _rule(None, "command", "it", _named),

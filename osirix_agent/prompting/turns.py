@@ -55,16 +55,14 @@ TURNS: dict[str, dict[object, str]] = {
         ),
         "include": (
             "count in|cover|encompass|take in|get in|incorporate|{must} go in|{must} come in|{must} be in|"
-            "goes in|{must} be part of it|is {surely} [inside/tumour/tumor/cancer/disease/malignant/gross disease]|is included|should count|keep in|{must} belong"
+            "goes in|{must} be part of it|is {surely} [inside/inside the tumour/inside the tumor/tumour/tumor/cancer/disease/malignant/gross disease]|is included|should count|keep in|{must} belong"
         ),
         "add": "incorporate|fuse|unite|unify|union|merge|attach|append|combine",
         "exclude": (
             "deduct|cut out|knock out|punch out|snip out|cut around|steer clear of|stay clear of|stay away from|leave off|"
             "{must_not} be included|{must_not} be in|{must_not} be part of (it)|{must_not} belong|{must} go|{must} come out|"
-            "{must} be out|{must} be left out|goes|can go|goes out|comes out|is {surely} [outside/benign/healthy/normal/not tumour/not tumor/not part of it/not cancer/not disease/not malignant]|isn't {surely} [cancer/disease/malignant]|{must} be outside|isn't inside|"
-            "[don't/do not] include|[don't/do not] cover|never include|[don't/do not] overlap|keep clear of|"
-            "{must_not} be there|take out|rule out|step around|work around|[don't/do not] contour|[don't/do not] segment|"
-            "[don't/do not] draw|[don't/do not] go into|[don't/do not] let it into|{must} be avoided|{must} be spared"
+            "{must} be out|{must} be left out|goes|can go|goes out|comes out|is {surely} [outside/outside the tumour/outside the tumor/benign/healthy/normal/not tumour/not tumor/not part of it/not cancer/not disease/not malignant]|isn't {surely} [cancer/disease/malignant]|{must} be outside|isn't inside|"
+            "keep clear of|{must_not} be there|take out|rule out|step around|work around|{must} be avoided|{must} be spared"
         ),
         "part_in": (
             "is part of|belongs to|belongs in|belongs with|{must} be part of|{must} be in|{must} go into/in|"
@@ -76,6 +74,7 @@ TURNS: dict[str, dict[object, str]] = {
             "is not in|isn't in|has no place in|has no business in|{must} be out of|{must} be excluded from|"
             "{must} be removed from|{must} be taken out of|{must} be kept out of|{must} be subtracted from|{must} stay out of"
         ),
+        "not_in": "[don't/do not] include/cover/contour/segment/draw|[don't/do not] go into|[don't/do not] let it into|never include",
         "hold_in": "{must} include|{must} contain|{must} cover|{must} encompass|plus|{must} also include|{must} also cover",
         "hold_out": (
             "{must_not} include|{must_not} contain|{must_not} cover|{must_not} overlap|{must_not} overlap with|"
@@ -86,7 +85,7 @@ TURNS: dict[str, dict[object, str]] = {
         "unwanted": "i don't want|i do not want|we don't want|we do not want|there {must_not} be (any)",
         "remove": "slice away|snip|shave away|saw off|lop off|hack off|excise|cut off|chop off|remove away|punch|snip off",
         "delete": "throw away|throw out|discard|drop|scrap|bin|kill|lose|eliminate|purge|trash|ditch|dump|rub out|blank",
-        "bring": "draw|bring",
+        "bring": "draw|bring|{must} go|{must} come|{must} move|come|go",
         "keep": "keep just|just keep|hold on to|preserve (only)|leave me only|keep nothing but|leave just|save only|i only want|"
         "i only need",
         "crop": (
@@ -96,7 +95,7 @@ TURNS: dict[str, dict[object, str]] = {
             "[don't/do not] let it/this leave|stays/remains/lies/fits inside/within|stays in|clamp|trim/cut (it/this) (back) to|"
             "trim (it/this) down to|cut (it/this) down to|contain|hold inside|hold within|bound|mask (it/this) (to/with/by)|mask|tailor"
         ),
-        "fill": "interpolation|infill|fill between|fill across|interpolate between|interpolate across|fill (in) the space between",
+        "fill": "interpolation|infill|fill them (in/up)|fill those (in/up)|fill it in|fill between|fill across|interpolate between|interpolate across|fill (in) the space between",
         "complete": (
             "complete|close|bridge|plug|connect|join (up)|link (up)|do|draw|add|make|generate|create|compute|fill|"
             "fill up|fill out|fill in|contour|finish|work out|put in|get"
@@ -135,9 +134,10 @@ TURNS: dict[str, dict[object, str]] = {
         "rename": (
             "give|label|relabel|retitle|title|[set/change] ({my}) name (of)|{must_be} called/named/renamed/labelled/labeled (to/as)|"
             "{must} be called/named/renamed/labelled/labeled (to/as)|"
-            "give it/this the name (of)|give it/this a new name|is now called|is now named|"
+            "is now called|is now named|"
             "is called from now on|to be called|to be named|refer to|re name|dub"
         ),
+        "rename_it": "give it/this the name (of)",
         "show": (
             "overlay|{wish} to see|can/could/may i/we see|make visible|visible|reveal|unhide|bring up|i'd like|i need to see|"
             "let's have|put up|give me|get me|have a look at|enable|activate|pull up|appear|visualise/visualize|"
@@ -149,6 +149,7 @@ TURNS: dict[str, dict[object, str]] = {
             "can do without|no longer show|no longer need|[don't/do not] want (to see)|i've seen enough of|i have seen enough of|"
             "dismiss|suppress"
         ),
+        "take": "hand",
         "mark": "mark|label|flag|save|set|tag|treat|consider|regard|declare|store|take",
         "toggle": "flip|toggle",
     },
@@ -174,12 +175,12 @@ TURNS: dict[str, dict[object, str]] = {
         ),
         "accept": (
             "i'll take it/this/that|i'll accept|i will accept|i am accepting|accepting|give my approval to|ratify|endorse|pass it|"
-            "accept as it stands|i approve (of)|approve of|approving|finalising/finalizing|sign it off|keep it like this|"
+            "accept as it stands|i approve (of)|approve of|approving|finalising/finalizing|sign it off|sign|keep it like this|"
             "lock in|i sign off (on)|sign off on|okay it|ok it|i'm accepting|we accept|we can accept|you can accept|go with it|"
             "go with this|this one's a keeper|take it|call it final|call it done"
         ),
         "reject": (
-            "i reject|i'll reject|rejecting|i [don't/do not] accept|toss|dump|trash|ditch|scrap|bin|chuck|bin off|decline|"
+            "i reject|i'll reject|rejecting|throw|i [don't/do not] accept|toss|dump|trash|ditch|scrap|bin|chuck|bin off|decline|"
             "turn it down|turn down|throw out|throw away|dismiss|lose it|refuse|veto|i [don't/do not] want it/this/that/this one|"
             "not this one|not that one|get rid of (my/the/this/that) draft|i refuse|discarding"
         ),
@@ -194,7 +195,7 @@ TURNS: dict[str, dict[object, str]] = {
             "{must_not} be changed/touched/altered/edited/modified/moved|{must_not} change/move|[don't/do not] let anything/anyone/anybody touch/change|"
             "[don't/do not] let (it) change|{must} stay/remain as it is|{must} stay/remain unchanged/untouched/put/fixed|"
             "[nothing/nobody/no one] [should/may/must/can] touch/change/overlap/alter|no more changes to|no changes to|"
-            "no further changes to|safeguard|guard|pin (down)|fix|hold|locking|seal|shield|read only|"
+            "no further changes to|safeguard|guard|pin (down)|fix|locking|seal|shield|read only|"
             "[don't/do not] mess with|[don't/do not] move|[don't/do not] edit|{must_not} get changed|leave well alone|i [don't/do not] want (any) changes to|"
             "keep your hands off|stop changing|preserve|stop touching|[don't/do not] overwrite"
         ),
@@ -267,7 +268,7 @@ TURNS: dict[str, dict[object, str]] = {
         True: (
             "(the) [least/less/not so/not very/not too/not really/not/most/so] {sure} (of/about)|(the) (most/very/really/quite/rather/more/still) {unsure} (of/about)|"
             "aren't {sure} (of/about)|isn't {sure} (of/about)|aren't so {sure} (of/about)|"
-            "(the) highest/greatest/largest/most/biggest/maximum uncertainty|uncertainty (is) (the) highest/greatest/largest/biggest/at its highest/at its greatest|"
+            "(the) highest/greatest/largest/most/biggest/maximum uncertainty|uncertainty (is) (the) [highest/greatest/largest/biggest/at its highest/at its greatest]|"
             "(the) lowest/least/smallest confidence|confidence (is) (the) lowest|(you) trust (the) least|trust (the) least|trust least|"
             "(the) worst|(the) weakest|(the) shakiest|(the) (most) wrong|(you) struggle|struggling|[have/has] doubts|in doubt|doubt|doubts|hesitate|"
             "might be wrong|may be wrong|could be wrong|is likely wrong|likely to be wrong|(the) least reliable|least trustworthy|most likely (to be) wrong|"
@@ -336,7 +337,7 @@ TURNS: dict[str, dict[object, str]] = {
         "next": (
             "(the) following {slice}|(the) {slice} after|(the) {slice} after this (one/slice)|one {slice} further (on)|"
             "the {slice} that follows|the slice that comes next|(the) adjacent next slice|(the) {slice} ahead|next level|the next level|next cut|the next cut|"
-            "the one after (this)|the one following|forward a slice|on a slice|a slice on|a slice forward|a slice further (on)"
+            "the one after (this)|the one following|the one following this|forward a slice|on a slice|a slice on|a slice forward|a slice further (on)"
         ),
         "previous": (
             "(the) previous/preceding/prior {slice}|(the) {slice} before|(the) {slice} before this (one/slice)|one {slice} earlier|one {slice} back|"
@@ -345,13 +346,13 @@ TURNS: dict[str, dict[object, str]] = {
         "above": (
             "(the) (adjacent/neighbouring/next) {slice} ({near}) above (this one/this slice/this/it)|(the) next {slice} superiorly/cranially/up|"
             "(the) (next) (more) superior/cranial/upper/higher {slice}|one superiorly/cranially|(a/one) {slice} superiorly/cranially|one higher|one up|"
-            "up by one slice|up one slice|a slice higher|one slice higher|the one (slice) above|(the) {slice} superior/cranial to this (one/slice)|"
+            "up by one slice|up one slice|a slice higher|one slice higher|the one ({near}) above|(the) {slice} superior/cranial to this (one/slice)|"
             "superiorly/cranially (by) [one/a] slice|upwards by one slice|one slice upwards|one slice above (this) (one)"
         ),
         "below": (
             "(the) (adjacent/neighbouring/next) {slice} ({near}) below/beneath/underneath/under (this one/this slice/this/it)|(the) next {slice} inferiorly/caudally/down|"
             "(the) (next) (more) inferior/caudal/lower {slice}|one inferiorly/caudally|(a/one) {slice} inferiorly/caudally|one lower|one down|"
-            "down by one slice|down one slice|a slice lower|one slice lower|the one (slice) below|(the) {slice} inferior/caudal to this (one/slice)|"
+            "down by one slice|down one slice|a slice lower|one slice lower|the one ({near}) below|(the) {slice} inferior/caudal to this (one/slice)|"
             "inferiorly/caudally (by) [one/a] slice|downwards by one slice|one slice downwards|one slice below (this) (one)"
         ),
     },
@@ -396,7 +397,7 @@ TURNS: dict[str, dict[object, str]] = {
     "this": {True: "that's|this one|that one|this slice here"},
     "this_slice": {
         True: (
-            "where i am|where we are|this axial (slice)|the one (i'm/i am/we're/we are) on|the slice [we're/we are] on|the slice [i'm/i am/we're/we are] [looking at/seeing/viewing]|the [current/displayed/shown] [one/image/level/cut]|"
+            "where i am|where we are|(the) current slice's|this slice's|this axial (slice)|the one (i'm/i am/we're/we are) on|the slice [we're/we are] on|the slice [i'm/i am/we're/we are] [looking at/seeing/viewing]|the [current/displayed/shown] [one/image/level/cut]|"
             "the slice that is shown/displayed|the slice on (the) screen|the present [one/image/level]|my current slice|this current slice|this very slice|the visible slice|this plane|the current plane|this axial image|this point on"
         ),
     },
@@ -429,7 +430,7 @@ TURNS: dict[str, dict[object, str]] = {
     },
     "to": {
         True: (
-            "so (that) it stays/is/fits/remains/lies/ends/keeps (only) {inside}|so (that) it (does not/doesn't) leave/exceed/cross|so (that) it (does not/doesn't) extend/go/stick/reach/spill {beyond}|"
+            "back to|so (that) it stays/is/fits/remains/lies/ends/keeps (only) {inside}|so (that) it (does not/doesn't) leave/exceed/cross|so (that) it (does not/doesn't) extend/go/stick/reach/spill {beyond}|"
             "to stay/fit {inside}|down to|to be {inside}|so as to stay {inside}|to lie {inside}|in with|"
             "to fit|to just|so (that) it's {inside}|so (that) nothing is outside|so (that) nothing sticks out of|so (that) it never leaves|so (that) nothing lies outside"
         ),
@@ -442,18 +443,18 @@ TURNS: dict[str, dict[object, str]] = {
     "times": {1: "a single time|one more|just once|only once", 2: "two more times|two times over", 4: "four more times", 3: "three more times"},
     "vague": {True: "a whisker|a hair|a smidge|a little more|a bit more|a little less|a good bit|a fair bit|a tiny bit|somewhat|considerably|a lot more|moderately|a trifle|a shade|a little way|a good deal|a wee bit"},
     "verdict": {
-        Polarity.INCLUDE: "[that's/it's] {surely} [inside/in the tumour/in the tumor/part of it/gross disease]|turn [it/this/that] into an include|make [it/this/that] an include",
+        Polarity.INCLUDE: "[that's/it's] {surely} [inside/in the tumour/in the tumor/part of it/gross disease]|[an/into an] [include/including/inclusion] (point/click/one)",
         Polarity.EXCLUDE: (
             "[that's/it's] {surely} [outside/outside the tumour/outside the tumor/benign/healthy/normal]|"
             "[that's/it's] not {surely} [part of it/cancer/disease/malignant/in the tumour/in the tumor]|"
-            "turn [it/this/that] into an exclude|make [it/this/that] an exclude"
+            "[an/into an] [exclude/excluding/exclusion] (point/click/one)"
         ),
     },
     "gap": {
         True: (
             "(the) [missing/skipped/empty/intermediate/intervening/in between/remaining/omitted] {gap} (in between)|"
             "({my}) {gap} in between|({my}) {gap} between|({my}) gap/gaps/holes|(the) {gap} [i/we] [skipped/missed/left out]|[what's/what is] missing|"
-            "({my}) {gap} that are missing|between ({my}) (drawn) slices/contours/ones/two|in between (them/these)|across (the) slices|over the missing slices"
+            "({my}) {gap} that are missing|between (the/my/our) (drawn) slices/contours/ones/two|in between (them/these)|across (the) slices|over the missing slices"
         ),
     },
     "yes": {
@@ -480,8 +481,15 @@ TURNS: dict[str, dict[object, str]] = {
             "[no/sorry/wait/oops/ah/uh/er] (,) [no/sorry/wait/actually/rather/i mean/i meant]|change that to|i should say|should say|i should have said|my mistake|excuse me|apologies|pardon"
         ),
     },
-    "and": {True: "besides|in addition to|&"},
+    "and": {True: "but only|besides|in addition to|&"},
     "then": {True: "after that (,)|[when/once] [that's/that is/it's/you're/you are] [done/finished] (,)|secondly|lastly|and lastly|thereafter|subsequently|and next"},
+    # turn an order into something else: no rule holds them
+    "limit": {
+        True: (
+            "up to|at least|at most|no more than|not more than|less than|more than|maximum|minimum|a maximum of|a minimum of|between|"
+            "[you/i/we/it] [should/could/would/must/might] have|[should/could/would/must/might] have|as much as|no less than"
+        ),
+    },
     # said before or after a command, and nothing more
     "remark": {
         True: (
@@ -500,7 +508,7 @@ TURNS: dict[str, dict[object, str]] = {
         ),
     },
     # a wish that goes with a participle: "I'd like the GTV expanded", "could it be shifted"
-    "wish": {True: "{wish}|{must} (also/now/then) be|{must} (also/now/then) get|to be|be|have|get|could|can|may|should|must|can be|could be|let|needs|need|wants|please have|i want to have|i'd like to have|[i'd/i would] like"},
+    "wish": {True: "{wish}|{must}|{must} (also/now/then) be|{must} (also/now/then) get|to be|be|have|get|could|can|may|should|must|can be|could be|let|needs|need|wants|please have|i want to have|i'd like to have|[i'd/i would] like"},
     "wish_not": {True: "{must_not} be|{must_not} get|i [don't/do not] want|we [don't/do not] want|[don't/do not] let|must never be|should never be|never be"},
     "filler": {
         True: (
