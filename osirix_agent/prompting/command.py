@@ -79,7 +79,16 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
     whole = (0, len(sentence))
     if len(sentence) > MAX_SENTENCE:
         return Understanding(sentence, (), (Question("That is too long. Say it in shorter sentences.", whole),))
-    read = items_of(sentence, known)
+    understood = _understood(sentence, known, heard, reasons=True)
+    if understood.questions:  # "it sticks out, so crop it to the body"
+        without = _understood(sentence, known, heard, reasons=False)
+        understood = understood if without.questions else without
+    return understood
+
+
+def _understood(sentence: str, known: Collection[str], heard: float, *, reasons: bool) -> Understanding:
+    whole = (0, len(sentence))
+    read = items_of(sentence, known, reasons=reasons)
     left = corrected(read)
     if left is None:
         return Understanding(sentence, (), (Question("What is it to be instead? Say the whole of it again.", whole),))
@@ -109,12 +118,15 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
 
 def _without_praise(items: list[Item]) -> list[Item]:
     """`right, accept it`, `great, next`: a word and a pause before what is asked say nothing."""
+    while items and items[0].is_a(*SEPARATORS) and not items[0].is_a(*STARTS):
+        items = items[1:]
     if len(items) > 2 and items[0].text.lower() in _INTERJECTIONS and items[1].is_a(*SEPARATORS):
         return _without_praise(items[2:])
     return items
 
 
-_INTERJECTIONS = {"right", "great", "good", "fine", "perfect", "brilliant", "lovely", "nice", "excellent", "super"}
+_INTERJECTIONS = {"right", "great", "good", "fine", "perfect", "brilliant", "lovely", "nice", "excellent", "super",
+                  "let's see", "let us see", "let me see", "let me think", "look", "listen", "right then"}  # fmt: skip
 
 
 def _said_once(intents: list[Intent]) -> list[Intent]:
@@ -157,11 +169,14 @@ _TRIED = ("undo", "redo", "accept", "reject", "next", "contour", "exclude", "inc
 def _without_idle_separators(items: list[Item]) -> list[Item]:
     """Pauses at the ends and in a row say nothing; the strongest of a row stays."""
     found: list[Item] = []
+    asked = 1.0
     for item in items:
         if item.senses == (("question", True),):
+            asked = ASKED  # "would you accept it": of all that it holds
             if found:
                 found[-1] = replace(found[-1], sure=min(found[-1].sure, ASKED))
             continue
+        item = replace(item, sure=min(item.sure, asked))
         if item.is_a(*SEPARATORS) and not item.is_a(*STARTS):
             if found and found[-1].is_a(*SEPARATORS):
                 if item.is_a("then"):

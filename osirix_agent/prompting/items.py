@@ -40,7 +40,13 @@ class Item:
         return next(value for name, value in self.senses if name == kind)
 
 
-def items_of(sentence: str, known: Collection[str]) -> list[Item]:
+def items_of(sentence: str, known: Collection[str], *, reasons: bool = True) -> list[Item]:
+    """Words that belong together, in order.
+
+    Parameters
+    ----------
+    reasons : keep clauses that only seem to say why
+    """
     words, names = words_of(sentence), Names(known)
     spelt = [_spelt(word) for word in words]
     texts = [word.text for word in spelt]
@@ -71,7 +77,7 @@ def items_of(sentence: str, known: Collection[str]) -> list[Item]:
         sure = 1.0 if all(a.text == b.text for a, b in zip(part, spelt[at : at + taken], strict=True)) else MISSPELT
         items.append(Item(senses, part[0].start, part[-1].end, sentence[part[0].start : part[-1].end], sure))
         at += taken
-    return _joined(settled(items, UNSAID), sentence)
+    return _joined(settled(items, UNSAID, reasons), sentence)
 
 
 def _phrase(texts: list[str], at: int) -> tuple[tuple[tuple[str, Any], ...], int]:
@@ -207,7 +213,10 @@ def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | N
     following = items[at + 1 :]
     if following and following[0].is_a("structure"):
         return 2, _merged(items[at : at + 2], "of", following[0].value("structure"))
-    n = next((n for n, one in enumerate(following) if one.is_a(*SEPARATORS, "correction")), len(following))
+    ends = (*SEPARATORS, "correction", "question")
+    n = next((n for n, one in enumerate(following) if one.is_a(*ends)), len(following))
+    while n and following[n - 1].text.lower() in _POLITE:
+        n -= 1
     if n == 0:
         return 1, None
     text = sentence[following[0].start : following[n - 1].end]
@@ -216,6 +225,7 @@ def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | N
     return n + 1, _merged(items[at : at + n + 1], "free_name", ascii_name(text))
 
 
+_POLITE = ("please", "thanks", "thank you", "for me", "now", "cheers")
 _PLACES = ("direction", "edge", "filler")  # "two millimetres from the top"
 _WITH_IN = tuple(("verb", verb) for verb in ("bring", "put", "take", "leave", "keep", "contour", "unwanted", "include"))
 
@@ -246,6 +256,8 @@ def corrected(items: list[Item]) -> list[Item] | None:
             at += 1
             while done and done[-1].is_a(*SEPARATORS):
                 done.pop()
+            if at == len(items) and done and all(one.is_a("cancel") for one in done):
+                return done  # "no, not that, sorry"
             if at == len(items):
                 return [item] if not done and item.text.lower().startswith("no") else None
             if not done:
@@ -294,6 +306,8 @@ def _replaced(done: list[Item], new: Item) -> list[Item] | None:
         for n in range(len(done) - 1, first - 1, -1):
             old = done[n]
             if kind == "structure" and old.is_a("direction") and old.value("direction") in ("left", "right"):
+                if old.text.lower().startswith("to "):  # "crop it to the left, no, the right lung"
+                    new = replace(new, senses=(("to_of", new.value(kind)), ("of", new.value(kind))))
                 return [*done[:n], new, *done[n + 1 :]]  # "left, no, right parotid"
             if kind == "direction" and old.is_a("structure", "of") and new.value("direction") in ("left", "right"):
                 which = "structure" if old.is_a("structure") else "of"

@@ -18,22 +18,49 @@ _LEADS = lexicon.words("lead")
 _WHERE, _UNSURE, _ATTEND = lexicon.words("where"), lexicon.words("unsure"), lexicon.words("attend")
 
 
-def settled(items: list[Item], unsaid: float) -> list[Item]:
+def settled(items: list[Item], unsaid: float, reasons: bool) -> list[Item]:
     """The items with `I'd like it expanded`, `it should be expanded` as `expand`, and without `so that it ...`.
 
     Parameters
     ----------
     unsaid : confidence of what stands beside a reason that was passed over
+    reasons : keep whole clauses that only seem to give one
     """
-    found: list[Item] = []
-    clause: list[Item] = []
+    clauses: list[list[Item]] = [[]]  # each with the separator before it
     for item in items:
         if item.is_a(*SEPARATORS) and not item.is_a(*STARTS):
-            found += [*_settled(clause, unsaid), item]
-            clause = []
-        else:
-            clause.append(item)
-    return [*found, *_settled(clause, unsaid)]
+            clauses.append([])
+        clauses[-1].append(item)
+    kept: list[list[Item]] = []
+    for n, clause in enumerate(clauses):
+        said = [one for one in clause if not one.is_a(*SEPARATORS)]
+        because = kept and said and said[0].text.lower() == "so"
+        if reasons:
+            pass
+        elif because and _states(kept[-1]):  # "it sticks out, so please crop it to the body"
+            kept.pop()
+            clause[-1] = replace(clause[-1], sure=min(clause[-1].sure, unsaid))
+        elif not because and kept and n == 1 and _says_nothing(kept[0]) and said:
+            kept.pop()  # "I am a little lost, help me"
+            clause[-1] = replace(clause[-1], sure=min(clause[-1].sure, unsaid))
+        kept.append(clause)
+    return [item for clause in kept for item in _settled(clause, unsaid)]
+
+
+_STATING = ("i", "i'm", "i've", "it", "it's", "this", "that", "that's", "there", "there's", "the", "we", "we've", "my")
+
+
+def _states(clause: list[Item]) -> bool:
+    """Does it begin as a statement, and say no amount?"""
+    said = [one for one in clause if not one.is_a(*SEPARATORS)]
+    first = said[0].text.lower().split()[0] if said else ""
+    return first in _STATING and not any(one.is_a("amount", "number") for one in said)
+
+
+def _says_nothing(clause: list[Item]) -> bool:
+    """A statement in which no word is one of an order."""
+    orders = (*STARTS, "structure", "side", "slice_word", "unit", "direction", "yes", "cancel", "correction", "isolines")
+    return _states(clause) and any(one.is_a("unknown") for one in clause) and not any(one.is_a(*orders) for one in clause)
 
 
 def _settled(clause: list[Item], unsaid: float) -> list[Item]:

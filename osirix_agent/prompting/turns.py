@@ -201,9 +201,9 @@ TURNS: dict[str, dict[object, str]] = {
         ),
         "unlock": (
             "allow changes to|allow (me/us) to change|allow (me/us) to edit|can/may be changed/edited/altered/modified/touched/moved|be changed again|"
-            "change again|release/lift/remove/take/undo/open (off) the lock (on/from/off/of/for)|let me change|free|thaw|unfix|"
+            "change again|[release/lift/remove/take/take off/open] the lock (on/from/off/of/for)|let me change|free|thaw|unfix|"
             "remove the protection (from/of/on)|lift the protection (from/of/on)|take the protection off|stop protecting|"
-            "unlocking|un-lock|un lock|no longer locked|no longer protected|off lock|undo the lock on|"
+            "unlocking|un-lock|un lock|no longer locked|no longer protected|undo the lock on|"
             "you can/may change/edit/touch/modify"
         ),
         "release": (
@@ -214,7 +214,7 @@ TURNS: dict[str, dict[object, str]] = {
         ),
         "propose": "give me a (new) proposal|make a new proposal|re propose|try again|another proposal",
         "status": (
-            "[what is/what's] the current/overall/present status|[what is/what's] the status of this|tell me the status|"
+            "[what is/what's/what's up with] (the/our/your/my) (current/overall/present) status|[what is/what's] the status of this|tell me the status|"
             "[show/tell/give/get/read] (me) (a/the) (current/short) status/overview/summary/progress (report/update)|"
             "(a/current/short/brief) status report/update|report (the/our/your) (current) status|where do we/things stand|how do things stand|how do we stand|"
             "what do we have so far|what have we done so far|what have we done|what's (been) done so far|what is done so far|"
@@ -499,6 +499,7 @@ TURNS: dict[str, dict[object, str]] = {
             "it bleeds|there's a gap|we're finished here|that's it for this (one)|that's that|here we go|let me think|let me see|let's see"
         ),
     },
+    "question": {True: "would you"},
     # begins a clause that says why; it is passed over, and what is left is asked back
     "purpose": {
         True: (
@@ -513,6 +514,14 @@ TURNS: dict[str, dict[object, str]] = {
     "filler": {
         True: (
             "[could/can/will] you (please/kindly/just/now/also) (be so kind as to)|[would/do] you [mind/please/kindly/be so kind as to]|"
+            "[i was wondering/i wonder/i'm wondering/do you think/i'd be grateful/i would be grateful/i'd appreciate it/i would appreciate it/it'd be great/would it be okay/would it be ok/is it okay/is it ok] if [you could/you would/you can/we could/i could]|"
+            "do you think you could|would you be able to|are you able to|[can/could/may/might] i [ask you to/get you to/trouble you to]|i'd ask you to|i'd love [to/you to/it if you could]|"
+            "that would be [great/lovely/nice/good/perfect/fine/helpful/wonderful]|that'd be [great/lovely/nice/good/perfect/helpful]|would be great|would be nice|much obliged|thank you kindly|very kind|"
+            "if it's not too much trouble|if it isn't too much trouble|if it's no trouble|if that works|whenever you're ready|when you have a moment|when you get a moment|with your permission|go right ahead and|"
+            "i [believe/think/feel/reckon/guess/suppose/fear] (that)|i'm afraid (that)|it seems (that)|to be honest|honestly|actually please|why don't we|let's try (to)|let us now|i'd rather|we'd better|we had better|i'd better|you'd better|"
+            "all right|alrighty|righto|right so|okay so|ok so|yes so|well then|very well|in that case|therefore|thus|hence|accordingly|but|or so|or thereabouts|more or less|a|"
+            "i'd suggest (that)|i suggest (that)|we might|we could|you might|might as well|perhaps you can|i'd prefer (to)|i prefer to|i would prefer (to)|we will need to|we'll need to|i'll need to|i'll need you to|"
+            "at this time|this moment|on my screen|on the screen|on screen|for the moment|for today|in the meantime|if you have time|one more time please|please and thank you|"
             "[would it be/is it/would it be at all] possible to|"
             "it would be [good/great/nice/helpful/lovely] [to/if you could/if you would]|why don't you|why not|could we (please/just)|can we (please/just)|"
             "[i'll/i will/we'll/we will] (just/now)|i think [we/you] should|i want you to|i (really) need you to|i'd (really) like you to|we'd like you to|you [can/could/should/need to/must] (now/please/just)|"
