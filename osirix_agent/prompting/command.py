@@ -244,6 +244,9 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
     span = (inner[0].start, inner[-1].end)
     said = [item for item in inner if not item.is_a(*SEPARATORS)]
     cost = before.cost + _PER_CLAUSE + _PER_PAUSE * (len(inner) - len(said))
+    if separator and separator.is_a("and") and inner[0].is_a("structure") and any(item.is_a(*STARTS) for item in inner):
+        if before.last and all(item.is_a("structure") for item in before.last):
+            cost += _PER_PAUSE  # "the trachea and the larynx are not part of it"
     try:
         if all(item.is_a(*STARTS) for item in inner if item.is_a("then")):
             _check_pauses(inner)
@@ -251,8 +254,11 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
             intents = _intents([*carried, *said], known)
             if intents is not None:
                 sure = min(_confidence(said, carried), *(item.sure for item in said))
-                if carried and separator and separator.text == "," and carried[0].is_a("command"):
-                    sure = min(sure, TENTATIVE)  # "lock the cord, the brainstem": a list?
+                if carried and separator and not _goes_on(carried, separator):
+                    sure = min(sure, TENTATIVE)
+                if before.last and not (separator and separator.is_a(*SEPARATORS)):
+                    if not any(item.is_a(*STARTS, "amount", "slice", "isolines") for item in before.last):
+                        sure = min(sure, TENTATIVE)  # a structure, and an order without a pause: one clause, not known?
                 if before.last and _runs_on(before.last[-1], inner[0], separator):
                     sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
                 placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
@@ -267,6 +273,11 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
     return _Reading(cost, before.intents, [*before.questions, Question(text, span)], said)
 
 
+def _goes_on(carried: list[Item], separator: Item) -> bool:
+    """Not surely: `lock the cord, the brainstem`, `Shift it 2 mm left. 3 mm up.`"""
+    return separator.text not in (".", ";", "!") and not (separator.text == "," and carried[0].is_a("command"))
+
+
 def _runs_on(last: Item, first: Item, separator: Item | None) -> bool:
     """Words without a pause between two clauses (not `undo redo`, but `undo the lock`, `accept all`)?"""
     parted = separator is not None and separator.is_a(*SEPARATORS)
@@ -278,7 +289,7 @@ def _confidence(said: list[Item], carried: list[Item]) -> float:
         return TENTATIVE
     if any(item.is_a("verb") and item.text.lower() == "next" for item in said[1:]):
         return TENTATIVE  # "the thyroid next"
-    bare = not carried and all(item.is_a("amount", "direction", "all_round") for item in said)
+    bare = not carried and all(item.is_a("amount", "direction", "all_round", "edge") for item in said)
     return BARE if bare else 1.0
 
 
@@ -312,11 +323,13 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
     Asked
         A structure follows, and it is open whether the verb means it too.
     """
-    if separator is None or not separator.is_a("and"):
+    if separator is None or not separator.is_a(*SEPARATORS):
+        return []
+    if not separator.is_a("and") and not all(item.is_a("amount", "direction", "all_round") for item in said):
         return []
     verbs = [item for item in last if item.is_a(*STARTS)]
     structures = all(item.is_a("structure") for item in said)
-    amounts = all(item.is_a("amount", "direction") for item in said)
+    amounts = all(item.is_a("amount", "direction", "edge", "trim", "all_round") for item in said)
     if len(verbs) == 1 and all(any(item.is_a(kind) for item in one) for kind in ("amount", "structure") for one in (said, last)):
         return [] if any(item.is_a(*STARTS) for item in said) else verbs  # "grow the GTV by 3 mm and the GTVp by 5 mm"
     if len(verbs) != 1 or not (structures or amounts):

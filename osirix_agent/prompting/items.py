@@ -151,7 +151,7 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         return 2, _merged(items[at : at + 2], "times", item.value("number"))
     if item.is_a("number") and before and before[-1].is_a("side"):
         return 1, replace(item, senses=(("slice", item.value("number")),))  # "everything above forty"
-    if item.is_a("number") and following and following[0].is_a("direction", "edge"):
+    if item.is_a("number") and following and following[0].is_a("direction", "edge", "trim"):
         unit = _unit_before(before)  # "three millimetres up and two down"
         if unit is not None:
             return 1, replace(item, senses=(("amount", item.value("number") * unit),), sure=MISSPELT)
@@ -190,7 +190,7 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
 
 def _unit_before(before: list[Item]) -> float | None:
     """Of the amount in the clause that `and` goes on with."""
-    if len(before) < 3 or not before[-1].is_a("and") or not before[-2].is_a("direction", "edge"):
+    if len(before) < 3 or not before[-1].is_a("and") or not before[-2].is_a("direction", "edge", "trim"):
         return None
     amount = next((one for one in reversed(before) if one.is_a("amount")), None)
     return None if amount is None else _unit_of(amount)

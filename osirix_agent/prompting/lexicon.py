@@ -231,11 +231,11 @@ PHRASES: dict[str, dict[object, str]] = {
     "direction": {
         "superior": (
             "superior|superiorly|cranial|cranially|cephalad|craniad|up|upward|upwards|"
-            "(to/towards/toward) the head|at the top|on top|superior direction|headwards|the top"
+            "(to/towards/toward) the head|at the top|on top|superior direction|headwards"
         ),
         "inferior": (
             "inferior|inferiorly|caudal|caudally|caudad|down|downward|downwards|(to/towards/toward) the feet|"
-            "at the bottom|inferior direction|footwards|the bottom"
+            "at the bottom|inferior direction|footwards"
         ),
         "left": (
             "left|leftward|leftwards|to the left|to the patient's left|to patient left|towards the left|"
@@ -249,11 +249,11 @@ PHRASES: dict[str, dict[object, str]] = {
         ),
         "anterior": (
             "anterior|anteriorly|ventral|ventrally|forward|forwards|to the front|towards the front|in front|"
-            "at the front|anterior direction|the front"
+            "at the front|anterior direction"
         ),
         "posterior": (
             "posterior|posteriorly|dorsal|dorsally|backward|backwards|to the back|towards the back|"
-            "at the back|behind|posterior direction|the back"
+            "at the back|behind|posterior direction"
         ),
         "medial": "medial|medially|(to/towards/toward) the midline|medial direction",
         "lateral": "lateral|laterally|away from the midline|lateral direction",

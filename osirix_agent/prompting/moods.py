@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SEPARATORS = ("and", "then")
 STARTS = ("verb", "command", "tentative")
 _DENIED = {("verb", "include"): ("verb", "exclude"), ("verb", "add"): ("verb", "exclude")}
-_DENIED |= {("verb", "show"): ("verb", "hide"), ("command", "touch"): ("command", "lock")}
+_DENIED |= {("verb", "part_in"): ("verb", "part_out"), ("verb", "show"): ("verb", "hide"), ("command", "touch"): ("command", "lock")}
 _LEADS = lexicon.words("lead")
 _WHERE, _UNSURE, _ATTEND = lexicon.words("where"), lexicon.words("unsure"), lexicon.words("attend")
 

@@ -149,7 +149,9 @@ def _bring(clause: Clause) -> list[Intent]:
 
 def _off(clause: Clause) -> list[Intent]:
     """`take two millimetres off`: without "off" it may mean anything."""
-    if "trim" not in clause.slots and clause.slots.get("off") != ["out"]:
+    if "edge" in clause.slots and "off" in clause.slots:
+        return _edge(clause)
+    if "trim" not in clause.slots and clause.slots.get("off") not in (["out"], ["in"]):
         raise Asked("Grow it, shrink it or shift it?")
     return _edit("shrink")(clause)
 
@@ -255,6 +257,11 @@ def _crop(clause: Clause) -> list[Intent]:
     if len(to) != 1 or len(structure) > 1:
         raise Asked("Crop to which structure?")
     return [Crop(to[0], structure[0] if structure else None)]
+
+
+def _outside(clause: Clause) -> list[Intent]:
+    """`remove the part of the GTV that is outside the body`."""
+    return [Crop(clause.structure("outside_of") or "", clause.structure() or clause.structure("of"))]
 
 
 def _cut_to(clause: Clause) -> list[Intent]:
@@ -408,7 +415,10 @@ RULES = (
     *(_rule(verb, "structure out_of", "it", _out_of) for verb in ("keep", "crop", "leave", "put", "bring")),
     *(_rule("not_in", what, "of it", _sure_as(MENTIONED, _part(_OUT) if what == "structure" else _here(_OUT)))
       for what in ("structure", "here", "this")),
-    *(_rule(verb, f"{what} off", "it", _put) for verb in ("contour", "keep") for what in ("this", "here")),
+    *(_rule(verb, f"{what} off", "it", _put) for verb in ("contour", "keep") for what in ("this", "here", "structure")),
+    _rule("contour", "structure out_of", "it", _out_of),
+    *(_rule(verb, "it", "off", _sure_as(MENTIONED, _here(how)))
+      for verb, how in (("include", _IN), ("exclude", _OUT), ("take", _OUT), ("add", _IN))),
     *(_rule(None, f"{what} off", "it", _sure_as(MENTIONED, _put)) for what in ("this", "here")),
     *(_rule("unwanted", f"{what} of", "it", _part(_OUT) if what == "structure" else _here(_OUT))
       for what in ("structure", "here", "this")),
@@ -426,8 +436,8 @@ RULES = (
     _rule("crop", "", "structure of it this inside to", _crop),
     _rule("crop", "subject structure", "it inside", _crop),
     _rule("keep", "of", "structure it this everything", _crop),
-    *(_rule(verb, "outside_of", "everything it off from", lambda c: [Crop(c.structure("outside_of") or "")])
-      for verb in ("exclude", "remove", "delete", "take", "crop")),
+    *(_rule(verb, "outside_of", "everything it off from structure of", _outside)
+      for verb in ("exclude", "remove", "delete", "take", "crop", "shrink")),
     _rule(None, "nothing outside_of", "", lambda c: [Crop(c.structure("outside_of") or "")]),
     *(_rule(verb, f"{what} as_is", "", _locked)
       for verb in ("keep", "leave") for what in ("structure", "it", "this")),

@@ -12,6 +12,7 @@ FRAGMENTS: dict[str, str] = {
     "must": "should|must|needs to|need to|has to|have to|ought to",
     "must_not": "should not|shouldn't|must not|mustn't|may not|cannot|can't|ought not to|needn't|is not supposed to",
     "must_be": "{must} be",
+    "tissue": "necrosis|blood vessel|muscle|fat|bone|air|vessel|scar tissue|artefact|artifact|stent|tube|clip|implant|metal|teeth|hardware|atelectasis|effusion|haematoma|hematoma|swelling|blood|mucus|oedema|edema|gas|fluid|water|a vein|an artery|nerve|postoperative change|part of a vessel",
     "wish": "i want|i'd like|i would like|i need|we want|we need|we'd like|we would like|[can/could/may] i/we have",
     "see": "see|look at|have|have a look at|view",
     "my": "the|my|your|our|this|that|these|those|all|all the|any",
@@ -32,18 +33,18 @@ FRAGMENTS: dict[str, str] = {
 TURNS: dict[str, dict[object, str]] = {
     "verb": {
         "grow": (
-            "stretch (out)|growth|expansion|pad|beef up|pump up|enlargement|let out|make room|broader|longer|taller|"
+            "{must} come out|{must} go out|stretch (out)|growth|expansion|pad|beef up|pump up|enlargement|let out|make room|broader|longer|taller|"
             "too short|build out|step out|go out|come out|fan out|flare|expand out|extend out|spread (out)|swell|"
             "magnify|raise the size|too little"
         ),
         "shrink": (
-            "retract|withdraw|scale (it/this) back|dial (it/this) back|pare (it/this) back|knock (off)|nibble (off)|skim (off)|"
+            "{must} come in|{must} go in|retract|withdraw|scale (it/this) back|dial (it/this) back|pare (it/this) back|knock (off)|nibble (off)|skim (off)|"
             "slice off|thin (it/this) (down/out)|less|shrinkage|contraction|lose|cut down|shave|draw back|slimmer|"
             "shorter|constrict|condense|trim down|trim|whittle (down)|squeeze (in)|go in|come in|step in|scrape off|"
             "take down the size|downsize|narrow down|too long|too much|too generous|lessen|pinch|minimise/minimize"
         ),
         "shift": (
-            "shove|budge|scoot|slip|relocate|reposition|jog|transpose|shuffle|displacement|slide over|"
+            "shove|budge|scoot|slip|relocate|reposition|jog|transpose|shuffle|displacement|slide (it/this) over|"
             "move (it/this) over|move (it/this) across|shift (it/this) over|shift (it/this) across"
         ),
         "raise": "raise|lift|elevate|hoist",
@@ -54,22 +55,22 @@ TURNS: dict[str, dict[object, str]] = {
             "take out the bumps|get the bumps out|take out the kinks"
         ),
         "include": (
-            "count in|cover|encompass|take in|get in|incorporate|{must} go in|{must} come in|{must} be in|"
+            "count in|cover|incl|{must} be part of the tumour/tumor|encompass|take in|get in|incorporate|{must} go in|{must} come in|{must} be in|"
             "goes in|{must} be part of it|is {surely} [inside/inside the tumour/inside the tumor/tumour/tumor/cancer/disease/malignant/gross disease]|is included|should count|keep in|{must} belong"
         ),
-        "add": "incorporate|fuse|unite|unify|union|merge|attach|append|combine",
+        "add": "add in|incorporate|fuse|unite|unify|union|merge|attach|append|combine",
         "exclude": (
-            "deduct|cut out|knock out|punch out|snip out|cut around|steer clear of|stay clear of|stay away from|leave off|"
+            "deduct|cut out|[remove/take out/cut out/exclude] the overlap with|can't be tumour/tumor|cannot be tumour/tumor|is no tumour/tumor|excl|knock out|punch out|snip out|cut around|steer clear of|stay clear of|stay away from|leave off|"
             "{must_not} be included|{must_not} be in|{must_not} be part of (it)|{must_not} belong|{must} go|{must} come out|"
             "{must} be out|{must} be left out|goes|can go|goes out|comes out|is {surely} [outside/outside the tumour/outside the tumor/benign/healthy/normal/not tumour/not tumor/not part of it/not cancer/not disease/not malignant]|isn't {surely} [cancer/disease/malignant]|{must} be outside|isn't inside|"
             "keep clear of|{must_not} be there|take out|rule out|step around|work around|{must} be avoided|{must} be spared"
         ),
         "part_in": (
-            "is part of|belongs to|belongs in|belongs with|{must} be part of|{must} be in|{must} go into/in|"
+            "are part of|belong to|belong in|is part of|belongs to|belongs in|belongs with|{must} be part of|{must} be in|{must} go into/in|"
             "{must} be included in|{must} be added to|is in|is included in|goes in|goes into|{must} belong to|part of"
         ),
         "part_out": (
-            "is not part of|isn't part of|{must_not} be part of|{must_not} be in|{must_not} be included in|"
+            "are not part of|aren't part of|[do not/don't] belong [to/in]|are not in|aren't in|{must} come out of|{must} go out of|is not part of|isn't part of|{must_not} be part of|{must_not} be in|{must_not} be included in|"
             "{must_not} be inside|does not belong to|doesn't belong to|does not belong in|doesn't belong in|"
             "is not in|isn't in|has no place in|has no business in|{must} be out of|{must} be excluded from|"
             "{must} be removed from|{must} be taken out of|{must} be kept out of|{must} be subtracted from|{must} stay out of"
@@ -84,7 +85,7 @@ TURNS: dict[str, dict[object, str]] = {
         ),
         "unwanted": "i don't want|i do not want|we don't want|we do not want|there {must_not} be (any)",
         "remove": "slice away|snip|shave away|saw off|lop off|hack off|excise|cut off|chop off|remove away|punch|snip off",
-        "delete": "throw away|throw out|discard|drop|scrap|bin|kill|lose|eliminate|purge|trash|ditch|dump|rub out|blank",
+        "delete": "del|throw away|throw out|discard|drop|scrap|bin|kill|lose|eliminate|purge|trash|ditch|dump|rub out|blank",
         "bring": "draw|bring|{must} go|{must} come|{must} move|come|go",
         "keep": "keep just|just keep|hold on to|preserve (only)|leave me only|keep nothing but|leave just|save only|i only want|"
         "i only need",
@@ -106,9 +107,9 @@ TURNS: dict[str, dict[object, str]] = {
             "extend ({my}) {shape} to|duplicate|drop|project|mirror|replay|bring|take|push|put|move a copy"
         ),
         "go": (
-            "bring me to|get me to|get me|take us to|navigate (to)|"
+            "goto|bring me to|get me to|get me|take us to|navigate (to)|"
             "[jump/skip/scroll/page/take me/go/move] (ahead/on/forward/over/down/up/back/straight) to|take me|"
-            "switch to|open|call up|pull up|put up|i'd like to {see}|i would like to {see}|can/could/may i/we {see}|"
+            "switch to|open|call up|put up|i'd like to {see}|i would like to {see}|can/could/may i/we {see}|"
             "can we go to|let's go to|i want to {see}|i want to go to|i'd like to go to|get|display|"
             "i need|i want|could/can we look at|can you go to|[proceed/advance/step/walk/hop/leap] to|step|move|"
             "bring up|show us|have|look"
@@ -140,7 +141,7 @@ TURNS: dict[str, dict[object, str]] = {
         "rename_it": "give it/this the name (of)",
         "show": (
             "overlay|{wish} to see|can/could/may i/we see|make visible|visible|reveal|unhide|bring up|i'd like|i need to see|"
-            "let's have|put up|give me|get me|have a look at|enable|activate|pull up|appear|visualise/visualize|"
+            "let's have|put up|give me|get me|have a look at|enable|activate|appear|visualise/visualize|"
             "can/could i have|let us see"
         ),
         "hide": (
@@ -177,10 +178,10 @@ TURNS: dict[str, dict[object, str]] = {
             "i'll take it/this/that|i'll accept|i will accept|i am accepting|accepting|give my approval to|ratify|endorse|pass it|"
             "accept as it stands|i approve (of)|approve of|approving|finalising/finalizing|sign it off|sign|keep it like this|"
             "lock in|i sign off (on)|sign off on|okay it|ok it|i'm accepting|we accept|we can accept|you can accept|go with it|"
-            "go with this|this one's a keeper|take it|call it final|call it done"
+            "go with this|this one's a keeper|call it final|call it done"
         ),
         "reject": (
-            "i reject|i'll reject|rejecting|throw|i [don't/do not] accept|toss|dump|trash|ditch|scrap|bin|chuck|bin off|decline|"
+            "[bin/scrap/dump/ditch/toss/chuck/drop] [this/that] one|i reject|i'll reject|rejecting|throw|i [don't/do not] accept|toss|dump|trash|ditch|scrap|bin|chuck|bin off|decline|"
             "turn it down|turn down|throw out|throw away|dismiss|lose it|refuse|veto|i [don't/do not] want it/this/that/this one|"
             "not this one|not that one|get rid of (my/the/this/that) draft|i refuse|discarding"
         ),
@@ -192,7 +193,7 @@ TURNS: dict[str, dict[object, str]] = {
             "allow edits on|allow edits to"
         ),
         "lock": (
-            "{must_not} be changed/touched/altered/edited/modified/moved|{must_not} change/move|[don't/do not] let anything/anyone/anybody touch/change|"
+            "[nothing/nobody/no one] [touches/changes/alters/overlaps]|[stays/remains] [as it is/put/unchanged/untouched]|{must_not} be changed/touched/altered/edited/modified/moved|{must_not} change/move|[don't/do not] let anything/anyone/anybody touch/change|"
             "[don't/do not] let (it) change|{must} stay/remain as it is|{must} stay/remain unchanged/untouched/put/fixed|"
             "[nothing/nobody/no one] [should/may/must/can] touch/change/overlap/alter|no more changes to|no changes to|"
             "no further changes to|safeguard|guard|pin (down)|fix|locking|seal|shield|read only|"
@@ -248,6 +249,7 @@ TURNS: dict[str, dict[object, str]] = {
         ),
     },
     "tentative": {
+        "reject": "not good enough|not right|not what i had in mind|that won't do|this won't do",
         "accept": "that's correct|that is correct|i'm happy (now)|i am happy (now)|we're good|we are good|it'll do|it will do|happy",
     },
     # what is unsure, or needs a look, and where: "take me to the slice that you are least sure of"
@@ -284,18 +286,18 @@ TURNS: dict[str, dict[object, str]] = {
         ),
     },
     "direction": {
-        "superior": "sup|cran|higher up|cranial direction|craniad|towards/toward the vertex|towards/toward the skull|headward|"
+        "superior": "above|sup|cran|higher up|cranial direction|craniad|towards/toward the vertex|towards/toward the skull|headward|"
         "in the superior/cranial direction|in superior/cranial direction|upwards direction|(to/on/at) the superior/cranial/upper side|the superior/cranial/upper side",
-        "inferior": "inf|caud|lower down|caudal direction|footward|towards/toward the toes|in the inferior/caudal direction|"
+        "inferior": "below|dn|inf|caud|lower down|caudal direction|footward|towards/toward the toes|in the inferior/caudal direction|"
         "in inferior/caudal direction|(to/on/at) the inferior/caudal/lower side|the inferior/caudal/lower side",
         "anterior": "ant|frontally|towards/toward the front|towards/toward the chest|frontwards|in the anterior/ventral direction|on the front|"
         "in anterior/ventral direction|(to/on/at) the anterior/ventral/front side|the anterior/ventral/front side|ventral direction",
         "posterior": "post|rearwards|towards/toward the back|towards/toward the spine|in the posterior/dorsal direction|on the back|the rear|at the rear|to the rear|"
         "in posterior/dorsal direction|(to/on/at) the posterior/dorsal/back side|the posterior/dorsal/back side|dorsal direction",
-        "left": "leftward direction|in the left direction|towards/toward the left (side) (of the patient)|on the patient's left (side)|"
+        "left": "l|leftward direction|in the left direction|towards/toward the left (side) (of the patient)|on the patient's left (side)|"
         "[on/to/at/towards/toward] the patient's left (hand) (side)|patient left|patient's left|on his/her/their left (side)|left direction|leftwards direction|"
         "[on/to/at] the left of the patient|left hand side|on the left hand side",
-        "right": "rightward direction|in the right direction|towards/toward the right (side) (of the patient)|on the patient's right (side)|"
+        "right": "r|rightward direction|in the right direction|towards/toward the right (side) (of the patient)|on the patient's right (side)|"
         "[on/to/at/towards/toward] the patient's right (hand) (side)|patient right|patient's right|on his/her/their right (side)|right direction|rightwards direction|"
         "[on/to/at] the right of the patient|right hand side|on the right hand side",
         "medial": "med|towards/toward the middle|inwards towards the midline|in the medial direction|in medial direction|the medial side|on the medial side|to the medial side",
@@ -335,12 +337,12 @@ TURNS: dict[str, dict[object, str]] = {
     },
     "beside": {
         "next": (
-            "(the) following {slice}|(the) {slice} after|(the) {slice} after this (one/slice)|one {slice} further (on)|"
+            "next sl|(the) following {slice}|(the) {slice} after|(the) {slice} after this (one/slice)|one {slice} further (on)|"
             "the {slice} that follows|the slice that comes next|(the) adjacent next slice|(the) {slice} ahead|next level|the next level|next cut|the next cut|"
             "the one after (this)|the one following|the one following this|forward a slice|on a slice|a slice on|a slice forward|a slice further (on)"
         ),
         "previous": (
-            "(the) previous/preceding/prior {slice}|(the) {slice} before|(the) {slice} before this (one/slice)|one {slice} earlier|one {slice} back|"
+            "prev|prev slice|(the) previous/preceding/prior {slice}|(the) {slice} before|(the) {slice} before this (one/slice)|one {slice} earlier|one {slice} back|"
             "the last one|the slice i just left|back a slice|a slice back|a slice earlier|(the) slice we came from|the one before (this)|the one i just left"
         ),
         "above": (
@@ -390,11 +392,12 @@ TURNS: dict[str, dict[object, str]] = {
         True: (
             "[the/this/that] {spot} i (just/last) clicked (on)|what i (just/last) clicked (on)|where i (just/last) clicked|[this/that/my/the] (last/latest/most recent/previous) {click}|"
             "where i've (just) clicked|where i have (just) clicked|where i put my/the click|the place i (just) clicked|[this/that/the] {spot} (right/over) here|right here|"
-            "over here|in here|in there|right there|this piece|that piece|this point here|where my click is|under my click|at my (last) click|this {spot}|that {spot}|"
+            "over here|right there|this piece|that piece|this point here|where my click is|under my click|at my (last) click|this {spot}|that {spot}|"
             "this thing|that thing|this tissue|that tissue|the thing i clicked|this location|that location|this here|just here|this voxel|where i pointed|where i just pointed"
         ),
     },
     "this": {True: "that's|this one|that one|this slice here"},
+    "switch": {True: "change|convert"},
     "this_slice": {
         True: (
             "where i am|where we are|(the) current slice's|this slice's|this axial (slice)|the one (i'm/i am/we're/we are) on|the slice [we're/we are] on|the slice [i'm/i am/we're/we are] [looking at/seeing/viewing]|the [current/displayed/shown] [one/image/level/cut]|"
@@ -415,7 +418,7 @@ TURNS: dict[str, dict[object, str]] = {
     "final": {True: "as final|as accepted|as approved|as done|as finished|as complete|as completed|as signed off|final|as the final (one/version/contour)|as ready"},
     "isolines": {
         True: (
-            "uncertainties|iso lines|isocontours|iso contours|uncertainty lines|uncertainty bands|(the/your/all) uncertainty isolines/contours/overlay/display/region/bands/lines|confidence lines|confidence bands|"
+            "unc|uncertainties|iso lines|isocontours|iso contours|uncertainty lines|uncertainty bands|(the/your/all) uncertainty isolines/contours/overlay/display/region/bands/lines|confidence lines|confidence bands|"
             "(the) [isoline/isocontour] display/overlay|how unsure you are|how uncertain you are|how confident you are|where you're sure|the lines of uncertainty|"
             "the uncertainty isolines|the uncertainty overlay|isoline|the isoline|those isolines|these isolines|those lines|the iso-lines|those uncertainty lines|the uncertainty of the contour|the isolines of uncertainty|probability lines|"
             "(the) model uncertainty|(the) model's uncertainty|the probability contours|the uncertainty band|what the uncertainty is|how sure it is|how certain it is"
@@ -430,7 +433,7 @@ TURNS: dict[str, dict[object, str]] = {
     },
     "to": {
         True: (
-            "back to|so (that) it stays/is/fits/remains/lies/ends/keeps (only) {inside}|so (that) it (does not/doesn't) leave/exceed/cross|so (that) it (does not/doesn't) extend/go/stick/reach/spill {beyond}|"
+            "back to|on to|to (just/only) [what is/what's/the part/whatever is] (that is) {inside}|so (that) it stays/is/fits/remains/lies/ends/keeps (only) {inside}|so (that) it (does not/doesn't) leave/exceed/cross|so (that) it (does not/doesn't) extend/go/stick/reach/spill {beyond}|"
             "to stay/fit {inside}|down to|to be {inside}|so as to stay {inside}|to lie {inside}|in with|"
             "to fit|to just|so (that) it's {inside}|so (that) nothing is outside|so (that) nothing sticks out of|so (that) it never leaves|so (that) nothing lies outside"
         ),
@@ -440,14 +443,15 @@ TURNS: dict[str, dict[object, str]] = {
     "named": {True: "the name (of)|a name (of)|with name|under the name (of)|and call it|, call it|and name it|, name it|which is called|that is called|to be called|to be named|calling it|by name of|and label it|titled|entitled"},
     "last": {True: "most recent|preceding|final"},
     "step": {True: "click|clicks|operation|operations|modification|modifications|commands|stroke|strokes|prompts|prompt|edits"},
-    "times": {1: "a single time|one more|just once|only once", 2: "two more times|two times over", 4: "four more times", 3: "three more times"},
+    "times": {1: "a single time|one more|just once|only once", 5: "x5|5 x|five more times", 2: "x2|2 x|x 2|two more times|two times over", 4: "x4|4 x|four more times", 3: "x3|3 x|x 3|three more times"},
     "vague": {True: "a whisker|a hair|a smidge|a little more|a bit more|a little less|a good bit|a fair bit|a tiny bit|somewhat|considerably|a lot more|moderately|a trifle|a shade|a little way|a good deal|a wee bit"},
     "verdict": {
-        Polarity.INCLUDE: "[that's/it's] {surely} [inside/in the tumour/in the tumor/part of it/gross disease]|[an/into an] [include/including/inclusion] (point/click/one)",
+        Polarity.INCLUDE: "[that's/it's] {surely} [inside/in the tumour/in the tumor/part of it/gross disease]|[an/into an/to/to an] [include/including/inclusion] (point/click/one)",
         Polarity.EXCLUDE: (
+            "not tumour/tumor|[this/that/here/it] is {surely} (a/an/some/part of the/the) {tissue}|[that's/it's] {surely} (a/an/some/part of the/the) {tissue}|"
             "[that's/it's] {surely} [outside/outside the tumour/outside the tumor/benign/healthy/normal]|"
             "[that's/it's] not {surely} [part of it/cancer/disease/malignant/in the tumour/in the tumor]|"
-            "[an/into an] [exclude/excluding/exclusion] (point/click/one)"
+            "[an/into an/to/to an] [exclude/excluding/exclusion] (point/click/one)"
         ),
     },
     "gap": {
@@ -460,7 +464,7 @@ TURNS: dict[str, dict[object, str]] = {
     "yes": {
         True: (
             "[yes/yeah/yep] (,) [that's/that is/it is/it's] (absolutely/quite/exactly) [right/correct/it/true/fine/so/what i meant/what i want/what i mean/what i said/the one/ok/okay]|that's what i want|that's what i said|that is what i meant|"
-            "[yes/yeah/yep/yup/ok/okay/sure/fine] (,) (please) (do) [that/it/so/this]|[yes/yeah/yep/yup/ok/okay/sure] (,) (please) [do/go ahead/carry on/go on/continue/proceed/go for it] (with it/with that/and do it/then)|"
+            "[yes/yeah/yep/yup/ok/okay/sure/fine] (,) (please) do [that/it/so/this]|[yes/yeah/yep/yup/ok/okay/sure] (,) (please) [do/go ahead/carry on/go on/continue/proceed/go for it] (with it/with that/and do it/then)|"
             "[yes/yeah/yep/yup] (,) [i'm/i am] [sure/certain]|i'm sure|i am sure|sure thing|certainly|definitely|exactly that|exactly (right)|quite right|that's the one|that is the one|i confirm (that/it)|confirm (that/it)|yes (,) confirmed|"
             "yes (,) [that's/i'm] [fine/good] (by/with) me|[yes/yeah/yep] (,) i meant that|[yes/yeah] (,) i do|yes (,) [of course/absolutely/indeed/exactly/definitely/certainly/sure]|make it so|proceed|"
             "carry on|go on then|yes indeed|okay do|please proceed|[yes/yeah] (,) by all means|you got it|right you are|correct (,) (go ahead/do it)|do so|do that|do it please|roger|yes (,) thank you|yes (,) thanks|okay (,) go ahead|yes yes|yes (,) carry on|yes (,) do"
@@ -477,29 +481,29 @@ TURNS: dict[str, dict[object, str]] = {
     },
     "correction": {
         True: (
-            "[no/sorry/actually/wait/oops/er/rather] (,) (no/sorry/actually/wait/i mean/i meant/rather) (,) make [that/it]|[better/instead] make [it/that]|"
+            "whoops|oh dear|oh|argh|oh sorry|wait a second|wait a moment|hang on a second|[no/sorry/actually/wait/oops/er/rather] (,) (no/sorry/actually/wait/i mean/i meant/rather) (,) make [that/it]|[better/instead] make [it/that]|"
             "[no/sorry/wait/oops/ah/uh/er] (,) [no/sorry/wait/actually/rather/i mean/i meant]|change that to|i should say|should say|i should have said|my mistake|excuse me|apologies|pardon"
         ),
     },
-    "and": {True: "but only|besides|in addition to|&"},
+    "and": {True: "+|but only|besides|in addition to|&"},
     "then": {True: "after that (,)|[when/once] [that's/that is/it's/you're/you are] [done/finished] (,)|secondly|lastly|and lastly|thereafter|subsequently|and next"},
     # turn an order into something else: no rule holds them
     "limit": {
         True: (
             "up to|at least|at most|no more than|not more than|less than|more than|maximum|minimum|a maximum of|a minimum of|between|"
-            "[you/i/we/it] [should/could/would/must/might] have|[should/could/would/must/might] have|as much as|no less than"
+            "[you/i/we/it] [should/could/would/must/might] have|[all/everything/anything] [but/except/apart from/other than]|apart from|other than|with the exception of|take [it/this] out by|[should/could/would/must/might] have|as much as|no less than"
         ),
     },
     # said before or after a command, and nothing more
     "remark": {
         True: (
-            "that was (all) (a) [wrong/mistake/not right/not what i meant/not what i wanted/bad/rubbish/nonsense/an accident/accidental/a slip/the wrong one/stupid/silly]|[i/i've] made a mistake|my mistake|my bad|i misclicked|i clicked wrong|wrong one|"
+            "that was (all) (a) [wrong/mistake/not right/not what i meant/not what i wanted/bad/rubbish/nonsense/an accident/accidental/a slip/the wrong one/stupid/silly]|[i/i've] made a mistake|my mistake|my bad|i misclicked|i clicked wrong|wrong one|wrong button|wrong key|wrong click|"
             "that's (a) mistake|that's wrong|it's [messy/rough/jagged/bumpy/uneven]|this is [messy/rough/jagged/bumpy/uneven]|it looks [messy/rough/jagged/bumpy/uneven/too big/too small]|i didn't (mean/want) (to do) that|i did not mean that|that [went/is] wrong|that [went/is] too far|i went too far|"
             "there are gaps (between the slices)|there are gaps in it|i'm not happy with (it/this/that)|i don't like that|that's enough of that|too far|"
             "it bleeds|there's a gap|we're finished here|that's it for this (one)|that's that|here we go|let me think|let me see|let's see"
         ),
     },
-    "question": {True: "would you"},
+    "question": {True: "would you|[can/could/may/might] [i/we]"},
     # begins a clause that says why; it is passed over, and what is left is asked back
     "purpose": {
         True: (
@@ -518,7 +522,7 @@ TURNS: dict[str, dict[object, str]] = {
             "do you think you could|would you be able to|are you able to|[can/could/may/might] i [ask you to/get you to/trouble you to]|i'd ask you to|i'd love [to/you to/it if you could]|"
             "that would be [great/lovely/nice/good/perfect/fine/helpful/wonderful]|that'd be [great/lovely/nice/good/perfect/helpful]|would be great|would be nice|much obliged|thank you kindly|very kind|"
             "if it's not too much trouble|if it isn't too much trouble|if it's no trouble|if that works|whenever you're ready|when you have a moment|when you get a moment|with your permission|go right ahead and|"
-            "i [believe/think/feel/reckon/guess/suppose/fear] (that)|i'm afraid (that)|it seems (that)|to be honest|honestly|actually please|why don't we|let's try (to)|let us now|i'd rather|we'd better|we had better|i'd better|you'd better|"
+            "[i've/i have] decided (to/that)|any|i [believe/think/feel/reckon/guess/suppose/fear] (that)|i'm afraid (that)|it seems (that)|to be honest|honestly|actually please|why don't we|let's try (to)|let us now|i'd rather|we'd better|we had better|i'd better|you'd better|"
             "all right|alrighty|righto|right so|okay so|ok so|yes so|well then|very well|in that case|therefore|thus|hence|accordingly|but|or so|or thereabouts|more or less|a|"
             "i'd suggest (that)|i suggest (that)|we might|we could|you might|might as well|perhaps you can|i'd prefer (to)|i prefer to|i would prefer (to)|we will need to|we'll need to|i'll need to|i'll need you to|"
             "at this time|this moment|on my screen|on the screen|on screen|for the moment|for today|in the meantime|if you have time|one more time please|please and thank you|"
@@ -545,7 +549,9 @@ PARTICIPLES: dict[tuple[str, str], str] = {
     ("verb", "smooth"): "smoothed (out/off)|smoothened|rounded off|softened|tidied (up)|evened out|polished|cleaned up",
     ("verb", "include"): "included|covered|taken in",
     ("verb", "add"): "added|merged|joined|incorporated|fused|combined",
-    ("verb", "exclude"): "excluded|subtracted|carved out|left out|spared|avoided|omitted|taken out|cut out|kept out|kept off",
+    ("verb", "exclude"): "excluded|subtracted|carved out|left out|spared|avoided|omitted|taken out|kept out",
+    ("verb", "part_out"): "[taken/cut/carved/left/kept/scooped/cropped] out of|[removed/excluded/subtracted/taken away/kept away/cut] from|kept off",
+    ("verb", "part_in"): "included in|[added/joined/merged] [to/into/with]|taken into",
     ("verb", "remove"): "removed|cut off|erased|cut|chopped off|taken off",
     ("verb", "delete"): "deleted|cleared|wiped|gone|thrown away",
     ("verb", "keep"): "kept|retained|preserved",

@@ -76,6 +76,7 @@ _FRACTIONS = sorted(
             0.5: "half a|half an|a half|one half|half|half of a",
             0.25: "a quarter of a|quarter of a|a quarter|quarter of an",
             0.75: "three quarters of a|three quarters",
+            1.0: "a single|one single|a full|one full",
             2.0: "a couple of|a couple|couple of|couple|a pair of",
         }.items()
         for phrase in phrases.split("|")
