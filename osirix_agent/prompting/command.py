@@ -257,7 +257,7 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
                 if carried and separator and not _goes_on(carried, separator):
                     sure = min(sure, TENTATIVE)
                 if before.last and not (separator and separator.is_a(*SEPARATORS)):
-                    if not any(item.is_a(*STARTS, "amount", "slice", "isolines") for item in before.last):
+                    if not any(item.is_a("command", "tentative", "amount", "slice", "isolines") for item in before.last):
                         sure = min(sure, TENTATIVE)  # a structure, and an order without a pause: one clause, not known?
                 if before.last and _runs_on(before.last[-1], inner[0], separator):
                     sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
@@ -332,6 +332,9 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
     amounts = all(item.is_a("amount", "direction", "edge", "trim", "all_round") for item in said)
     if len(verbs) == 1 and all(any(item.is_a(kind) for item in one) for kind in ("amount", "structure") for one in (said, last)):
         return [] if any(item.is_a(*STARTS) for item in said) else verbs  # "grow the GTV by 3 mm and the GTVp by 5 mm"
+    for kind in ("side", "beside", "here"):
+        if separator.text != "," and len(verbs) == 1 and all(any(item.is_a(kind) for item in one) for one in (said, last)):
+            return [] if any(item.is_a(*STARTS) for item in said) else verbs  # "... above slice 40 and below slice 20"
     if len(verbs) != 1 or not (structures or amounts):
         return []
     if amounts:

@@ -159,6 +159,10 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         return 2, _merged(items[at : at + 2], "slice", following[0].value("number"))
     if item.is_a("named"):
         return _free_name(items, at, sentence)
+    if item.is_a("direction") and following and following[0].text.lower() == "one":
+        sided = _other_side(item.value("direction"), before)  # "the left parotid, then the right one"
+        if sided is not None:
+            return 2, _merged(items[at : at + 2], "structure", sided)
     if item.is_a("unknown") and _awaits_name(before):
         taken, found = _free_name(items, at - 1, sentence)
         return taken - 1, found and replace(found, senses=(("guess", found.senses[0][1]),), sure=MISSPELT)
@@ -186,6 +190,15 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
             return _free_name(items, at, sentence)
         return 1, None
     return 1, item
+
+
+def _other_side(way: str, before: list[Item]) -> Named | None:
+    """The structure that was named last, on this side, where it comes in two and was named in this sentence."""
+    last = next((one for one in reversed(before) if one.is_a("structure")), None)
+    correcting = before and before[-1].is_a("correction")
+    if last is None or correcting or way not in ("left", "right") or last.value("structure").side not in ("L", "R"):
+        return None
+    return replace(last.value("structure"), side=way[0].upper())
 
 
 def _unit_before(before: list[Item]) -> float | None:

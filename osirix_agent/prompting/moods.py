@@ -69,7 +69,8 @@ def _settled(clause: list[Item], unsaid: float) -> list[Item]:
     for n, item in enumerate(clause):
         done = next((value for kind, value in item.senses if kind == "done"), None)
         later = clause[n + 1 :]
-        if item.is_a("wish") and any(one.is_a(*STARTS, "done", "margin") and not one.is_a("wish") for one in later):
+        orders = (*STARTS, "done") if item.text.lower().endswith("be") else (*STARTS, "done", "margin")
+        if item.is_a("wish") and any(one.is_a(*orders) and not one.is_a("wish") for one in later):
             continue
         if done is None:
             found.append(item)
@@ -94,6 +95,9 @@ def _without_reason(clause: list[Item], unsaid: float) -> list[Item]:
     return clause
 
 
+_TRAILING = ("next", "most", "least", "first", "now", "in", "about", "of", "at", "for")
+
+
 def asked_where(texts: list[str], at: int) -> int:
     """How many words from here on ask for the slice that needs a look: `take me to where you are least sure`, `which
     slices need checking`; 0: none do."""
@@ -108,6 +112,6 @@ def asked_where(texts: list[str], at: int) -> int:
         place |= table is _WHERE
         why |= table is _UNSURE or (place and table is _ATTEND)
         n += taken
-        if table is not _LEADS:
+        if table is not _LEADS or texts[n - 1] in _TRAILING:
             last = n
     return last - at if place and why else 0

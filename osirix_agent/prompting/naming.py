@@ -10,13 +10,13 @@ from osirix_agent.imaging.anatomy import NECK_LEVELS, PAIRED, PLURALS, SIDES, SI
 from osirix_agent.imaging.structure import is_target, structure_name
 from osirix_agent.prompting.words import Word, number_at, words_of
 
-_BEFORE = {"left": "L", "right": "R", "lt": "L", "rt": "R", "both": "B", "bilateral": "B", "l": "L", "r": "R"}
+_BEFORE = {"left": "L", "right": "R", "lt": "L", "rt": "R", "both": "LR", "bilateral": "LR", "l": "L", "r": "R"}
 _AFTER: dict[tuple[str, ...], str] = {("l",): "L", ("r",): "R", ("lt",): "L", ("rt",): "R"}
 _AFTER |= {
     tuple(f"{start} {word}{end}".split()): side
     for word, side in SIDES.items() for start in ("on the", "at the", "on") for end in (" hand side", " side", "")
 }  # fmt: skip
-_AFTER |= {tuple(text.split()): "B" for text in ("on both sides", "on either side", "both sides", "bilaterally")}
+_AFTER |= {tuple(text.split()): "LR" for text in ("on both sides", "on either side", "both sides", "bilaterally")}
 _BASES = {
     "gtv": "GTV", "ctv": "CTV", "itv": "ITV", "ptv": "PTV", "igtv": "iGTV", "gross tumour volume": "GTV",
     "gross tumor volume": "GTV", "clinical target volume": "CTV", "planning target volume": "PTV",
@@ -29,6 +29,7 @@ _TYPES = {
     "intermediate dose": "_Mid", "intermediate risk": "_Mid", "low dose": "_Low", "low risk": "_Low", "boost": "_Boost",
     "elective": "_Low",
 }  # fmt: skip
+_BOTH = ("LR", "RL")
 _LEVEL_BEFORE = (
     *(f"{nodes} {at}level" for nodes in ("neck nodes", "neck node", "lymph nodes", "nodes", "nodal", "neck") for at in ("at ", "in ", "")),
     "lymph nodes at level",
@@ -54,7 +55,7 @@ class Named:
     Attributes
     ----------
     base : TG-263 name, without the side where that is still open
-    side : "L", "R", "B" (both) or None
+    side : "L", "R", "LR" or "RL" (both, as they were named) or None
     sided : does the organ come in two?
     """
 
@@ -64,10 +65,8 @@ class Named:
 
     def names(self, known: Collection[str]) -> tuple[str, ...]:
         """The structures meant; () when the side is open and the known structures do not settle it."""
-        if self.side == "B":
-            return (f"{self.base}_L", f"{self.base}_R")
         if self.side:
-            return (f"{self.base}_{self.side}",)
+            return tuple(f"{self.base}_{one}" for one in self.side)
         if not self.sided:
             return (self.base,)
         there = tuple(f"{self.base}_{side}" for side in "LR" if f"{self.base}_{side}" in known)
@@ -123,20 +122,18 @@ def _organ(texts: list[str], at: int) -> tuple[Named, int] | None:
     side = _BEFORE.get(texts[at])
     n = 1 if side else 0
     if texts[at : at + 3] in (["left", "and", "right"], ["right", "and", "left"]):
-        side, n = "B", 3
+        side, n = ("LR" if texts[at] == "left" else "RL"), 3
     if side and texts[at + 1 : at + 2] == ["sided"]:
         n += 1
-    if side == "B" and texts[at + n : at + n + 1] == ["the"]:
+    if side in _BOTH and texts[at + n : at + n + 1] == ["the"]:
         n += 1
-    for forms, paired in ((_PAIRED, True), (_SINGLE, False), (_PLURAL, True)):
-        longest = _longest(forms, texts, at + n)
-        if longest is None:
-            continue
-        base, taken = longest
+    read = [(longest, forms) for forms in (_PAIRED, _SINGLE, _PLURAL) if (longest := _longest(forms, texts, at + n))]
+    for (base, taken), forms in sorted(read, key=lambda one: -one[0][1]):
+        paired = forms is not _SINGLE
         if not paired:
             return (Named(base), taken) if side is None else None
         if forms is _PLURAL:
-            side = side or "B"
+            side = side or "LR"
         taken += n
         if side is None:
             for after, which in _AFTER.items():
@@ -185,7 +182,7 @@ def _starts_amount(text: str) -> bool:
 def _level(words: list[Word], at: int) -> tuple[Named, int] | None:
     """`level two node on the right`, `left neck level IIb`."""
     texts = [w.text for w in words]
-    side = {"left": "L", "right": "R", "bilateral": "B"}.get(texts[at])
+    side = {"left": "L", "right": "R", "bilateral": "LR"}.get(texts[at])
     n = 1 if side else 0
     n += texts[at + n : at + n + 1] == ["sided"]
     start = _longest({tuple(p.split()): p for p in _LEVEL_BEFORE}, texts, at + n)

@@ -474,6 +474,7 @@ RULES = (
     _rule("rename", "guess", "structure it this", lambda c: [Rename(c.one("guess"), c.structure())]),
     _rule("new", "guess", "it", lambda c: [Command("new", c.one("guess"))]),
     *(_rule(verb, "", "isolines switch", _isolines) for verb in ("show", "hide")),
+    *(_rule(verb, "it", "", _sure_as(MENTIONED, _isolines)) for verb in ("show", "hide")),
     *(_rule(verb, "isolines", "off", _is(Command("hide"))) for verb in ("remove", "delete", "take")),
     _rule("toggle", "isolines", "", _is(Command("isolines"))),
     _rule(None, "isolines", "", _is(Command("isolines"))),

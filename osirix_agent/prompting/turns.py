@@ -146,7 +146,7 @@ TURNS: dict[str, dict[object, str]] = {
         ),
         "hide": (
             "invisible|disappear|unshow|i [don't/do not] need (to see)|we [don't/do not] need (to see)|without|disable|deactivate|"
-            "put away|put off|go away|vanish|blank out|conceal|clear away|get rid of|wipe away|not show|"
+            "put away|put off|vanish|blank out|conceal|clear away|get rid of|wipe away|not show|"
             "can do without|no longer show|no longer need|[don't/do not] want (to see)|i've seen enough of|i have seen enough of|"
             "dismiss|suppress"
         ),
@@ -227,7 +227,7 @@ TURNS: dict[str, dict[object, str]] = {
             "how is it looking|how are things (going/looking)|current state|status check|progress report|overview|how far along are we|"
             "tell me where we are|tell me how far we are|tell me where we stand|tell me how we are doing|show me where we are|show me where we stand|"
             "bring me up to date|update me|fill me in|what's the progress|what is the progress|what have i got so far|what do i have so far|"
-            "what have you got so far|what have you got|what do you have|what's what|state of play"
+            "what have you got so far|what have you got|what do you have|state of play|how far [we've/we have] got (so far)|what [we have/we've got/we have got/i have/i've got] (so far)|where we [are/stand]|where are we up to|how we're doing|[how's it/how is it/how are things/how are we] [looking/going/doing/coming along] (so far)|how is the contour coming along|(a) [quick/brief/short] [summary/overview/update/report]|how much [have we/have i] done|what is the current state of things"
         ),
         "help": (
             "[tell/show] me what (else) i [can/could/may/should] say/do/use/ask/type (here)|"
@@ -241,7 +241,7 @@ TURNS: dict[str, dict[object, str]] = {
             "how can i talk to you|i (need/could use/would like/want) some help|i could use (some/a little/a bit of) help|i'm lost|i am lost|i don't know what to say|"
             "i do not know what to say|i've forgotten the commands|remind me (of) the commands|remind me what i can say|[open/show/bring up] (me) (the) help|"
             "give me (some) help|can i get (some) help|how do i do this|some help|a little help|help out|what commands|which commands|"
-            "explain the commands|explain how this works|how am i supposed to talk to you|what are you able to do|what are you capable of|what can be said|"
+            "what are (the) (available/possible/voice/spoken) commands|what [sort/kind/sorts/kinds] of [things/commands] [can i say/can i use/are there/do you understand/do you know]|what can i ask (you) (for)|i [don't/do not] know the commands|help me out|how [should/do/can] i phrase [things/it/that]|explain the commands|explain how this works|how am i supposed to talk to you|what are you able to do|what are you capable of|what can be said|"
             "tell me what you can do|tell me what you understand|tell me how this works|show me how this works|assist me|assistance"
         ),
         "next": (
@@ -255,13 +255,14 @@ TURNS: dict[str, dict[object, str]] = {
     # what is unsure, or needs a look, and where: "take me to the slice that you are least sure of"
     "where": {
         True: (
-            "where|where's|where is|which|which one|which slice/slices/bit/part/place/region/area/level/image|what slice/slices/part|"
+            "where|where's|where is|what's|wherever|which|which one|which slice/slices/bit/part/place/region/area/level/image|what slice/slices/part|"
             "(the/a/any/that/your/my) slice/place/spot/part/bit/region/area/level/location/thing/image|wherever|what|anything|anywhere|"
             "(the) slices/places/spots/parts/bits/regions/areas|next slice|the next slice|the next one|next one|(the) next place/spot/thing/bit/part/area/region|whereabouts"
         ),
     },
     "lead": {
         True: (
+            "[let me/let us/let's/i'd like to/i want to/i would like to/i need to/can i/can we/could i/could we] [see/look at/check/review/go to]|[bring up/display/open/call up/put up]|else|left|is there|are there|needed|you'd like|you'd|you would like|i'd|still|exactly|"
             "(please) [take/bring/show/get/lead/guide/point/send/direct/steer/move/jump/go/scroll/skip/tell] (me/us) (to)|you|you're|you are|are you|i|we|should|shall|do|does|did|is|are|it|it's|the|a|of|at|to|that|"
             "contour|outline|segmentation|model|would|would you|like|like me|want|need|needs|feel|me|my|your|about|first|next|now|most|be|have|which|there|in|still|let me|know|find|let's|could|can|ought|with|on|has|for|by|yourself|still need|give|proposal|really|any"
         ),
@@ -465,7 +466,7 @@ TURNS: dict[str, dict[object, str]] = {
         True: (
             "[yes/yeah/yep] (,) [that's/that is/it is/it's] (absolutely/quite/exactly) [right/correct/it/true/fine/so/what i meant/what i want/what i mean/what i said/the one/ok/okay]|that's what i want|that's what i said|that is what i meant|"
             "[yes/yeah/yep/yup/ok/okay/sure/fine] (,) (please) do [that/it/so/this]|[yes/yeah/yep/yup/ok/okay/sure] (,) (please) [do/go ahead/carry on/go on/continue/proceed/go for it] (with it/with that/and do it/then)|"
-            "[yes/yeah/yep/yup] (,) [i'm/i am] [sure/certain]|i'm sure|i am sure|sure thing|certainly|definitely|exactly that|exactly (right)|quite right|that's the one|that is the one|i confirm (that/it)|confirm (that/it)|yes (,) confirmed|"
+            "[yes/yeah/yep/yup] (,) [i'm/i am] [sure/certain]|i'm sure|i am sure|sure thing|precisely|(please) continue|that's exactly [right/it/what i meant/what i want]|certainly|definitely|exactly that|exactly (right)|quite right|that's the one|that is the one|i confirm (that/it)|confirm (that/it)|yes (,) confirmed|"
             "yes (,) [that's/i'm] [fine/good] (by/with) me|[yes/yeah/yep] (,) i meant that|[yes/yeah] (,) i do|yes (,) [of course/absolutely/indeed/exactly/definitely/certainly/sure]|make it so|proceed|"
             "carry on|go on then|yes indeed|okay do|please proceed|[yes/yeah] (,) by all means|you got it|right you are|correct (,) (go ahead/do it)|do so|do that|do it please|roger|yes (,) thank you|yes (,) thanks|okay (,) go ahead|yes yes|yes (,) carry on|yes (,) do"
         ),
@@ -474,7 +475,7 @@ TURNS: dict[str, dict[object, str]] = {
         True: (
             "[no/nope/nah] (,) (please) [[don't/do not]]|[no/nope/nah] (,) (please) [[don't/do not]] do [it/that/this]|don't do that|do not do that|[no/nope/nah] (,) [leave/let] [it/that] [be/alone]|no (,) leave it as it is|no (,) leave it as is|leave it be|"
             "[no/nope/nah] (,) [forget/cancel/scratch/skip/drop/stop/ignore/abort] (about) [it/that]|[no/nope/nah] (,) [cancel/stop/abort/never mind]|[no/nope/nah] (,) [that's/that is/it's/this is] [wrong/not right/not correct/not it/not what i meant/not what i said/not what i want/not what i wanted]|"
-            "[that's/that is/it's] not [what i meant/what i said/what i want/what i wanted/right/correct/it]|i didn't [mean/say/want] that|i did not [mean/say/want] that|forget about it|forget about that|forget i said that|forget what i said|never mind that|"
+            "[that's/that is/it's] not [what i meant/what i said/what i want/what i wanted/right/correct/it]|i didn't [mean/say/want] that|i did not [mean/say/want] that|cancel it|cancel this|no (,) don't bother|forget about it|forget about that|forget i said that|forget what i said|never mind that|"
             "better not|(i'd) rather not|stop that|no (,) thank you|no (,) stop|absolutely not|certainly not|definitely not|of course not|no (,) i didn't|no (,) i don't|ignore what i said|ignore it|ignore me|no chance|by no means|"
             "no (,) not that|no (,) i don't want that|no (,) leave it|no (,) wrong|no (,) no|no (,) never mind|no (,) i changed my mind|i changed my mind|i've changed my mind|hold off|withdraw that|call it off|no (,) absolutely not|not at all|no (,) scratch that|no (,) please don't"
         ),
@@ -522,7 +523,7 @@ TURNS: dict[str, dict[object, str]] = {
             "do you think you could|would you be able to|are you able to|[can/could/may/might] i [ask you to/get you to/trouble you to]|i'd ask you to|i'd love [to/you to/it if you could]|"
             "that would be [great/lovely/nice/good/perfect/fine/helpful/wonderful]|that'd be [great/lovely/nice/good/perfect/helpful]|would be great|would be nice|much obliged|thank you kindly|very kind|"
             "if it's not too much trouble|if it isn't too much trouble|if it's no trouble|if that works|whenever you're ready|when you have a moment|when you get a moment|with your permission|go right ahead and|"
-            "[i've/i have] decided (to/that)|any|i [believe/think/feel/reckon/guess/suppose/fear] (that)|i'm afraid (that)|it seems (that)|to be honest|honestly|actually please|why don't we|let's try (to)|let us now|i'd rather|we'd better|we had better|i'd better|you'd better|"
+            "[i've/i have] decided (to/that)|any|i [believe/think/feel/reckon/guess/suppose/fear] (that)|i'm afraid (that)|it seems (that)|to be honest|honestly|actually please|why don't we|let's try (to)|let us now|tell me|i'd rather|we'd better|we had better|i'd better|you'd better|"
             "all right|alrighty|righto|right so|okay so|ok so|yes so|well then|very well|in that case|therefore|thus|hence|accordingly|but|or so|or thereabouts|more or less|a|"
             "i'd suggest (that)|i suggest (that)|we might|we could|you might|might as well|perhaps you can|i'd prefer (to)|i prefer to|i would prefer (to)|we will need to|we'll need to|i'll need to|i'll need you to|"
             "at this time|this moment|on my screen|on the screen|on screen|for the moment|for today|in the meantime|if you have time|one more time please|please and thank you|"

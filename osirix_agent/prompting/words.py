@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 _WORD = re.compile(r"\d+[.,]\d+|\d+|[^\W\d_][\w+~^']*(?:[.\-][\w+~^']+)*|\S")
+_DASHES = ("-", "\N{EN DASH}", "\N{EM DASH}")
 _SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
 seventeen eighteen nineteen"""
 ONES = {word: n for n, word in enumerate(_SMALL.split())} | {"oh": 0, "nought": 0, "naught": 0, "nil": 0}
@@ -30,6 +31,8 @@ def words_of(sentence: str) -> list[Word]:
     found: list[Word] = []
     for match in _WORD.finditer(sentence.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")):
         raw, at = match.group(), match.start()
+        if raw in _DASHES and sentence[match.end() : match.end() + 1] in ("", " "):
+            raw = ","  # "by 3 mm - no, 2 mm"; not the sign of a number
         if len(raw) > 1 and "-" in raw and not any(letter.isupper() or letter.isdigit() for letter in raw[1:]):
             for part in re.finditer(r"[^-]+", raw):
                 found.append(Word(part.group().lower(), part.group(), at + part.start(), at + part.end()))
