@@ -13,7 +13,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from osirix_agent.prompting import lexicon
-from osirix_agent.prompting.intent import Command, Here, Intent, Reply, Slab
+from osirix_agent.prompting.intent import Command, Contour, Here, Intent, Reply, Slab
 from osirix_agent.prompting.items import MISSPELT, Item, corrected, items_of
 from osirix_agent.prompting.moods import SEPARATORS, STARTS
 from osirix_agent.prompting.rules import NAMED_COMMANDS as NAMED_COMMANDS
@@ -139,6 +139,8 @@ def _said_once(intents: list[Intent]) -> list[Intent]:
             if any(other.verb == one.verb for other in later):
                 continue
         before = found[-1] if found else None
+        if isinstance(one, Contour) and before == Command("next"):
+            found[-1] = replace(before, confidence=TENTATIVE)  # "next, the larynx": the next structure, or slice?
         if isinstance(one, Command) and isinstance(before, Command) and before.verb == one.verb in NAMED_COMMANDS:
             if before.name and not one.name:
                 found[-1] = replace(before, confidence=one.confidence)
@@ -257,7 +259,9 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
                 if carried and separator and not _goes_on(carried, separator):
                     sure = min(sure, TENTATIVE)
                 if before.last and not (separator and separator.is_a(*SEPARATORS)):
-                    if not any(item.is_a("command", "tentative", "amount", "slice", "isolines") for item in before.last):
+                    if not any(
+                        item.is_a("command", "tentative", "amount", "slice", "isolines") for item in before.last
+                    ):
                         sure = min(sure, TENTATIVE)  # a structure, and an order without a pause: one clause, not known?
                 if before.last and _runs_on(before.last[-1], inner[0], separator):
                     sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
@@ -330,10 +334,16 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
     verbs = [item for item in last if item.is_a(*STARTS)]
     structures = all(item.is_a("structure") for item in said)
     amounts = all(item.is_a("amount", "direction", "edge", "trim", "all_round") for item in said)
-    if len(verbs) == 1 and all(any(item.is_a(kind) for item in one) for kind in ("amount", "structure") for one in (said, last)):
+    if len(verbs) == 1 and all(
+        any(item.is_a(kind) for item in one) for kind in ("amount", "structure") for one in (said, last)
+    ):
         return [] if any(item.is_a(*STARTS) for item in said) else verbs  # "grow the GTV by 3 mm and the GTVp by 5 mm"
     for kind in ("side", "beside", "here"):
-        if separator.text != "," and len(verbs) == 1 and all(any(item.is_a(kind) for item in one) for one in (said, last)):
+        if (
+            separator.text != ","
+            and len(verbs) == 1
+            and all(any(item.is_a(kind) for item in one) for one in (said, last))
+        ):
             return [] if any(item.is_a(*STARTS) for item in said) else verbs  # "... above slice 40 and below slice 20"
     if len(verbs) != 1 or not (structures or amounts):
         return []

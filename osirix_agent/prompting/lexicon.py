@@ -1,15 +1,16 @@
 """The words of dictation, as data: what kind of thing each phrase is, and its value.
 
 A phrase is lower-case words; `(word)` may be left out, `a/b` are alternatives. The grammar takes the longest phrase
-that fits at each place.
+that fits at each place. `turns.txt` holds more of them, which the command recogniser of speech does not draw from.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
+from pathlib import Path
 
 from osirix_agent.prompting.prompt import Polarity
-from osirix_agent.prompting.turns import FRAGMENTS, OTHERWISE, PARTICIPLES, TURNS
 
 # kind -> value -> phrases, separated by "|"
 PHRASES: dict[str, dict[object, str]] = {
@@ -555,7 +556,23 @@ el los las una por favor arriba abajo izquierda derecha deshacer aceptar hacia
 il lo gli per favore destra sinistra annulla accetta alto basso ingrandisci de het een naar boven ongedaan
 millimètres milímetros millimetri"""
 FOREIGN = frozenset(_FOREIGN.split())
-TURNING = OTHERWISE | FOREIGN
+
+
+@cache
+def turns() -> dict[str, list[str]]:
+    """Phrases of `turns.txt` by heading: a kind and, where it is not just True, a value."""
+    found: dict[str, list[str]] = {}
+    phrases: list[str] = []
+    for line in Path(__file__).with_name("turns.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("= "):
+            phrases = found.setdefault(line[2:], [])
+        elif line.startswith("  "):
+            phrases += (one.strip() for one in line.split("|") if one.strip())
+    return found
+
+
+TURNING = frozenset(turns()["otherwise"]) | FOREIGN
+_NOT_READ_ALONE = ("fragment", "otherwise", "where", "unsure", "attend", "lead")
 
 
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
@@ -571,7 +588,7 @@ def alternatives(phrase: str) -> list[tuple[str, ...]]:
         if kind in _BRACKETS:
             inner, rest = _bracket(rest)
             parts.append([()] if kind == "(" else [])
-            for one in _either(inner if kind != "{" else FRAGMENTS[inner], "|" if kind == "{" else "/"):
+            for one in turns()[f"fragment {inner}"] if kind == "{" else _either(inner):
                 parts[-1] += alternatives(one)
         else:
             word, _, rest = rest.partition(" ")
@@ -582,13 +599,12 @@ def alternatives(phrase: str) -> list[tuple[str, ...]]:
 
 def words(kind: str) -> frozenset[tuple[str, ...]]:
     """Every phrase of a kind of the turns."""
-    phrases = (one for text in TURNS[kind].values() for one in text.split("|"))
-    return frozenset(words for phrase in phrases for words in alternatives(phrase))
+    return frozenset(words for phrase in turns()[kind] for words in alternatives(phrase))
 
 
-def _either(text: str, sign: str) -> list[str]:
-    """Parted at a sign; a text with brackets inside is one phrase, unless the sign can stand nowhere else."""
-    return text.split(sign) if sign == "|" or not set(text) & set("([") else [text]
+def _either(text: str) -> list[str]:
+    """What stands between the brackets, parted at `/`; a text with brackets inside is one phrase."""
+    return [text] if set(text) & set("([") else text.split("/")
 
 
 def _bracket(text: str) -> tuple[str, str]:
@@ -600,19 +616,32 @@ def _bracket(text: str) -> tuple[str, str]:
     raise ValueError(f"unbalanced: {text}")
 
 
+@cache
 def table() -> dict[tuple[str, ...], list[tuple[str, object]]]:
     """Words of each phrase to what it may be; the lexicon's senses come before those of the turns of phrase."""
     found: dict[tuple[str, ...], list[tuple[str, object]]] = {}
-    for kind, values in [*PHRASES.items(), *TURNS.items()]:
-        if kind in ("where", "unsure", "attend", "lead"):
-            continue  # read by `moods.asked_where`
+
+    def add(kind: str, value: object, phrase: str) -> None:
+        for words in alternatives(phrase):
+            if words and (kind, value) not in found.setdefault(words, []):
+                found[words].append((kind, value))
+
+    for kind, values in PHRASES.items():
         for value, phrases in values.items():
             for phrase in phrases.split("|"):
-                for words in alternatives(phrase):
-                    if words and (kind, value) not in found.setdefault(words, []):
-                        found[words].append((kind, value))
-    for value, phrases in PARTICIPLES.items():
-        for phrase in phrases.split("|"):
-            for words in alternatives(phrase):
-                found.setdefault(words, []).append(("done", value))
+                add(kind, value, phrase)
+    for heading, more in turns().items():
+        kind, *rest = heading.split()
+        if kind not in _NOT_READ_ALONE:
+            for phrase in more:
+                add(kind, _value(kind, rest), phrase)
     return found
+
+
+def _value(kind: str, rest: list[str]) -> object:
+    """The value of a heading: `verb grow`, `times 2`, `done command lock`, `verdict include`."""
+    if kind == "verdict":
+        return Polarity(rest[0])
+    if kind in ("times", "heading"):
+        return int(rest[0])
+    return tuple(rest) if kind == "done" else rest[0] if rest else True

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 SEPARATORS = ("and", "then")
 STARTS = ("verb", "command", "tentative")
 _DENIED = {("verb", "include"): ("verb", "exclude"), ("verb", "add"): ("verb", "exclude")}
-_DENIED |= {("verb", "part_in"): ("verb", "part_out"), ("verb", "show"): ("verb", "hide"), ("command", "touch"): ("command", "lock")}
+_DENIED |= {
+    ("verb", "part_in"): ("verb", "part_out"),
+    ("verb", "show"): ("verb", "hide"),
+    ("command", "touch"): ("command", "lock"),
+}
 _LEADS = lexicon.words("lead")
 _WHERE, _UNSURE, _ATTEND = lexicon.words("where"), lexicon.words("unsure"), lexicon.words("attend")
 
@@ -59,8 +63,10 @@ def _states(clause: list[Item]) -> bool:
 
 def _says_nothing(clause: list[Item]) -> bool:
     """A statement in which no word is one of an order."""
-    orders = (*STARTS, "structure", "side", "slice_word", "unit", "direction", "yes", "cancel", "correction", "isolines")
-    return _states(clause) and any(one.is_a("unknown") for one in clause) and not any(one.is_a(*orders) for one in clause)
+    orders = (*STARTS, "structure", "side", "unit", "direction", "yes", "cancel", "correction")
+    return (
+        _states(clause) and any(one.is_a("unknown") for one in clause) and not any(one.is_a(*orders) for one in clause)
+    )
 
 
 def _settled(clause: list[Item], unsaid: float) -> list[Item]:

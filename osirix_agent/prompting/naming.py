@@ -31,7 +31,11 @@ _TYPES = {
 }  # fmt: skip
 _BOTH = ("LR", "RL")
 _LEVEL_BEFORE = (
-    *(f"{nodes} {at}level" for nodes in ("neck nodes", "neck node", "lymph nodes", "nodes", "nodal", "neck") for at in ("at ", "in ", "")),
+    *(
+        f"{nodes} {at}level"
+        for nodes in ("neck nodes", "neck node", "lymph nodes", "nodes", "nodal", "neck")
+        for at in ("at ", "in ", "")
+    ),
     "lymph nodes at level",
     "nodes at level",
     "lymph node at level",

@@ -396,7 +396,7 @@ RULES = (
     *(_rule(verb, "slices heading", "", _steps) for verb in (None, "go", "shift")),
     _rule("open", "", "structure it this", lambda c: [Command("reopen", c.structure())]),
     _rule("put", "isolines", "", _is(Command("show"))),
-    _rule("put", "isolines heading", "", _is(Command("show"))),
+    *(_rule(verb, "isolines heading", "off", _is(Command("show"))) for verb in ("put", "bring", "go", "contour")),
     _rule(None, "amount direction", "", _bare_amount),
     _rule(None, "amount all_round", "", _bare_amount),
     _rule(None, "amount edge", "", _bare_amount),
@@ -431,7 +431,7 @@ RULES = (
       for where in ("here", "this")),
     *(_rule(verb, f"side {where}", "everything off it", _slab(how))
       for verb, how in _SLABS for where in _SLICES),
-    *(_rule(None, f"nothing side {where}", "", _slab("exclude")) for where in _SLICES),
+    *(_rule(verb, f"nothing side {where}", "", _slab("exclude")) for verb in (None, "keep") for where in _SLICES),
     *(_rule(verb, "side it", "everything off", _sure_as(MENTIONED, _slab(how))) for verb, how in _SLABS if verb),
     _rule("crop", "", "structure of it this inside to", _crop),
     _rule("crop", "subject structure", "it inside", _crop),
@@ -470,6 +470,8 @@ RULES = (
     _rule("use", "free_name", "", lambda c: [Command("use", _new_name(c))]),
     _rule("new", "", "structure of free_name it", lambda c: [Command("new", _new_name(c))]),
     _rule("rename", "", "structure of free_name it this to subject", _rename),
+    *(_rule("contour", f"{what} {name}", "", lambda c: [Rename(_new_name(c))])
+      for what in ("this", "it") for name in ("of", "free_name")),
     _rule("rename_it", "", "structure free_name", lambda c: [Rename(_new_name(c))]),
     _rule("rename", "guess", "structure it this", lambda c: [Rename(c.one("guess"), c.structure())]),
     _rule("new", "guess", "it", lambda c: [Command("new", c.one("guess"))]),
@@ -488,7 +490,10 @@ _COMMAND_RULES = {
     "accept": _rule(None, "command", "structure of it this final off", _named),
     "reject": _rule(None, "command", "structure of it this off", _named),
     "release": _rule(None, "command", "structure of it this my_slices off", _named),
-    **{verb: _rule(None, "command", "times number last it this step off heading", _repeated) for verb in ("undo", "redo")},
+    **{
+        verb: _rule(None, "command", "times number last it this step off heading", _repeated)
+        for verb in ("undo", "redo")
+    },
     "next": _rule(None, "command", "it", _named),
     "all": _rule(None, "command", "isolines", _named),
 }
