@@ -20,7 +20,8 @@ _TABLE = lexicon.table()
 _LONGEST = max(len(words) for words in _TABLE)
 _IDLE = {words[0] for words, senses in _TABLE.items() if len(words) == 1 and senses == [("filler", True)]}
 VOCABULARY = frozenset(word for words in _TABLE for word in words) | naming.WORDS | NUMBER_WORDS
-MEANING = VOCABULARY - _IDLE  # words that are not passed over
+SPOKEN = frozenset(word for words in lexicon.table(more=False) for word in words) | naming.WORDS | NUMBER_WORDS
+MEANING = SPOKEN - _IDLE  # words that are not passed over
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,8 @@ def _merged(items: list[Item], kind: str, value: Any) -> Item:
 
 # -- "two, no, three millimetres" ------------------------------------------------------------------------------
 _ALIKE = {
-    "number": ("number", "amount", "slice", "times"), "slices": ("slices", "number"), "amount": ("amount", "number"), "slice": ("slice", "this_slice"),
+    "number": ("number", "amount", "slice", "times"),
+    "slices": ("slices", "number"), "amount": ("amount", "number"), "slice": ("slice", "this_slice"),
     "direction": ("direction", "all_round"), "structure": ("structure", "of"), "times": ("times", "number"),
     "of": ("of", "structure"), "this_slice": ("slice", "this_slice"), "all_round": ("direction", "all_round"),
     "beside": ("beside",), "side": ("side",), "free_name": ("free_name", "of"),

@@ -617,8 +617,13 @@ def _bracket(text: str) -> tuple[str, str]:
 
 
 @cache
-def table() -> dict[tuple[str, ...], list[tuple[str, object]]]:
-    """Words of each phrase to what it may be; the lexicon's senses come before those of the turns of phrase."""
+def table(*, more: bool = True) -> dict[tuple[str, ...], list[tuple[str, object]]]:
+    """Words of each phrase to what it may be; the lexicon's senses come before those of the turns of phrase.
+
+    Parameters
+    ----------
+    more : with the turns
+    """
     found: dict[tuple[str, ...], list[tuple[str, object]]] = {}
 
     def add(kind: str, value: object, phrase: str) -> None:
@@ -630,10 +635,10 @@ def table() -> dict[tuple[str, ...], list[tuple[str, object]]]:
         for value, phrases in values.items():
             for phrase in phrases.split("|"):
                 add(kind, value, phrase)
-    for heading, more in turns().items():
+    for heading, phrases_more in turns().items() if more else ():
         kind, *rest = heading.split()
         if kind not in _NOT_READ_ALONE:
-            for phrase in more:
+            for phrase in phrases_more:
                 add(kind, _value(kind, rest), phrase)
     return found
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from osirix_agent.prompting.command import understand
 from osirix_agent.prompting.intent import Intent
-from osirix_agent.prompting.items import VOCABULARY
+from osirix_agent.prompting.items import SPOKEN
 from osirix_agent.prompting.voice.alike import SoundAlike
 from osirix_agent.prompting.voice.free import Hypothesis, Words
 from osirix_agent.prompting.voice.spoken import RESPELT
@@ -133,7 +133,7 @@ def _mended(text: str, known: Collection[str], alike: SoundAlike) -> Iterator[tu
     for pattern, meant in _MISHEARD:
         text = pattern.sub(meant, text)
     names = {word.text for name in known for word in words_of(name)}
-    strange = [w for w in words_of(text) if w.text.isalpha() and w.text not in VOCABULARY and w.text not in names]
+    strange = [w for w in words_of(text) if w.text.isalpha() and w.text not in SPOKEN and w.text not in names]
     if len(strange) > MOST_STRANGE:
         return
     choices = [[(other, far) for other, far in alike.like(one.text)] for one in strange]

@@ -1,0 +1,253 @@
+"""From items to clauses: the cheapest way to part a sentence such that every clause fits one of the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, product
+from math import prod
+from typing import Any
+
+from osirix_agent.prompting import lexicon
+from osirix_agent.prompting.intent import Intent
+from osirix_agent.prompting.items import MISSPELT, Item
+from osirix_agent.prompting.meanings import Asked, Clause
+from osirix_agent.prompting.moods import SEPARATORS, STARTS
+from osirix_agent.prompting.rules import rules_for, with_side
+from osirix_agent.prompting.words import words_of
+
+GRAVE = frozenset({"accept", "reject", "release", "quit"})
+ASKED, BARE, TENTATIVE = 0.8, 0.85, 0.7  # confidence of a question, of an amount without a verb, of praise
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked back, and about which characters of the sentence."""
+
+    text: str
+    span: tuple[int, int]
+
+
+@dataclass
+class _Reading:
+    """A way to part the items up to some place."""
+
+    cost: float = 0.0
+    intents: list[Intent] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    last: list[Item] = field(default_factory=list)
+
+
+_WHICH = "The same for that structure too, or is it the next one? Say one after the other."
+_WHAT = "What is to be done with that structure?"
+NOT_UNDERSTOOD = "Part of that was not understood: say it in other words ('help' lists what can be said)."
+_MOST_ITEMS, _MOST_WAYS = 12, 1000  # of a clause, and of reading it
+_PER_CLAUSE, _PER_PAUSE, _LACKING, _PASSED, _STRANGE = 1.0, 1.5, 10.0, 20.0, 100.0
+_MOST_STRANGE = 3  # words that are passed over in a clause
+_COMPLETE = ("amount", "slice", "this_slice", "structure", "of", "here", "isolines", "gap", "my_slices", "outside_of")
+
+
+def parted(items: list[Item], known: Collection[str]) -> tuple[list[Intent], list[Question]]:
+    best: list[_Reading | None] = [_Reading(), *([None] * len(items))]
+    for start in range(len(items)):
+        before = best[start]
+        if before is None:
+            continue
+        if items[start].is_a(*SEPARATORS) and not items[start].is_a(*STARTS):
+            _improve(best, start + 1, replace(before))
+            continue
+        if start and not (items[start - 1].is_a(*SEPARATORS) or items[start].is_a(*STARTS)):
+            continue
+        if start and not items[start - 1].is_a(*SEPARATORS) and items[start].text.lower() == "next":
+            continue  # "the thyroid next" asks for no uncertain slice
+        for end in range(start + 1, len(items) + 1):
+            inner = items[start:end]
+            if inner[-1].is_a(*SEPARATORS) and end < len(items):
+                continue
+            _improve(best, end, _read(before, inner, items[start - 1] if start else None, known))
+    reading = best[-1]
+    assert reading is not None  # a clause that fits nothing is a question
+    return reading.intents, reading.questions
+
+
+def _improve(best: list[_Reading | None], at: int, reading: _Reading) -> None:
+    held = best[at]
+    if held is None or reading.cost < held.cost:
+        best[at] = reading
+
+
+def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Collection[str]) -> _Reading:
+    """The reading with one more clause."""
+    span = (inner[0].start, inner[-1].end)
+    said = [item for item in inner if not item.is_a(*SEPARATORS)]
+    cost = before.cost + _PER_CLAUSE + _PER_PAUSE * (len(inner) - len(said))
+    if _lists_subjects(before.last, inner, separator):
+        cost += _PER_PAUSE
+    try:
+        if all(item.is_a(*STARTS) for item in inner if item.is_a("then")):
+            _check_pauses(inner)
+            carried = _carried(before.last, said, separator)
+            intents = _intents([*carried, *said], known)
+            if intents is not None:
+                sure = min(_confidence(said, carried), *(item.sure for item in said))
+                if carried and separator and not _goes_on(carried, separator):
+                    sure = min(sure, TENTATIVE)
+                if before.last and _runs_on(before.last, inner[0], separator):
+                    sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
+                placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
+                return _Reading(cost, [*before.intents, *placed], before.questions, [*carried, *said])
+            intents = _without_strange([*carried, *said], known)
+            if intents is not None:
+                placed = [replace(one, span=span, confidence=min(one.confidence, MISSPELT)) for one in intents]
+                return _Reading(cost + _PASSED, [*before.intents, *placed], before.questions, said)
+        text, cost = NOT_UNDERSTOOD, cost + _STRANGE + sum(item.is_a("unknown") for item in inner)
+    except Asked as asked:
+        text, cost = str(asked), cost + _LACKING
+    return _Reading(cost, before.intents, [*before.questions, Question(text, span)], said)
+
+
+def _lists_subjects(last: list[Item], inner: list[Item], separator: Item | None) -> bool:
+    """`the trachea and the larynx are not part of it`: no clause ends at the "and"."""
+    listed = last and separator and separator.is_a("and") and all(item.is_a("structure") for item in last)
+    return bool(listed) and inner[0].is_a("structure") and any(item.is_a(*STARTS) for item in inner)
+
+
+def _goes_on(carried: list[Item], separator: Item) -> bool:
+    """Not surely: `lock the cord, the brainstem`, `Shift it 2 mm left. 3 mm up.`"""
+    return separator.text not in (".", ";", "!") and not (separator.text == "," and carried[0].is_a("command"))
+
+
+def _runs_on(last: list[Item], first: Item, separator: Item | None) -> bool:
+    """Words without a pause between two clauses (not `undo redo`, but `undo the lock`, `accept all`), or a structure or
+    a verb alone and an order: one clause, that is not known?"""
+    if separator is not None and separator.is_a(*SEPARATORS):
+        return False
+    ends = ("command", "tentative", "amount", "slice", "isolines")
+    alone = not any(item.is_a(*ends) for item in last)
+    return alone or last[-1].is_a("last") or first.text.lower() == "all" or first.start - last[-1].end > 1
+
+
+def _confidence(said: list[Item], carried: list[Item]) -> float:
+    if any(item.is_a("tentative") for item in said):
+        return TENTATIVE
+    if any(item.is_a("verb") and item.text.lower() == "next" for item in said[1:]):
+        return TENTATIVE  # "the thyroid next"
+    bare = not carried and all(item.is_a("amount", "direction", "all_round", "edge") for item in said)
+    return BARE if bare else 1.0
+
+
+def _check_pauses(inner: list[Item]) -> None:
+    """Within a clause, a structure after a pause must go on a list of structures.
+
+    Raises
+    ------
+    Asked
+        It may belong to the clause, or be a clause of its own.
+    """
+    verb = next((item.value("verb") for item in inner if item.is_a("verb")), None)
+    if any(a.is_a("structure") and b.is_a("structure") for a, b in pairwise(inner)) and verb != "rename":
+        raise Asked("One structure after the other: say 'and' between them.")
+    named = [n for n, item in enumerate(inner) if item.is_a("structure")]
+    if verb != "rename" and any(not any(i.is_a(*SEPARATORS, *STARTS) for i in inner[a:b]) for a, b in pairwise(named)):
+        raise Asked(_WHICH)
+    for a, pause, c in zip(inner, inner[1:], inner[2:], strict=False):
+        if pause.is_a(*SEPARATORS) and c.is_a("structure"):
+            if not a.is_a("structure") and verb != "new":
+                raise Asked(_WHAT)
+            if pause.text == "," and verb not in ("contour", "new"):
+                raise Asked(_WHICH)
+
+
+def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list[Item]:
+    """`lock the cord and the brainstem`, `shrink 2 mm left and 3 mm right`: what of the clause before goes on.
+
+    Raises
+    ------
+    Asked
+        A structure follows, and it is open whether the verb means it too.
+    """
+    if separator is None or not separator.is_a(*SEPARATORS):
+        return []
+    if not separator.is_a("and") and not all(item.is_a("amount", "direction", "all_round") for item in said):
+        return []
+    verbs = [item for item in last if item.is_a(*STARTS)]
+    structures = all(item.is_a("structure") for item in said)
+    amounts = all(item.is_a("amount", "direction", "edge", "trim", "all_round") for item in said)
+    if len(verbs) == 1 and all(
+        any(item.is_a(kind) for item in one) for kind in ("amount", "structure") for one in (said, last)
+    ):
+        return [] if any(item.is_a(*STARTS) for item in said) else verbs  # "grow the GTV by 3 mm and the GTVp by 5 mm"
+    for kind in ("side", "beside", "here"):
+        if (
+            separator.text != ","
+            and len(verbs) == 1
+            and all(any(item.is_a(kind) for item in one) for one in (said, last))
+        ):
+            return [] if any(item.is_a(*STARTS) for item in said) else verbs  # "... above slice 40 and below slice 20"
+    if len(verbs) != 1 or not (structures or amounts):
+        return []
+    if amounts:
+        kept = ("structure", "it", "this")
+        return [*verbs, *(i for i in last if i.is_a(*kept))] if any(i.is_a("amount") for i in last) else []
+    own = verbs[0].is_a("verb") and verbs[0].value("verb") in ("contour", "use", "go", "new", "show", "hide")
+    if own and not verbs[0].is_a("command"):
+        return verbs if verbs[0].value("verb") == "contour" else []
+    if not any(item.is_a("structure") for item in last):
+        if separator.text != "," and verbs[0].is_a("verb"):
+            raise Asked(_WHAT)
+        return []
+    if separator.text == "," and not verbs[0].is_a("verb") and verbs[0].value("command") in GRAVE:
+        raise Asked(_WHICH)
+    return [*verbs, *(item for item in last if item.is_a("of"))]
+
+
+def _without_strange(said: list[Item], known: Collection[str]) -> list[Intent] | None:
+    """What a clause means without the words that no table holds: to be confirmed. None: they may turn its meaning, or
+    there is no order without them."""
+    strange = [item for item in said if item.is_a("unknown")]
+    rest = [item for item in said if not item.is_a("unknown")]
+    turning = any(word.text in lexicon.TURNING for item in strange for word in words_of(item.text))
+    if not 0 < len(strange) <= min(_MOST_STRANGE, len(rest)) or turning:
+        return None
+    if not any(item.is_a(*STARTS) for item in rest) or not any(item.is_a(*_COMPLETE) for item in rest):
+        return None
+    return _intents(rest, known)
+
+
+def _with_subject(senses: tuple[tuple[str, Any], ...], slots: dict[str, list[Any]]) -> None:
+    """Structures before the verb, where others follow it, are what the clause is about: `GTV without the trachea`."""
+    verb = next((n for n, (kind, _) in enumerate(senses) if kind in STARTS), 0)
+    before = [value for kind, value in senses[:verb] if kind == "structure"]
+    after = [value for kind, value in senses[verb:] if kind == "structure"]
+    if before and after:
+        slots["subject"], slots["structure"] = before, after
+
+
+def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
+    """What a clause means; None when it fits no rule. The first of its senses that fits is taken."""
+    doing = sum(all(kind in STARTS for kind, _ in item.senses) for item in said)
+    ways = prod(len(item.senses) for item in said)
+    if len(said) > _MOST_ITEMS or doing > 3 or ways > _MOST_WAYS or any(item.is_a("unknown") for item in said):
+        return None
+    asked: Asked | None = None
+    for senses in product(*(item.senses for item in said)):
+        slots: dict[str, list[Any]] = {}
+        for kind, value in senses:
+            if kind == "filler":
+                continue
+            held = slots.setdefault("command" if kind == "tentative" else kind, [])
+            if value not in held:
+                held.append(value)
+        if len(slots.get("verb", ())) > 1 or len(slots.get("command", ())) > 1:
+            continue
+        _with_subject(senses, slots)
+        turns = [kind for kind, _ in senses if kind in ("amount", "direction")]
+        clause = Clause(with_side(slots), known, all(a != b for a, b in pairwise(turns)))
+        for rule in rules_for(clause.slots):
+            try:
+                return rule.build(clause)
+            except Asked as question:
+                asked = asked or question
+    if asked:
+        raise asked
+    return None
