@@ -25,6 +25,9 @@ MORE_PARAPHRASES = Path(__file__).with_name("paraphrases-2.jsonl")
 THIRD_PARAPHRASES = Path(__file__).with_name("paraphrases-3.jsonl")
 FOURTH_PARAPHRASES = Path(__file__).with_name("paraphrases-4.jsonl")
 FIFTH_PARAPHRASES = Path(__file__).with_name("paraphrases-5.jsonl")
+SIXTH_PARAPHRASES = Path(__file__).with_name("paraphrases-6.jsonl")
+SEVENTH_PARAPHRASES = Path(__file__).with_name("paraphrases-7.jsonl")
+EIGHTH_PARAPHRASES = Path(__file__).with_name("paraphrases-8.jsonl")
 KNOWN = ("GTV", "GTVp", "Parotid_L", "SpinalCord")  # the structures of the session that they are said in
 
 

@@ -9,11 +9,14 @@ from pathlib import Path
 from scipy.stats import binomtest
 
 from osirix_agent.bench.sentences import (
+    EIGHTH_PARAPHRASES,
     FIFTH_PARAPHRASES,
     FOURTH_PARAPHRASES,
     KNOWN,
     MORE_PARAPHRASES,
     PARAPHRASES,
+    SEVENTH_PARAPHRASES,
+    SIXTH_PARAPHRASES,
     THIRD_PARAPHRASES,
     Sentence,
     read_sentences,
@@ -25,12 +28,15 @@ from osirix_agent.prompting.command import understand
 REACH = "at least 97 % right"
 REACH_WRONG = "upper 95 % bound at most 0.5 %"
 RECIPE_SENTENCES = 600
-_WRITTEN = {  # and what they gave when they were new: right, something else carried out; the last is still new
+_WRITTEN = {  # and what they gave when they were new: right, something else carried out; the fifth was not looked at
     "first": (PARAPHRASES, "84.4 % and 2.4 %"),
     "second": (MORE_PARAPHRASES, "96.3 % and 1.1 %"),
     "third": (THIRD_PARAPHRASES, "75.3 % and 2.7 %"),
     "fourth": (FOURTH_PARAPHRASES, "91.5 % and 1.4 %"),
     "fifth": (FIFTH_PARAPHRASES, ""),
+    "sixth": (SIXTH_PARAPHRASES, "97.6 % and 0.0 %"),
+    "seventh": (SEVENTH_PARAPHRASES, "86.5 % and 2.4 %"),
+    "eighth": (EIGHTH_PARAPHRASES, "98.2 % and 0.6 %"),
 }
 
 
@@ -90,7 +96,7 @@ def measure_text(seed: int, corpus: Path | None) -> list[Figure]:
     written = {name: [judge(s) for s in read_sentences(path)] for name, (path, _) in _WRITTEN.items()}
     made = [judge(s) for s in recipe(seed, RECIPE_SENTENCES)]
     seen = "Unseen they gave {}; improved upon since.".format
-    notes = {name: seen(then) if then else "Unseen." for name, (_, then) in _WRITTEN.items()}
+    notes = {name: seen(then) if then else "Unseen: never improved upon." for name, (_, then) in _WRITTEN.items()}
     rows = [figures_of(n, o, notes[n]) for n, o in written.items()]
     every = [one for outcomes in (*written.values(), made) for one in outcomes]
     return [figure for row in (*rows, figures_of("all", every, "These and the recipe's.")) for figure in row]

@@ -14,7 +14,6 @@ from osirix_agent.prompting.items import MISSPELT, Item
 from osirix_agent.prompting.meanings import Asked, Clause
 from osirix_agent.prompting.moods import SEPARATORS, STARTS
 from osirix_agent.prompting.rules import rules_for, with_side
-from osirix_agent.prompting.words import words_of
 
 GRAVE = frozenset({"accept", "reject", "release", "quit"})
 ASKED, BARE, TENTATIVE = 0.8, 0.85, 0.7  # confidence of a question, of an amount without a verb, of praise
@@ -123,13 +122,15 @@ def _runs_on(last: list[Item], first: Item, separator: Item | None) -> bool:
     if separator is not None and separator.is_a(*SEPARATORS):
         return False
     ends = ("command", "tentative", "amount", "slice", "isolines")
-    alone = not any(item.is_a(*ends) for item in last)
+    alone = first.is_a("filler") or not any(item.is_a(*ends) for item in last)
     return alone or last[-1].is_a("last") or first.text.lower() == "all" or first.start - last[-1].end > 1
 
 
 def _confidence(said: list[Item], carried: list[Item]) -> float:
     if any(item.is_a("tentative") for item in said):
         return TENTATIVE
+    if sum(item.is_a("verb") for item in said) > 1 and said[0].text.lower() == "next":
+        return TENTATIVE  # "next segment the trachea"
     if any(item.is_a("verb") and item.text.lower() == "next" for item in said[1:]):
         return TENTATIVE  # "the thyroid next"
     bare = not carried and all(item.is_a("amount", "direction", "all_round", "edge") for item in said)
@@ -148,7 +149,7 @@ def _check_pauses(inner: list[Item]) -> None:
     if any(a.is_a("structure") and b.is_a("structure") for a, b in pairwise(inner)) and verb != "rename":
         raise Asked("One structure after the other: say 'and' between them.")
     named = [n for n, item in enumerate(inner) if item.is_a("structure")]
-    if verb != "rename" and any(not any(i.is_a(*SEPARATORS, *STARTS) for i in inner[a:b]) for a, b in pairwise(named)):
+    if verb != "rename" and any(not any(_parts(i) for i in inner[a:b]) for a, b in pairwise(named)):
         raise Asked(_WHICH)
     for a, pause, c in zip(inner, inner[1:], inner[2:], strict=False):
         if pause.is_a(*SEPARATORS) and c.is_a("structure"):
@@ -156,6 +157,11 @@ def _check_pauses(inner: list[Item]) -> None:
                 raise Asked(_WHAT)
             if pause.text == "," and verb not in ("contour", "new"):
                 raise Asked(_WHICH)
+
+
+def _parts(item: Item) -> bool:
+    """A pause or a verb."""
+    return item.is_a(*SEPARATORS) or all(kind in STARTS for kind, _ in item.senses)
 
 
 def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list[Item]:
@@ -206,7 +212,7 @@ def _without_strange(said: list[Item], known: Collection[str]) -> list[Intent] |
     there is no order without them."""
     strange = [item for item in said if item.is_a("unknown")]
     rest = [item for item in said if not item.is_a("unknown")]
-    turning = any(word.text in lexicon.TURNING for item in strange for word in words_of(item.text))
+    turning = any(word in lexicon.TURNING for item in strange for word in item.text.lower().split())
     if not 0 < len(strange) <= min(_MOST_STRANGE, len(rest)) or turning:
         return None
     if not any(item.is_a(*STARTS) for item in rest) or not any(item.is_a(*_COMPLETE) for item in rest):

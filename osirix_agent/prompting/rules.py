@@ -137,8 +137,7 @@ RULES = (
     _rule("use", "free_name", "", lambda c: [Command("use", m.new_name(c))]),
     _rule("new", "", "structure of free_name it", lambda c: [Command("new", m.new_name(c))]),
     _rule("rename", "", "structure of free_name it this to subject", m.renamed),
-    *(_rule("contour", f"{what} {name}", "", lambda c: [Rename(m.new_name(c))])
-      for what in ("this", "it") for name in ("of", "free_name")),
+    *(_rule("contour", f"{what} of", "", m.sure_as(MENTIONED, m.here_is(_IN))) for what in ("this", "here")),
     _rule("rename_it", "", "structure free_name", lambda c: [Rename(m.new_name(c))]),
     _rule("rename", "guess", "structure it this", lambda c: [Rename(c.one("guess"), c.structure())]),
     _rule("new", "guess", "it", lambda c: [Command("new", c.one("guess"))]),

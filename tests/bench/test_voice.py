@@ -29,7 +29,17 @@ def test_the_corpus_is_large_and_holds_every_intent():
 
 
 def test_nothing_that_was_understood_is_lost():
-    least = {"first": 98, "second": 97, "third": 95, "fourth": 97, "fifth": 86, "all": 97}
+    least = {
+        "first": 99,
+        "second": 99,
+        "third": 98,
+        "fourth": 99,
+        "fifth": 97,
+        "sixth": 99,
+        "seventh": 99,
+        "eighth": 99,
+    }
+    least["all"] = 99
     wrong = {"third": 1, "fifth": 2, "all": 3}  # a number in a name; the fifth has not been improved upon
     for figure in measure_text(1, None):
         name = figure.id.split(".")[2]

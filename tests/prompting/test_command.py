@@ -84,6 +84,29 @@ KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
         ("right, accept the GTV", [Command("accept", "GTV")]),
         ("looks good, accept it", [Command("accept")]),
         ("that is a vessel, leave it out", [Here(OUT)]),
+        ("I'd like the GTV expanded by 3 mm", [Edit("grow", 3, (), "GTV")]),
+        ("the GTV needs to be 2 mm bigger at the back", [Edit("grow", 2, ("posterior",), "GTV")]),
+        ("would you mind growing it by 3 mm", [Edit("grow", 3)]),
+        ("raise the bottom by 5 mm", [Edit("shrink", 5, ("inferior",))]),
+        ("shift it left by 3 mm, then up by 2 mm", [Edit("shift", 3, ("left",)), Edit("shift", 2, ("superior",))]),
+        ("remove 2 mm from the GTVp at the back", [Edit("shrink", 2, ("posterior",), "GTVp")]),
+        ("GTV without the trachea", [Part(OUT, "Trachea", "GTV")]),
+        ("the trachea is not part of the GTV", [Part(OUT, "Trachea", "GTV")]),
+        ("the trachea and the larynx are not part of the GTV", [Part(OUT, n, "GTV") for n in ("Trachea", "Larynx")]),
+        ("keep the cord out of the PTV", [Part(OUT, "SpinalCord", "PTV")]),
+        ("the PTV must not leave the body", [Crop("Body", "PTV")]),
+        (
+            "exclude everything above slice 60 and below slice 20",
+            [Slab("exclude", "above", 60), Slab("exclude", "below", 20)],
+        ),
+        ("nothing should change the cord", [Command("lock", "SpinalCord")]),
+        ("open it back up", [Command("reopen")]),
+        ("take me to the slice that you trust least", [Command("next")]),
+        ("unlock my edited slices", [Command("release")]),
+        ("new structure called ring?", [Command("new", "ring")]),
+        ("right and left submandibular glands", [Contour("Glnd_Submand_R"), Contour("Glnd_Submand_L")]),
+        ("contour the left parotid, then the right one", [Contour("Parotid_L"), Contour("Parotid_R")]),
+        ("let's see, keep only what is above slice 48", [Slab("keep", "above", 48)]),
     ],
 )
 def test_sentences(sentence, intents):
@@ -104,6 +127,9 @@ def test_sentences(sentence, intents):
         "lock the banana",        "bitte mach rückgängig", "annuler s'il vous plaît", "delete GTVp", "remove the cord",
         "undo and make tea", "",
         "um",        "42", "go to slice 2.5", "undo 1000 times", "grow by two, no", "accept the GTV, left parotid",
+        "no, don't accept it", "is the cord locked", "the cord was contoured by the resident",
+        "grow up to 3 mm", "undo zero times", "you should have grown it by 3 mm", "lock everything but the GTV",
+        "pull the PTV off the cord", "take it out by 3 mm", "the report says there is tumour here", "could this be tumour",
         "shrink it 3 mm and the cord", "x" * (MAX_SENTENCE + 1),
     ],
 )  # fmt: skip
@@ -120,6 +146,8 @@ def test_what_is_not_understood_is_asked_back(sentence):
         "accept?", "looks good", "rejekt", "expandd by 2 mm", "rubbish", "undo the lock", "accept all", "no left lung",
         "the margin is five millimetres", "copy from the previous slice", "the thyroid next", "new structure boost",
         "three millimetres anteriorly and two posteriorly", "grow 2 mm left and right", "call it hot spot",
+        "grow by 3 mm so that it covers the node", "it sticks out, so crop it to the body", "would you accept this",
+        "grow by 3 mm craniocaudally", "don't include this", "next, contour the larynx", "drop it on the next slice",
     ],
 )  # fmt: skip
 def test_doubtful_intents_wait_for_a_yes(sentence):
