@@ -191,7 +191,9 @@ class KillDay:
 
     def _click(self) -> None:
         self.tags += 1
-        k, j, i = (int(v) for v in self.where[self.rng.integers(len(self.where))])
+        at = self.rng.integers(len(self.where))
+        k, j, i = (int(v) for v in self.where[at])
+        self.where = np.delete(self.where, at, 0)  # clicked twice, a voxel would look like one that was painted twice
         self.trace.append("click")
         self.osirix("draw", "point", f"prompt {self.tags}", (i + 0.5, j + 0.5), k=k, name="+GTVp")
 
