@@ -16,7 +16,7 @@ from osirix_agent.prompting.moods import SEPARATORS, STARTS
 from osirix_agent.prompting.rules import rules_for, with_side
 
 GRAVE = frozenset({"accept", "reject", "release", "quit"})
-ASKED, BARE, TENTATIVE = 0.8, 0.85, 0.7  # confidence of a question, of an amount without a verb, of praise
+BARE, TENTATIVE = 0.85, 0.7  # confidence of an amount without a verb, of praise
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,23 @@ def items_of(sentence: str, known: Collection[str], *, reasons: bool = True) -> 
         sure = 1.0 if all(a.text == b.text for a, b in zip(part, spelt[at : at + taken], strict=True)) else MISSPELT
         items.append(Item(senses, part[0].start, part[-1].end, sentence[part[0].start : part[-1].end], sure))
         at += taken
-    return _joined(settled(items, UNSAID, reasons), sentence)
+    return _joined(settled(_unit_first(items), UNSAID, reasons), sentence)
+
+
+def _unit_first(items: list[Item]) -> list[Item]:
+    """`three more millimetres` as "three millimetres more"."""
+    found = list(items)
+    for n in range(1, len(found) - 1):
+        if (
+            found[n - 1].is_a("number", "filler")
+            and found[n + 1].is_a("unit")
+            and found[n].text.lower() in _BESIDE_UNIT
+        ):
+            found[n], found[n + 1] = found[n + 1], found[n]
+    return found
+
+
+_BESIDE_UNIT = ("more", "extra", "less", "additional", "further", "fewer")
 
 
 def _phrase(texts: list[str], at: int) -> tuple[tuple[tuple[str, Any], ...], int]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 SEPARATORS = ("and", "then")
 STARTS = ("verb", "command", "tentative")
+ASKED = 0.8  # confidence of a question
+_ASKING = ("can", "could", "may")
 _DENIED = {("verb", "include"): ("verb", "exclude"), ("verb", "add"): ("verb", "exclude")}
 _DENIED |= {
     ("verb", "part_in"): ("verb", "part_out"),
@@ -88,6 +90,8 @@ def _settled(clause: list[Item], unsaid: float) -> list[Item]:
         if meant:
             found = [one for one in found if not one.is_a("wish_not")]
             others = (meant, *others) if wished or denied else others
+            if any(one.is_a("wish") and one.text.lower().split()[0] in _ASKING for one in clause[:n]):
+                item = replace(item, sure=min(item.sure, ASKED))
         found.append(replace(item, senses=others or (("unknown", None),)))
     return found
 

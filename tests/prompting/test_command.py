@@ -129,7 +129,8 @@ def test_sentences(sentence, intents):
         "um",        "42", "go to slice 2.5", "undo 1000 times", "grow by two, no", "accept the GTV, left parotid",
         "no, don't accept it", "is the cord locked", "the cord was contoured by the resident",
         "grow up to 3 mm", "undo zero times", "you should have grown it by 3 mm", "lock everything but the GTV",
-        "pull the PTV off the cord", "take it out by 3 mm", "the report says there is tumour here", "could this be tumour",
+        "pull the PTV off the cord", "take it out by 3 mm", "the report says there is tumour here",
+        "could this be tumour",
         "shrink it 3 mm and the cord", "x" * (MAX_SENTENCE + 1),
     ],
 )  # fmt: skip
