@@ -14,6 +14,7 @@ from scipy.special import expit
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.belief.card import FEWEST, Calibration, Fit
 from osirix_agent.belief.spread import probability, probability_and_slope, smooth_spread
+from osirix_agent.belief.tissue import KNOTS_HU, Curves, brightness, hats, weigh
 from osirix_agent.belief.update import Evidence, condition
 
 DEVIATION = 3.0  # logits: with it the worlds' own contours spread nearly as the probabilities say
@@ -22,33 +23,43 @@ RANK = 16
 SCALES = (0.3, 3.0)  # of the line, between which the 90 % band is set
 CENTRE = 2.0  # logits about the boundary within which the line may be steeper than farther off
 CENTRES = (-0.8, 1.0)  # how much steeper: beyond, patients left out become less likely
+TINY_LOGIT = 0.1  # outside, if only just
+STIFF = 3e-4  # how much a squared logit of a curve of CT numbers costs: patients left out are about likeliest
 
 FloatArray = npt.NDArray[np.float64]
 
 
 class Line(NamedTuple):
-    """From a segmenter's logit and the signed distance (mm) to its boundary to the calibrated mean logit."""
+    """From a segmenter's logit, the signed distance (mm) to its boundary and, where there are curves, the brightness
+    (..., 2; HU) to the calibrated mean logit."""
 
     slope: float
     per_mm: float
     shift: float
     centre: float = 0.0
+    curves: Curves | None = None
 
-    def at(self, logit: npt.NDArray[Any], distance_mm: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def at(
+        self, logit: npt.NDArray[Any], distance_mm: npt.NDArray[Any], seen_hu: npt.NDArray[Any] | None = None
+    ) -> npt.NDArray[Any]:
         line = self.slope * logit + self.per_mm * distance_mm + self.shift
+        if self.curves is not None and seen_hu is not None:
+            line = line + weigh(self.curves, seen_hu)
         return line * (1 + self.centre * np.exp(-0.5 * (line / CENTRE) ** 2)) if self.centre else line
 
     def scaled(self, scale: float) -> Line:
-        return Line(scale * self.slope, scale * self.per_mm, scale * self.shift, self.centre)
+        fine, coarse = self.curves or ((), ())
+        curves = self.curves and (tuple(scale * v for v in fine), tuple(scale * v for v in coarse))
+        return Line(scale * self.slope, scale * self.per_mm, scale * self.shift, self.centre, curves)
 
 
 def line_of(fit: Fit) -> Line:
-    return Line(fit.slope, fit.per_mm, fit.shift, fit.centre)
+    return Line(fit.slope, fit.per_mm, fit.shift, fit.centre, fit.curves)
 
 
 def calibrated(
     belief: Belief, spacing_kji: npt.ArrayLike, calibration: Calibration, fit: Fit | None,
-    evidence: Sequence[Evidence] = (),
+    evidence: Sequence[Evidence] = (), image: npt.NDArray[Any] | None = None,
 ) -> Belief:  # fmt: skip
     """A segmenter's belief with calibrated mean and spread, told what the prompts say.
 
@@ -56,13 +67,32 @@ def calibrated(
     ----------
     belief : as the segmenter gave it, without a spread
     fit : None: it gets a spread for looking, but stays uncalibrated
+    image : (k, j, i) of the volume, HU; asked for by a fit with curves of CT numbers
     """
     mean = belief.mean_logit
     if fit is not None:
-        mean = line_of(fit).at(mean, signed_distance(mean, spacing_kji)).astype(np.float32)
+        seen = None
+        if fit.curves is not None:
+            if image is None:
+                raise ValueError("a fit with curves of CT numbers needs the image")
+            seen = brightness(image, belief.region, spacing_kji)
+        mean = _without_strays(line_of(fit), mean, signed_distance(mean, spacing_kji), seen).astype(np.float32)
     spread = smooth_spread(mean, spacing_kji, DEVIATION, calibration.length_mm, RANK)
     found = replace(belief, mean_logit=mean, spread=spread, calibration_id=calibration.id if fit is not None else None)
     return condition(found, evidence)
+
+
+def _without_strays(
+    line: Line, logit: npt.NDArray[np.float32], distance_mm: npt.NDArray[np.float32],
+    seen_hu: npt.NDArray[np.float32] | None,
+) -> npt.NDArray[Any]:  # fmt: skip
+    """The calibrated mean; brightness alone begins no new piece, such as a vertebra beside the mandible."""
+    mean = line.at(logit, distance_mm, seen_hu)
+    if seen_hu is None:
+        return mean
+    pieces, _ = ndimage.label(mean >= 0, np.ones((3, 3, 3)))
+    stray = (pieces > 0) & ~np.isin(pieces, np.unique(pieces[logit >= 0]))
+    return np.where(stray, np.minimum(line.at(logit, distance_mm), -TINY_LOGIT), mean)
 
 
 def signed_distance(mean_logit: npt.NDArray[np.float32], spacing_kji: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -86,8 +116,9 @@ class Sample:
     ----------
     logit, distance_mm, moved, variance, inside : (n,) of voxels
         By how much the prompts moved the mean, and the variance of the spread once they are taken up.
-    around : (m, 8, 4) logit, distance, moved and variance of the voxels around points of the observer's surface, equal
-        areas each
+    seen_hu : (n, 2) brightness of those voxels
+    around : (m, 8, 6) logit, distance, moved, variance and brightness of the voxels around points of the observer's
+        surface, equal areas each
     weight : (m, 8) of those voxels in a trilinear interpolation; 0 beyond the crop
     """
 
@@ -97,48 +128,62 @@ class Sample:
     moved: FloatArray
     variance: FloatArray
     inside: npt.NDArray[np.bool_]
+    seen_hu: FloatArray
     around: FloatArray
     weight: FloatArray
 
     def at_surface(self, line: Line) -> FloatArray:
         """(2 m,) probability at the points, each twice, as it differs on large voxels: between voxels linear in the
         log-odds, as isolines are drawn, and linear in the probability, as coverage is defined."""
-        logit, distance, moved, variance = np.moveaxis(self.around, -1, 0)
-        p = probability(line.at(logit, distance) + moved, variance)
+        logit, distance, moved, variance = np.moveaxis(self.around[..., :4], -1, 0)
+        p = probability(line.at(logit, distance, self.around[..., 4:]) + moved, variance)
         odds = (self.weight * (np.log(p) - np.log1p(-p))).sum(1) + (1 - self.weight.sum(1)) * OUTSIDE_LOGIT
         return np.concatenate([expit(odds), (self.weight * p).sum(1)])
 
 
-def fit_calibration(samples: Sequence[Sample]) -> Line:
+def fit_calibration(samples: Sequence[Sample], curved: bool = False) -> Line:
     """The line that makes the observers' labels near the boundary most likely.
 
     Fitted on voxels within `REACH_MM` of the *proposed* boundary: where probabilities are right there, the observer's
     surface falls between two isolines as often as they say (probability integral transform). Errors have longer tails
     than the law allows, so the line is then scaled until the 90 % band holds its share, and as much steeper about the
     boundary as is then likeliest. Cases weigh the same.
-    """
 
+    Parameters
+    ----------
+    curved : with curves of CT numbers: of one structure on CT
+    """
     logit, distance, moved, variance = (
         np.concatenate([getattr(s, name) for s in samples]) for name in ("logit", "distance_mm", "moved", "variance")
     )
     sign = np.where(np.concatenate([s.inside for s in samples]), 1.0, -1.0)
     weight = np.concatenate([np.full(len(s.logit), 1 / len(s.logit)) for s in samples]) / len(samples)
     terms = np.stack([logit, distance, np.ones(len(logit))])
+    seen = np.concatenate([s.seen_hu for s in samples])
+    if curved:
+        terms = np.concatenate([terms, hats(seen)])
 
     def loss(x: FloatArray) -> tuple[float, FloatArray]:
         p, steep = probability_and_slope(sign * (x @ terms + moved), variance)
-        return -float(weight @ np.log(p)), -(terms @ (weight * sign * steep / p))
+        bent = np.concatenate([np.zeros(3), x[3:]])
+        return (
+            -float(weight @ np.log(p)) + STIFF * float(bent @ bent),
+            2 * STIFF * bent - terms @ (weight * sign * steep / p),
+        )
 
+    free = len(terms) - 3
     found = optimize.minimize(
-        loss, np.array([0.5, 0.5, 0.0]), jac=True, method="L-BFGS-B",
-        bounds=[(0.0, 20.0), (0.0, 20.0), (-20.0, 20.0)],
+        loss, np.array([0.5, 0.5, 0.0] + free * [0.0]), jac=True, method="L-BFGS-B",
+        bounds=[(0.0, 20.0), (0.0, 20.0), (-20.0, 20.0)] + free * [(-20.0, 20.0)],
     )  # fmt: skip
-    line = Line(*(float(v) for v in found.x))
+    fitted = [float(v) for v in found.x]
+    curves = (tuple(fitted[3 : 3 + len(KNOTS_HU)]), tuple(fitted[3 + len(KNOTS_HU) :])) if curved else None
+    line = Line(fitted[0], fitted[1], fitted[2], curves=curves)
     for _ in range(2):
         line = line.scaled(_scale(samples, line))
 
         def unlikely(centre: float, line: Line = line) -> float:
-            mean = line._replace(centre=centre).at(logit, distance) + moved
+            mean = line._replace(centre=centre).at(logit, distance, seen) + moved
             return -float(weight @ np.log(probability(sign * mean, variance)))
 
         line = line._replace(centre=float(optimize.minimize_scalar(unlikely, bounds=CENTRES, method="bounded").x))

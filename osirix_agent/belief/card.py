@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from osirix_agent.belief.gate import Gallery, Gate, Judgement, Verdict
+from osirix_agent.belief.tissue import Curves
 from osirix_agent.errors import ModelError
 from osirix_agent.imaging.structure import kind_of
 from osirix_agent.whole import write_whole
@@ -29,10 +30,11 @@ KINDS = get_args(Kind)
 
 class Fit(BaseModel):
     """Calibrated mean logit = line (1 + centre exp(-line^2 / (2 `CENTRE`^2))), for one kind of structure or one
-    structure; line = slope * logit + per_mm * distance + shift.
+    structure; line = slope * logit + per_mm * distance + shift, and what the curves add.
 
     Attributes
     ----------
+    curves : logits by CT number, at the knots of `belief.tissue`; None: brightness says nothing
     centre : how much steeper it is about the boundary than farther off
     kind : "organ", "target" or "lesion"
     structure : the only one that it is for; None: for all of the kind that have no fit of their own
@@ -54,6 +56,7 @@ class Fit(BaseModel):
     per_mm: float = Field(ge=0)
     shift: float
     centre: float = Field(default=0.0, ge=-1, le=2)
+    curves: Curves | None = None
     patients: int = Field(gt=0)
     temperature: float = 1.0
     held_out: tuple[float, float] | None = None

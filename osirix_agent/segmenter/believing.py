@@ -97,7 +97,7 @@ def believed(belief: Belief, request: SegmentationRequest, card: Calibration, fi
     """A segmenter's belief, calibrated; marks, her slices and locked structures stay as certain as they were."""
     spacing = np.array(request.volume.geometry.spacing_kji_mm)
     evidence = evidence_of(request.volume, request.prompts, fixed_masks(request))
-    return _held(calibrated(belief, spacing, card, fit, evidence), request)
+    return _held(calibrated(belief, spacing, card, fit, evidence, request.volume.array), request)
 
 
 def _held(belief: Belief, request: SegmentationRequest) -> Belief:

@@ -13,7 +13,7 @@ from typing import Any
 from osirix_agent.errors import SettingsError
 from osirix_agent.imaging.dicom import read_contoured_series
 from osirix_agent.imaging.structure import ascii_name, structure_name
-from osirix_agent.segmenter.choice import plain_segmenter
+from osirix_agent.segmenter.choice import make_segmenter, plain_segmenter
 from osirix_agent.segmenter.protocol import Segmenter
 from osirix_agent.segmenter.server.cluster import on_ray
 from osirix_agent.settings import Settings
@@ -90,13 +90,19 @@ def _dicom(folder: Path) -> Iterable[Contoured]:
         yield Contoured(name, series.volume, dict(sorted(named.items())))
 
 
-def chosen_segmenter(name: str, settings: Settings) -> Segmenter:
-    """As the settings' `segmenter`; `unet:FOLDER` is the plain network that `train peer` wrote there."""
+def chosen_segmenter(name: str, settings: Settings, calibrated: bool = False) -> Segmenter:
+    """As the settings' `segmenter`; `unet:FOLDER` is the plain network that `train peer` wrote there.
+
+    Parameters
+    ----------
+    calibrated : by its card, where it has one: as she is shown it
+    """
     if name.startswith("unet:"):
         from osirix_agent.training.peer import UnetSegmenter
 
         return UnetSegmenter(Path(name.partition(":")[2]))
-    return plain_segmenter(settings.model_copy(update={"segmenter": name}))
+    make = make_segmenter if calibrated else plain_segmenter
+    return make(settings.model_copy(update={"segmenter": name}))
 
 
 def benchmark(
@@ -125,7 +131,7 @@ def _benchmark(
     found: dict[str, Any] = {"part": part, "cases": limit, "seed": 42, "summary": [], "rows": [], "seconds": []}
     for name in sets or sets_in(folder):
         for chosen in segmenters:
-            segmenter = chosen_segmenter(chosen, settings)
+            segmenter = chosen_segmenter(chosen, settings, calibrated=True)
             asked = rows
             if not segmenter.capabilities.clicks and "both" in rows:
                 asked = (*rows, "words")
@@ -135,7 +141,9 @@ def _benchmark(
                 done = evaluate(segmenter, images_of(folder, name, part, limit), asked, tell)
             else:
                 images = partial(images_of, folder.absolute(), name, part, limit)
-                done = evaluate_on(cluster, partial(chosen_segmenter, chosen, settings), images, asked, tell)
+                done = evaluate_on(
+                    cluster, partial(chosen_segmenter, chosen, settings, calibrated=True), images, asked, tell
+                )
             about = {"set": name, "segmenter": segmenter.name}
             found["summary"] += [{**about, **row} for row in done.summary()]
             found["rows"] += [{"set": name, **row.as_json()} for kind in ROWS for row in done.rows.get(kind, [])]

@@ -296,21 +296,24 @@ def _patients(held: Sequence[Sample]) -> int:
 
 def _fit(key: Key, held: list[Sample]) -> Fit:
     """The fit on all; what it promises is checked on each half of the patients with the other half's fit."""
+    kind, structure, modality, clicks = key
+    curved = structure is not None and modality == "CT"  # several structures have no brightness in common
     names = sorted({s.patient for s in held})
     scores, covers = [], []
     for half in (set(names[::2]), set(names[1::2])):
-        line = fit_calibration([s for s in held if s.patient not in half])
+        line = fit_calibration([s for s in held if s.patient not in half], curved)
         for name in sorted(half):  # a patient's structures together are one case
             p = np.concatenate([s.at_surface(line) for s in held if s.patient == name])
             scores.append(surface_score(p))
             covers.append(shares(p))
-    line = fit_calibration(held)
-    kind, structure, modality, clicks = key
+    line = fit_calibration(held, curved)
     wide, narrow = (round(float(v), 4) for v in np.mean(covers, 0))
-    slope, per_mm, shift, centre = (round(v, 4) for v in line)
+    slope, per_mm, shift, centre = (round(v, 4) for v in line[:4])
+    fine, coarse = line.curves or ((), ())
+    curves = line.curves and (tuple(round(v, 4) for v in fine), tuple(round(v, 4) for v in coarse))
     return Fit(
         kind=kind, structure=structure, modality=modality, prompts=clicks,  # type: ignore[arg-type]
-        slope=slope, per_mm=per_mm, shift=shift, centre=centre, patients=len(names),
+        slope=slope, per_mm=per_mm, shift=shift, centre=centre, curves=curves, patients=len(names),
         temperature=round(fit_temperature(held), 4), held_out=(wide, narrow),
         conformal_level=conformal_level(scores),
     )  # fmt: skip

@@ -16,6 +16,7 @@ from scipy.special import expit
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.belief.calibration import REACH_MM, Line, Sample, shares, signed_distance
 from osirix_agent.belief.looks import doubt, looks
+from osirix_agent.belief.tissue import brightness
 from osirix_agent.belief.update import Evidence, condition
 from osirix_agent.imaging.mask import dice
 from osirix_agent.training.metrics import surface
@@ -48,17 +49,20 @@ def sample_of(
     distance = signed_distance(logit, stage.spacing)
     near = np.flatnonzero(np.abs(distance.ravel()) <= REACH_MM)
     near = random.choice(near, most, replace=False) if len(near) > most else near
-    fields = np.stack([logit, distance, told.mean_logit - line.at(logit, distance), _dense(told)], -1).astype(float)
+    held = np.stack([logit, distance, told.mean_logit - line.at(logit, distance), _dense(told)], -1)
+    seen = brightness(stage.request.volume.array, stage.belief.region, stage.spacing)
+    fields = np.concatenate([held, seen], -1).astype(float)
     at = surface_points(stage, random, points) - np.array(stage.belief.corner_kji)
     corners = np.floor(at)[:, None] + np.array(list(np.ndindex(2, 2, 2)))  # (m, 8, 3)
     weight = np.prod(1 - np.abs(at[:, None] - corners), axis=-1)
     shape = np.array(logit.shape)
     weight[((corners < 0) | (corners >= shape)).any(-1)] = 0.0
     voxels = np.clip(corners, 0, shape - 1).astype(int)
-    logits, distances, moved, variance = fields.reshape(-1, 4)[near].T
+    voxel = fields.reshape(-1, 6)[near]
+    logits, distances, moved, variance = voxel[:, :4].T
     return Sample(
         stage.patient, logits, distances, moved, variance, stage.truth[stage.belief.region].ravel()[near],
-        fields[tuple(np.moveaxis(voxels, -1, 0))], weight,
+        voxel[:, 4:], fields[tuple(np.moveaxis(voxels, -1, 0))], weight,
     )  # fmt: skip
 
 

@@ -26,10 +26,12 @@ def flat_case(random, sigma_mm, slope=2.0, bias_mm=0.0):
     variance = np.full(4000, DEVIATION**2)
     at = random.normal(0, sigma_mm, 600)
     grid = np.floor(at)[:, None] + [0, 1]  # the boundary lies across one axis, a voxel a mm
-    two = np.stack([slope * grid, grid, np.zeros_like(grid), np.full_like(grid, DEVIATION**2)], -1)
-    around, weight = np.zeros((600, 8, 4)), np.zeros((600, 8))
+    nothing = np.zeros_like(grid)
+    two = np.stack([slope * grid, grid, nothing, np.full_like(grid, DEVIATION**2), nothing, nothing], -1)
+    around, weight = np.zeros((600, 8, 6)), np.zeros((600, 8))
     around[:, :2], weight[:, :2] = two, 1 - np.abs(at[:, None] - grid)
-    return Sample("p", slope * d, d, np.zeros(4000), variance, d > offset + bias_mm, around, weight)
+    inside, seen = d > offset + bias_mm, np.zeros((4000, 2))
+    return Sample("p", slope * d, d, np.zeros(4000), variance, inside, seen, around, weight)
 
 
 def covered(line, samples):
@@ -47,7 +49,7 @@ def test_bands_cover_what_they_promise(sigma_mm):
 
 def test_a_bias_is_taken_out():
     random = np.random.default_rng(2)
-    slope, per_mm, shift, _ = fit_calibration([flat_case(random, 2.0, bias_mm=3.0) for _ in range(12)])
+    slope, per_mm, shift, *_ = fit_calibration([flat_case(random, 2.0, bias_mm=3.0) for _ in range(12)])
     assert slope * 6 + per_mm * 3 + shift == pytest.approx(0, abs=0.3)
 
 
