@@ -140,12 +140,12 @@ class Commands:
         if self._main.watcher.drawing:
             raise PromptError("A shape is still being drawn.", "Finish it first.")  # scrolling would end it
         belief = shown.get(name)
-        spacing = self._session.volume.geometry.spacing_kji_mm
+        geometry = self._session.volume.geometry
         hers, look = self._session.state.structure(name).edits, None
         if belief is not None:  # what her eyes rested on comes last
             if self.eyes is not None:
-                look = self._looks.next(belief, {*hers, *self.eyes.reviewed}, spacing, name, self.eyes.places)
-            look = look or self._looks.next(belief, hers, spacing, name)
+                look = self._looks.next(belief, {*hers, *self.eyes.reviewed}, geometry, name, self.eyes.places)
+            look = look or self._looks.next(belief, hers, geometry, name)
         if look is None:
             raise PromptError("There is no uncertain slice to show.", "Click or draw on the structure first.")
         self._main.viewer.show_slice(look.k)

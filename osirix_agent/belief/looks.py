@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +29,14 @@ class Look:
     k : slice of the volume
     gain : share of the expected error that a review is expected to remove
     band_mm : distance between the 5 % and 95 % isolines there, on average, in the plane
+    lean : mean direction (rows, columns; a unit is a mm either way) from the outline's middle to where the error is
+        expected there, each part of it weighing as it is likely: about 0 all round, 1 if all lies on one side
     """
 
     k: int
     gain: float
     band_mm: float
+    lean: tuple[float, float] = (0.0, 0.0)
 
 
 def looks(
@@ -61,7 +65,8 @@ def looks(
     sd = np.sqrt(spread.variance)
     crossing = np.exp(-0.5 * (mean / np.maximum(sd, 1e-3)) ** 2) / np.maximum(sd, 1e-3)  # density of logit 0
     p = expit(belief.crop_logit)
-    wrong = (np.minimum(p, 1 - p) * unseen(belief, places, spacing)).sum((1, 2), dtype=float)
+    likely = np.minimum(p, 1 - p) * unseen(belief, places, spacing)
+    wrong = likely.sum((1, 2), dtype=float)
     done = np.array([row + belief.corner_kji[0] in set(reviewed) for row in range(rows)])
     wrong[done] = 0.0
     whole = float(wrong.sum())
@@ -98,7 +103,8 @@ def looks(
         best = int(np.argmax(gains))
         if not np.isfinite(gains[best]) or gains[best] / whole < 1e-3:
             break
-        found.append(Look(belief.corner_kji[0] + best, gains[best] / whole, _width_mm(belief, best, spacing)))
+        width, lean = _width_mm(belief, best, spacing), _lean(likely[best], p[best], spacing)
+        found.append(Look(belief.corner_kji[0] + best, gains[best] / whole, width, lean))
         known, done[best], wrong[best] = _reviewed(known, parts[best]), True, 0.0
     return tuple(found)
 
@@ -119,6 +125,18 @@ def _width_mm(belief: Belief, row: int, spacing: npt.NDArray[np.float64]) -> flo
         + np.count_nonzero(edge[:, 1:] != edge[:, :-1]) * spacing[1]
     )  # of a staircase: 4 / pi of the outline's own, on average
     return float(np.count_nonzero(inside) * spacing[1] * spacing[2] / max(length * np.pi / 4, spacing[1]))
+
+
+def _lean(
+    likely: npt.NDArray[np.floating[Any]], p: npt.NDArray[np.floating[Any]], spacing: npt.NDArray[np.float64]
+) -> tuple[float, float]:
+    """`Look.lean` from a slice's expected error and its probabilities, (j, i) each."""
+    j, i = np.indices(p.shape)
+    middle = [float((axis * p).sum() / p.sum()) for axis in (j, i)]
+    away = np.stack([(j - middle[0]) * spacing[1], (i - middle[1]) * spacing[2]])
+    unit = away / np.maximum(np.hypot(*away), 1e-6)
+    down, right = (float(v) for v in (unit * likely).sum((1, 2)) / max(float(likely.sum()), 1e-12))
+    return down, right
 
 
 def doubt(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from osirix_agent.agent.look import ranked
+from osirix_agent.agent.look import ranked, side_of
 from osirix_agent.agent.scene import HUES
 from osirix_agent.agent.sight import Sight
 from osirix_agent.agent.state import PromptRecord
@@ -48,11 +48,14 @@ def session(sight: Sight, geometry: Geometry) -> dict[str, Any]:
 def where_to_look(
     belief: Belief, geometry: Geometry, hers: frozenset[int], places: tuple[Place, ...] = ()
 ) -> list[dict[str, Any]]:
-    """Up to `LOOKS` slices, the most telling first: {k, band_mm}, the band's width where it is known."""
+    """Up to `LOOKS` slices, the most telling first: {k, band_mm, side}; where it is known, how wide the band is and on
+    which side of the outline."""
     if belief.spread is not None:
         best = looks(belief, geometry.spacing_kji_mm, LOOKS, hers, places)
-        return [{"k": look.k, "band_mm": round(look.band_mm, 1)} for look in best]
-    return [{"k": k, "band_mm": None} for k in ranked(belief, hers, geometry.spacing_kji_mm, places)[:LOOKS]]
+        return [{"k": look.k, "band_mm": round(look.band_mm, 1), "side": side_of(look, geometry)} for look in best]
+    return [
+        {"k": k, "band_mm": None, "side": ""} for k in ranked(belief, hers, geometry.spacing_kji_mm, places)[:LOOKS]
+    ]
 
 
 def _structure(sight: Sight, name: str, geometry: Geometry) -> dict[str, Any]:

@@ -210,3 +210,14 @@ def test_doubt_where_her_eyes_rested_counts_for_less_and_no_probability_changes(
 def test_the_band_finds_its_voxels():
     s = Spread(np.array([2, 5, 9]), np.zeros((3, 1), np.float32), np.zeros(3, np.float32))
     assert s.at([5, 3, 9, 11, 0]).tolist() == [1, -1, 2, -1, -1]
+
+
+def test_a_look_leans_to_where_the_outline_is_in_doubt():
+    _, j, i = np.indices((5, 30, 30))
+    distance = 9 - np.hypot(j - 15, i - 15)
+    logit = (distance * np.where(i > 18, 0.25, 2.0)).astype(np.float32)  # hard to see at growing columns
+    spread = smooth_spread(logit, (3, 1, 1), 1.0, 3.0)
+    found = looks(Belief(logit, (0, 0, 0), logit.shape, "test", spread=spread), (3, 1, 1))
+    assert all(look.lean[1] > 0.35 and abs(look.lean[0]) < 0.1 for look in found)
+    even = looks(hardly_seen_on(16), (3, 1, 1), budget=1)[0]
+    assert np.hypot(*even.lean) < 0.1

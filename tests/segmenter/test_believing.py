@@ -189,12 +189,12 @@ def test_adapters_beside_the_base_leave_its_calibration_as_it_is(tiny_models, ti
 
 def test_a_review_is_five_looks_each_with_its_reason(pair):
     belief, looks = pair[1].propose(REQUEST), Looks()
-    found = [looks.next(belief, (), GEOMETRY.spacing_kji_mm, "GTV") for _ in range(5)]
+    found = [looks.next(belief, (), GEOMETRY, "GTV") for _ in range(5)]
     assert len({look.k for look in found}) == 5
     assert found[0].reason.startswith("Look 1 of 5")
     assert "last look" in found[-1].reason
     shares = [float(look.reason.partition("settle ")[2].partition("%")[0]) for look in found]
     assert shares[0] >= max(shares[1:])
-    assert looks.next(belief, (), GEOMETRY.spacing_kji_mm, "GTV").k == found[0].k  # a new review
+    assert looks.next(belief, (), GEOMETRY, "GTV").k == found[0].k  # a new review
     hers = found[0].k
-    assert Looks().next(belief, {hers}, GEOMETRY.spacing_kji_mm, "GTV").k != hers
+    assert Looks().next(belief, {hers}, GEOMETRY, "GTV").k != hers

@@ -73,8 +73,9 @@ export function showHistory(list, session, numbered, go, takeOut) {
 }
 
 export function showLooks(place, slices, numbered, go) {
-  const buttons = slices.map(({ k, band_mm }) => {
-    const button = make("button", { type: "button", textContent: `slice ${numbered(k)}` + (band_mm === null ? "" : `, ± ${(band_mm / 2).toFixed(1)} mm`) });
+  const buttons = slices.map(({ k, band_mm, side }) => {
+    const width = band_mm === null ? "" : `, ± ${(band_mm / 2).toFixed(1)} mm`;
+    const button = make("button", { type: "button", textContent: `slice ${numbered(k)}${width}${side ? `, ${side}` : ""}` });
     button.onclick = () => go(k);
     return button;
   });
