@@ -20,14 +20,9 @@ from osirix_agent.prompting.intent import from_json as intent_from_json
 from osirix_agent.prompting.prompt import Polarity
 
 # written by hand while the grammar was frozen, and measured once before it was changed: see docs/reference/dictation.md
-PARAPHRASES = Path(__file__).with_name("paraphrases.jsonl")
-MORE_PARAPHRASES = Path(__file__).with_name("paraphrases-2.jsonl")
-THIRD_PARAPHRASES = Path(__file__).with_name("paraphrases-3.jsonl")
-FOURTH_PARAPHRASES = Path(__file__).with_name("paraphrases-4.jsonl")
-FIFTH_PARAPHRASES = Path(__file__).with_name("paraphrases-5.jsonl")
-SIXTH_PARAPHRASES = Path(__file__).with_name("paraphrases-6.jsonl")
-SEVENTH_PARAPHRASES = Path(__file__).with_name("paraphrases-7.jsonl")
-EIGHTH_PARAPHRASES = Path(__file__).with_name("paraphrases-8.jsonl")
+SETS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+PARAPHRASES = {name: Path(__file__).with_name(f"paraphrases-{n}.jsonl") for n, name in enumerate(SETS, 1)}
+UNSEEN = ("fifth", "ninth")  # the grammar was never improved on these
 KNOWN = ("GTV", "GTVp", "Parotid_L", "SpinalCord")  # the structures of the session that they are said in
 
 

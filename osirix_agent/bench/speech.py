@@ -12,12 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from osirix_agent.bench.sentences import (
-    FIFTH_PARAPHRASES,
-    FOURTH_PARAPHRASES,
     KNOWN,
-    MORE_PARAPHRASES,
     PARAPHRASES,
-    THIRD_PARAPHRASES,
+    UNSEEN,
     Sentence,
     read_sentences,
     recipe,
@@ -62,13 +59,12 @@ class Spoken:
 
 
 def corpus_of(seed: int, corpus: Path | None) -> list[Sentence]:
-    """The sentences of a file; or at least 300, a third of them from the set that the grammar was frozen before."""
+    """The sentences of a file; or at least 300, a third of them from sets that the grammar was never improved on."""
     if corpus is not None:
         return read_sentences(corpus)
     random = np.random.default_rng(seed)
-    unseen = read_sentences(FIFTH_PARAPHRASES)
-    seen = (PARAPHRASES, MORE_PARAPHRASES, THIRD_PARAPHRASES, FOURTH_PARAPHRASES)
-    other = [s for path in seen for s in read_sentences(path)]
+    unseen = [s for name in UNSEEN for s in read_sentences(PARAPHRASES[name])]
+    other = [s for name, path in PARAPHRASES.items() if name not in UNSEEN for s in read_sentences(path)]
     other += recipe(seed, 100)
     picked = [other[n] for n in random.permutation(len(other))[: max(_SENTENCES - len(unseen), 2 * len(unseen))]]
     both = [*unseen, *picked]

@@ -9,15 +9,9 @@ from pathlib import Path
 from scipy.stats import binomtest
 
 from osirix_agent.bench.sentences import (
-    EIGHTH_PARAPHRASES,
-    FIFTH_PARAPHRASES,
-    FOURTH_PARAPHRASES,
     KNOWN,
-    MORE_PARAPHRASES,
     PARAPHRASES,
-    SEVENTH_PARAPHRASES,
-    SIXTH_PARAPHRASES,
-    THIRD_PARAPHRASES,
+    UNSEEN,
     Sentence,
     read_sentences,
     recipe,
@@ -28,16 +22,11 @@ from osirix_agent.prompting.command import understand
 REACH = "at least 97 % right"
 REACH_WRONG = "upper 95 % bound at most 0.5 %"
 RECIPE_SENTENCES = 600
-_WRITTEN = {  # and what they gave when they were new: right, something else carried out; the fifth was not looked at
-    "first": (PARAPHRASES, "84.4 % and 2.4 %"),
-    "second": (MORE_PARAPHRASES, "96.3 % and 1.1 %"),
-    "third": (THIRD_PARAPHRASES, "75.3 % and 2.7 %"),
-    "fourth": (FOURTH_PARAPHRASES, "91.5 % and 1.4 %"),
-    "fifth": (FIFTH_PARAPHRASES, ""),
-    "sixth": (SIXTH_PARAPHRASES, "97.6 % and 0.0 %"),
-    "seventh": (SEVENTH_PARAPHRASES, "86.5 % and 2.4 %"),
-    "eighth": (EIGHTH_PARAPHRASES, "98.2 % and 0.6 %"),
-}
+_AS_NEW = {  # what the sets gave when they were new: right, something else carried out
+    "first": "84.4 % and 2.4 %", "second": "96.3 % and 1.1 %", "third": "75.3 % and 2.7 %",
+    "fourth": "91.5 % and 1.4 %", "fifth": "86.2 % and 1.4 %", "sixth": "97.6 % and 0.0 %",
+    "seventh": "86.5 % and 2.4 %", "eighth": "98.2 % and 0.6 %", "ninth": "100.0 % and 0.0 %",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,10 +82,14 @@ def measure_text(seed: int, corpus: Path | None) -> list[Figure]:
     """Typed sentences: those of a file, or the paraphrases and the recipe's."""
     if corpus is not None:
         return figures_of("corpus", [judge(s) for s in read_sentences(corpus)], "The sentences of the file.")
-    written = {name: [judge(s) for s in read_sentences(path)] for name, (path, _) in _WRITTEN.items()}
+    written = {name: [judge(s) for s in read_sentences(path)] for name, path in PARAPHRASES.items()}
     made = [judge(s) for s in recipe(seed, RECIPE_SENTENCES)]
-    seen = "Unseen they gave {}; improved upon since.".format
-    notes = {name: seen(then) if then else "Unseen: never improved upon." for name, (_, then) in _WRITTEN.items()}
+    notes = {
+        name: f"New they gave {then}; " + ("never improved upon." if name in UNSEEN else "improved upon since.")
+        for name, then in _AS_NEW.items()
+    }
     rows = [figures_of(n, o, notes[n]) for n, o in written.items()]
+    unseen = [one for name in UNSEEN for one in written[name]]
+    rows.append(figures_of("unseen", unseen, f"Never improved upon: the {' and the '.join(UNSEEN)}."))
     every = [one for outcomes in (*written.values(), made) for one in outcomes]
     return [figure for row in (*rows, figures_of("all", every, "These and the recipe's.")) for figure in row]

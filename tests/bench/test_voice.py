@@ -5,9 +5,8 @@ import json
 import pytest
 
 from osirix_agent.bench.sentences import (
-    FIFTH_PARAPHRASES,
-    MORE_PARAPHRASES,
     PARAPHRASES,
+    UNSEEN,
     read_sentences,
     recipe,
     sentences_as_lines,
@@ -21,7 +20,7 @@ from osirix_agent.prompting.voice.listener import Heard
 
 
 def test_the_corpus_is_large_and_holds_every_intent():
-    written = [*read_sentences(PARAPHRASES), *read_sentences(MORE_PARAPHRASES)]
+    written = [*read_sentences(PARAPHRASES["first"]), *read_sentences(PARAPHRASES["second"])]
     made = recipe(1, 600)
     assert len(written) >= (len(written) + len(made)) / 3
     assert {one.kind for s in written for one in s.intents} == set(KINDS)
@@ -38,9 +37,11 @@ def test_nothing_that_was_understood_is_lost():
         "sixth": 99,
         "seventh": 99,
         "eighth": 99,
+        "ninth": 99,
+        "unseen": 98,
         "all": 99,
     }
-    wrong = {"third": 1, "fifth": 2, "all": 3}  # a number in a name; the fifth has not been improved upon
+    wrong = {"third": 1, "fifth": 2, "unseen": 2, "all": 3}  # a number in a name; the fifth has not been improved upon
     for figure in measure_text(1, None):
         name = figure.id.split(".")[2]
         if figure.id.endswith(".wrong"):
@@ -84,14 +85,14 @@ def test_word_errors_and_intervals():
 
 def test_a_third_of_what_is_said_was_never_seen():
     said = corpus_of(1, None)
-    unseen = {s.say for s in read_sentences(FIFTH_PARAPHRASES)}
+    unseen = {s.say for name in UNSEEN for s in read_sentences(PARAPHRASES[name])}
     assert len(said) >= 300
     assert sum(s.say in unseen for s in said) >= len(said) / 3
     assert {one.kind for s in said for one in s.intents} == set(KINDS)
 
 
 def test_a_wrong_action_from_speech_is_one_carried_out():
-    undo = read_sentences(PARAPHRASES)[0]
+    undo = read_sentences(PARAPHRASES["first"])[0]
     assert judged(undo, Heard(why="Nothing was heard.")) == (not undo.intents, False)
     assert judged(undo, Heard("lock the GTV", 0.95, "both")) == (False, True)
     assert judged(undo, Heard("lock the GTV", 0.6, "free")) == (not undo.intents, False)
