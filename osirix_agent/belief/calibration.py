@@ -140,6 +140,11 @@ class Sample:
         odds = (self.weight * (np.log(p) - np.log1p(-p))).sum(1) + (1 - self.weight.sum(1)) * OUTSIDE_LOGIT
         return np.concatenate([expit(odds), (self.weight * p).sum(1)])
 
+    def surprise(self, line: Line) -> float:
+        """How unlikely the observer's labels are, nats a voxel."""
+        mean = line.at(self.logit, self.distance_mm, self.seen_hu) + self.moved
+        return -float(np.mean(np.log(probability(np.where(self.inside, mean, -mean), self.variance))))
+
 
 def fit_calibration(samples: Sequence[Sample], curved: bool = False) -> Line:
     """The line that makes the observers' labels near the boundary most likely.

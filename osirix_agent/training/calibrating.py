@@ -34,6 +34,7 @@ from osirix_agent.training.staging import Stage, Staging
 from osirix_agent.training.uncertainty import sample_of
 
 LENGTH_MM = 12.0
+SURE = 2.0  # standard errors by which curves must be likelier
 ROUGH = {
     "slope": 0.0,
     "per_mm": 0.6,
@@ -290,6 +291,21 @@ def _gates(seen: Sequence[_Seen], gallery: Gallery | None, patients: list[str]) 
     return gates
 
 
+def _curves_help(held: list[Sample], names: list[str]) -> bool:
+    """Are labels of patients whom neither fit had seen likelier with curves of CT numbers, beyond chance?
+
+    Only asked for one structure: several have no brightness in common.
+    """
+    gains: dict[str, list[float]] = defaultdict(list)
+    for half in (set(names[::2]), set(names[1::2])):
+        others = [s for s in held if s.patient not in half]
+        plain, curved = fit_calibration(others), fit_calibration(others, curved=True)
+        for s in (s for s in held if s.patient in half):
+            gains[s.patient].append(s.surprise(plain) - s.surprise(curved))
+    each = np.array([np.mean(gain) for gain in gains.values()])
+    return bool(each.mean() > SURE * each.std() / np.sqrt(len(each)))
+
+
 def _patients(held: Sequence[Sample]) -> int:
     return len({s.patient for s in held})
 
@@ -297,8 +313,8 @@ def _patients(held: Sequence[Sample]) -> int:
 def _fit(key: Key, held: list[Sample]) -> Fit:
     """The fit on all; what it promises is checked on each half of the patients with the other half's fit."""
     kind, structure, modality, clicks = key
-    curved = structure is not None and modality == "CT"  # several structures have no brightness in common
     names = sorted({s.patient for s in held})
+    curved = structure is not None and modality == "CT" and _curves_help(held, names)
     scores, covers = [], []
     for half in (set(names[::2]), set(names[1::2])):
         line = fit_calibration([s for s in held if s.patient not in half], curved)

@@ -1,5 +1,7 @@
 """Calibrating and measuring on phantoms whose observers' spread is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,10 @@ from osirix_agent.belief.card import read_card
 from osirix_agent.belief.gate import Verdict
 from osirix_agent.errors import SettingsError
 from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.imaging.mask import dice
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.prompt import PointPrompt
+from osirix_agent.segmenter.believing import believed
 from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.segmenter.protocol import SegmentationRequest
 from osirix_agent.training import calibrating
@@ -230,3 +234,28 @@ def test_shifted_images_are_of_the_kind_that_segmenters_read():
     for shifted in (inverted(volume), noisy(volume, np.random.default_rng(1))):
         assert shifted.array.dtype == np.float32
         assert not np.array_equal(shifted.array, volume.array)
+
+
+def bone_stage(patient, random, tells):
+    """The observer's ball is shifted from the segmenter's; CT numbers show where it is, or are noise."""
+    found = stage(patient, random, 3.0, "Bone_Mandible")
+    inside = found.truth if tells else random.random(SHAPE) < 0.5
+    array = np.where(inside, 400.0, 0.0).astype(np.float32)
+    request = replace(found.request, structure="Bone_Mandible", volume=Volume(array, GEOMETRY, "CT"))
+    return replace(found, request=request)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_curves_of_ct_numbers_are_kept_only_where_they_help_unseen_patients(tells):
+    random = np.random.default_rng(8)
+    stages = [bone_stage(f"p{n}", random, tells) for n in range(12)]
+    stages += [replace(stage(f"p{n}", random, 3.0, "Brain"), key=("other",)) for n in range(12)]
+    (card,), _ = fit_cards(stages, "phantoms")
+    bone = card.fit_for("Bone_Mandible", "CT", 0)
+    assert bone.structure == "Bone_Mandible"
+    assert (bone.curves is not None) == tells
+    assert card.fit_for("Liver", "CT", 0).curves is None  # of its kind
+    if tells:
+        unseen = bone_stage("q", random, True)
+        told = believed(unseen.belief, unseen.request, card, bone)
+        assert dice(told.mask(), unseen.truth) > dice(unseen.belief.mask(), unseen.truth) + 0.02
