@@ -117,12 +117,15 @@ class Calibration(BaseModel):
         return found
 
     def fit_for(self, structure: str, modality: str, prompts: int) -> Fit | None:
-        """The fit for a structure, else for its kind, after so many prompts; None: it was not calibrated."""
+        """The fit for a structure, else for its kind, after so many drawn prompts or the most below; None: it was not
+        calibrated. After more prompts answers err in other ways, so that a fit for more is the last to be taken."""
         kind = kind_of(structure)
         like = [f for f in self.fits if f.kind == kind and f.modality == modality and f.patients >= FEWEST]
-        found = [f for f in like if f.structure == structure] or [f for f in like if f.structure is None]
-        below = [f for f in found if f.prompts <= prompts]
-        return max(below, key=lambda f: f.prompts) if below else min(found, key=lambda f: f.prompts, default=None)
+        own, kinds = ([f for f in like if f.structure == name] for name in (structure, None))
+        for found in (own, kinds):
+            if below := [f for f in found if f.prompts <= prompts]:
+                return max(below, key=lambda f: f.prompts)
+        return min(own or kinds, key=lambda f: f.prompts, default=None)
 
     def gate_for(self, structure: str, kind: str, modality: str) -> Gate | None:
         """The gate of that very structure, else of its kind."""

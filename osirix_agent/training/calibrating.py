@@ -41,7 +41,7 @@ ROUGH = {
     "shift": 0.0,
     "patients": FEWEST,
 }  # before any fit
-Key = tuple[str, str | None, str, int]  # kind, the one structure or None, modality, clicks
+Key = tuple[str, str | None, str, int]  # kind, the one structure or None, modality, prompts drawn
 
 
 def calibrate(
@@ -115,7 +115,7 @@ def _refusal(fit: Fit) -> str:
     share = fit.held_out[0] if fit.held_out is not None else 0.0
     return (
         f"Not calibrated: {fit.subject}, {fit.modality}. On patients that the fit had not seen, {share:.0%} of the "
-        f"surface lay in the 90% band after {fit.prompts} clicks."
+        f"surface lay in the 90% band after {fit.prompts} drawn prompts."
     )
 
 
@@ -167,7 +167,7 @@ def print_calibration(card: Calibration) -> None:
 
     console = Console()
     table = Table(title=f"{card.segmenter}: calibration {card.id}")
-    for head in ("for", "modality", "clicks", "n", "logit", "per mm", "shift", "centre", "in 90", "in 50"):
+    for head in ("for", "modality", "prompts", "n", "logit", "per mm", "shift", "centre", "in 90", "in 50"):
         table.add_column(head)
     for f in card.fits:
         held = [f"{v:.2f}" for v in f.held_out] if f.held_out else ["", ""]
@@ -178,7 +178,7 @@ def print_calibration(card: Calibration) -> None:
     console.print(table)
     console.print("Promised:")
     for f in card.fits:
-        console.print(f"  {f.subject}, {f.modality}, {f.prompts} clicks: {promise(f)}")
+        console.print(f"  {f.subject}, {f.modality}, {f.prompts} prompts: {promise(f)}")
 
 
 def promise(fit: Fit) -> str:
@@ -221,7 +221,7 @@ def fit_cards(
             continue
         group = groups[stage.belief.source]
         for name in (None, stage.name):
-            group.samples[stage.kind, name, modality, stage.clicks].append(sample)
+            group.samples[stage.kind, name, modality, stage.drawn].append(sample)
         group.seen.append(
             _Seen(
                 stage.patient, stage.kind, stage.name, modality, features(stage.belief, request.volume),

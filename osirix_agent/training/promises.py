@@ -60,7 +60,7 @@ class Promises:
         """Of every structure of every image that a card has a fit for, after each number of clicks."""
         for stage in self._staging.of(images):
             card = self._cards.get(stage.belief.source)
-            if card is None or card.fit_for(stage.name, stage.request.volume.modality, stage.clicks) is None:
+            if card is None or card.fit_for(stage.name, stage.request.volume.modality, stage.drawn) is None:
                 continue
             path = self._staging.path([FORMAT, card.id, *(m.name for m in self._members), *stage.key])
             path = None if path is None else path.with_suffix(".json")
@@ -74,7 +74,7 @@ class Promises:
             yield found
 
     def _measured(self, stage: Stage, card: Calibration) -> StageRow:
-        fit = card.fit_for(stage.name, stage.request.volume.modality, stage.clicks)
+        fit = card.fit_for(stage.name, stage.request.volume.modality, stage.drawn)
         ours = believed(stage.belief, stage.request, card, fit)
         beliefs, gains = {OURS: ours}, {}
         if stage.clicks == 0:

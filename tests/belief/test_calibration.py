@@ -99,7 +99,8 @@ def test_a_structures_own_fit_goes_before_that_of_its_kind():
     own = fit(structure="SpinalCord", slope=0.7, prompts=1)
     held = card(fit(), own)
     assert held.fit_for("SpinalCord", "CT", 3) == own
-    assert held.fit_for("SpinalCord", "CT", 0) == own
+    assert held.fit_for("SpinalCord", "CT", 0) == held.fits[0]  # its own is for more prompts
+    assert card(own).fit_for("SpinalCord", "CT", 0) == own
     assert held.fit_for("Brainstem", "CT", 3) == held.fits[0]
     assert card(fit(), fit(structure="SpinalCord", patients=9)).fit_for("SpinalCord", "CT", 0) == held.fits[0]
 
