@@ -1,10 +1,14 @@
 """Where on a slice she is told to look: in the patient's directions, whatever the plane."""
 
+import numpy as np
 import pytest
 
-from osirix_agent.agent.look import side_of
+from osirix_agent.agent.look import Looks, side_of
+from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.looks import Look
+from osirix_agent.belief.spread import smooth_spread
 from osirix_agent.imaging.geometry import Geometry
+from osirix_agent.panel.report import where_to_look
 
 UP, BACK, LEFT = (0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)
 
@@ -27,3 +31,17 @@ FLIPPED = geometry(UP, (0.0, -1.0, 0.0), (-1.0, 0.0, 0.0))
 )  # fmt: skip
 def test_a_side_is_named_in_the_patients_directions(geometry, lean, side):
     assert side_of(Look(3, 0.2, 4.0, lean), geometry) == side
+
+
+def one_sided():
+    """A cylinder that is hard to see towards growing columns."""
+    _, j, i = np.indices((9, 30, 30))
+    logit = ((9 - np.hypot(j - 15, i - 15)) * np.where(i > 18, 0.25, 2.0)).astype(np.float32)
+    spread = smooth_spread(logit, AXIAL.spacing_kji_mm, 1.0, 3.0)
+    return Belief(logit, (0, 0, 0), logit.shape, "test", spread=spread)
+
+
+def test_she_and_the_page_are_told_the_side():
+    said = Looks().next(one_sided(), (), AXIAL, "GTV").reason
+    assert "mm wide, most of all at its left. 4 looks remain" in said
+    assert {look["side"] for look in where_to_look(one_sided(), AXIAL, frozenset())} == {"left"}
