@@ -52,8 +52,7 @@ class Believing:
         if card is None:
             said = Judgement(Verdict.WITHHELD, f"the weights that answered, {belief.source}, were not calibrated")
             return replace(belief, judgement=said)
-        drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
-        fit = card.fit_for(request.structure, request.volume.modality, len(drawn))
+        fit = card.fit_for(request.structure, request.volume.modality, len(request.drawn))
         described = self._describe(request.volume) if card.galleries else None
         said = card.judge(request.structure, fit, features(belief, request.volume), described)
         if said.verdict is Verdict.WITHHELD:  # what does not apply moves no contour and promises no band
@@ -102,10 +101,9 @@ def believed(belief: Belief, request: SegmentationRequest, card: Calibration, fi
 
 def _held(belief: Belief, request: SegmentationRequest) -> Belief:
     volume, mean = request.volume, belief.mean_logit.copy()
-    drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
     box: Box = tuple((s.start, s.stop) for s in belief.region)  # type: ignore[assignment]
     hold(
-        mean, box, np.array(volume.geometry.spacing_kji_mm), read_marks(volume, drawn), fixed_masks(request),
+        mean, box, np.array(volume.geometry.spacing_kji_mm), read_marks(volume, request.drawn), fixed_masks(request),
         request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT,
     )  # fmt: skip
     return replace(belief, mean_logit=mean)

@@ -152,8 +152,7 @@ class VisionLanguageSegmenter:
 
     def _propose(self, request: SegmentationRequest) -> Belief:
         volume = request.volume
-        drawn = tuple(p for p in request.prompts if not isinstance(p, TextPrompt))
-        each = tuple(read_marks(volume, (prompt,)) for prompt in drawn)
+        each = tuple(read_marks(volume, (prompt,)) for prompt in request.drawn)
         marks = Marks(tuple(s for m in each for s in m.strokes), tuple(r for m in each for r in m.regions))
         weights, phrase = self._asked(request)
         network, fixed = weights.network, fixed_masks(request)
@@ -163,7 +162,7 @@ class VisionLanguageSegmenter:
                 "Add a point, box or outline inside it, or name a structure that the model has learnt.",
             )
         sight = self._sight(volume)
-        answer = self._chain(sight, network, phrase, drawn, each, fixed)
+        answer = self._chain(sight, network, phrase, request.drawn, each, fixed)
         for unwanted in (p for p in request.prompts if isinstance(p, TextPrompt) and p.polarity is Polarity.EXCLUDE):
             answer = self._without(sight, network, answer, Phrase.read(unwanted.phrase))
         box = box_of(answer.logits, answer.grid, volume, marks, fixed)

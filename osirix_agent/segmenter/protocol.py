@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from osirix_agent.belief.belief import Belief
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.prompting.prompt import PointLps, Prompt
+from osirix_agent.prompting.prompt import PointLps, Prompt, TextPrompt
 
 
 class FixedSlice(BaseModel):
@@ -53,6 +53,11 @@ class SegmentationRequest:
     prompts: tuple[Prompt, ...]
     fixed: tuple[FixedSlice, ...] = ()
     excluded: tuple[Belief, ...] = ()
+
+    @property
+    def drawn(self) -> tuple[Prompt, ...]:
+        """The prompts that are no words."""
+        return tuple(prompt for prompt in self.prompts if not isinstance(prompt, TextPrompt))
 
     @cached_property
     def digest(self) -> str:

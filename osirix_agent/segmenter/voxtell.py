@@ -64,7 +64,7 @@ class VoxTellSegmenter:
 
     def propose(self, request: SegmentationRequest) -> Belief:
         said = [p for p in request.prompts if isinstance(p, TextPrompt)]
-        marks = read_marks(request.volume, [p for p in request.prompts if not isinstance(p, TextPrompt)])
+        marks = read_marks(request.volume, request.drawn)
         fixed = fixed_masks(request)
         wanted = [p.phrase for p in said if p.polarity is Polarity.INCLUDE]
         if not wanted and (len(marks.positive_points_kji) or any(mask.any() for mask in fixed.values())):

@@ -131,7 +131,8 @@ def _benchmark(
     found: dict[str, Any] = {"part": part, "cases": limit, "seed": 42, "summary": [], "rows": [], "seconds": []}
     for name in sets or sets_in(folder):
         for chosen in segmenters:
-            segmenter = chosen_segmenter(chosen, settings, calibrated=True)
+            make = partial(chosen_segmenter, chosen, settings, calibrated=True)
+            segmenter = make()
             asked = rows
             if not segmenter.capabilities.clicks and "both" in rows:
                 asked = (*rows, "words")
@@ -141,9 +142,7 @@ def _benchmark(
                 done = evaluate(segmenter, images_of(folder, name, part, limit), asked, tell)
             else:
                 images = partial(images_of, folder.absolute(), name, part, limit)
-                done = evaluate_on(
-                    cluster, partial(chosen_segmenter, chosen, settings, calibrated=True), images, asked, tell
-                )
+                done = evaluate_on(cluster, make, images, asked, tell)
             about = {"set": name, "segmenter": segmenter.name}
             found["summary"] += [{**about, **row} for row in done.summary()]
             found["rows"] += [{"set": name, **row.as_json()} for kind in ROWS for row in done.rows.get(kind, [])]

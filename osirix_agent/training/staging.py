@@ -23,7 +23,7 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.calibration import signed_distance
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.structure import kind_of
-from osirix_agent.prompting.prompt import Prompt, TextPrompt
+from osirix_agent.prompting.prompt import Prompt
 from osirix_agent.segmenter.protocol import Describes, SegmentationRequest, Segmenter, SeveralWeights
 from osirix_agent.training.contouring import UNNAMED, Contoured, box_prompt, contour, spelt, unsaid
 from osirix_agent.whole import whole
@@ -69,8 +69,7 @@ class Stage:
     @property
     def drawn(self) -> int:
         """Prompts that are no words, by which a fit is chosen: the last of `COUNTS` that they reach."""
-        given = sum(not isinstance(prompt, TextPrompt) for prompt in self.request.prompts)
-        return max(count for count in COUNTS if count <= given)
+        return max(count for count in COUNTS if count <= len(self.request.drawn))
 
     @property
     def spacing(self) -> npt.NDArray[np.float64]:
