@@ -14,7 +14,7 @@ from scipy.special import expit
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.belief.card import FEWEST, Calibration, Fit
 from osirix_agent.belief.spread import probability, probability_and_slope, smooth_spread
-from osirix_agent.belief.tissue import KNOTS_HU, Curves, brightness, hats, weigh
+from osirix_agent.belief.tissue import KNOTS_HU, Curves, brightness, changed, hats, weigh
 from osirix_agent.belief.update import Evidence, condition
 
 DEVIATION = 3.0  # logits: with it the worlds' own contours spread nearly as the probabilities say
@@ -48,8 +48,7 @@ class Line(NamedTuple):
         return line * (1 + self.centre * np.exp(-0.5 * (line / CENTRE) ** 2)) if self.centre else line
 
     def scaled(self, scale: float) -> Line:
-        fine, coarse = self.curves or ((), ())
-        curves = self.curves and (tuple(scale * v for v in fine), tuple(scale * v for v in coarse))
+        curves = changed(self.curves, lambda value: scale * value)
         return Line(scale * self.slope, scale * self.per_mm, scale * self.shift, self.centre, curves)
 
 
@@ -164,9 +163,8 @@ def fit_calibration(samples: Sequence[Sample], curved: bool = False) -> Line:
     sign = np.where(np.concatenate([s.inside for s in samples]), 1.0, -1.0)
     weight = np.concatenate([np.full(len(s.logit), 1 / len(s.logit)) for s in samples]) / len(samples)
     terms = np.stack([logit, distance, np.ones(len(logit))])
-    seen = np.concatenate([s.seen_hu for s in samples])
     if curved:
-        terms = np.concatenate([terms, hats(seen)])
+        terms = np.concatenate([terms, hats(np.concatenate([s.seen_hu for s in samples]))])
 
     def loss(x: FloatArray) -> tuple[float, FloatArray]:
         p, steep = probability_and_slope(sign * (x @ terms + moved), variance)
@@ -188,8 +186,7 @@ def fit_calibration(samples: Sequence[Sample], curved: bool = False) -> Line:
         line = line.scaled(_scale(samples, line))
 
         def unlikely(centre: float, line: Line = line) -> float:
-            mean = line._replace(centre=centre).at(logit, distance, seen) + moved
-            return -float(weight @ np.log(probability(sign * mean, variance)))
+            return float(np.mean([s.surprise(line._replace(centre=centre)) for s in samples]))
 
         line = line._replace(centre=float(optimize.minimize_scalar(unlikely, bounds=CENTRES, method="bounded").x))
     return line.scaled(_scale(samples, line))

@@ -5,6 +5,7 @@ Networks smooth what voxels show sharply; a curve of CT numbers fitted for one s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,14 @@ def brightness(
 def weigh(curves: Curves, seen_hu: npt.NDArray[Any]) -> FloatArray:
     """(...) logits that the curves add for brightness (..., 2)."""
     return np.asarray(sum(np.interp(seen_hu[..., n], KNOTS_HU, curve) for n, curve in enumerate(curves)), float)
+
+
+def changed(curves: Curves | None, change: Callable[[float], float]) -> Curves | None:
+    """The curves with each of their values changed."""
+    if curves is None:
+        return None
+    fine, coarse = curves
+    return tuple(map(change, fine)), tuple(map(change, coarse))
 
 
 def hats(seen_hu: FloatArray) -> FloatArray:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from osirix_agent.belief.calibration import (
+    Line,
     Sample,
     conformal_level,
     fit_calibration,
@@ -22,6 +23,7 @@ from osirix_agent.belief.calibration import (
 from osirix_agent.belief.card import FEWEST, NEAR, Calibration, Fit, read_card, write_card
 from osirix_agent.belief.gate import Gallery, Gate, fit_gallery, fit_gate
 from osirix_agent.belief.spread import FloatArray
+from osirix_agent.belief.tissue import changed
 from osirix_agent.errors import ModelError, SettingsError
 from osirix_agent.segmenter.believing import believed
 from osirix_agent.segmenter.choice import CARD, CLASSICAL_CARD, model_folders, shipped_models
@@ -291,17 +293,20 @@ def _gates(seen: Sequence[_Seen], gallery: Gallery | None, patients: list[str]) 
     return gates
 
 
-def _curves_help(held: list[Sample], names: list[str]) -> bool:
-    """Are labels of patients whom neither fit had seen likelier with curves of CT numbers, beyond chance?
-
-    Only asked for one structure: several have no brightness in common.
-    """
-    gains: dict[str, list[float]] = defaultdict(list)
+def _crossed(held: list[Sample], names: list[str], curved: bool) -> dict[str, Line]:
+    """By patient: the line fitted on the half of the patients that the patient is not of."""
+    found: dict[str, Line] = {}
     for half in (set(names[::2]), set(names[1::2])):
-        others = [s for s in held if s.patient not in half]
-        plain, curved = fit_calibration(others), fit_calibration(others, curved=True)
-        for s in (s for s in held if s.patient in half):
-            gains[s.patient].append(s.surprise(plain) - s.surprise(curved))
+        line = fit_calibration([s for s in held if s.patient not in half], curved)
+        found |= dict.fromkeys(half, line)
+    return found
+
+
+def _likelier(held: list[Sample], curved: dict[str, Line], plain: dict[str, Line]) -> bool:
+    """Are labels of patients whom neither fit had seen likelier with curves of CT numbers, beyond chance?"""
+    gains: dict[str, list[float]] = defaultdict(list)
+    for s in held:
+        gains[s.patient].append(s.surprise(plain[s.patient]) - s.surprise(curved[s.patient]))
     each = np.array([np.mean(gain) for gain in gains.values()])
     return bool(each.mean() > SURE * each.std() / np.sqrt(len(each)))
 
@@ -312,23 +317,24 @@ def _patients(held: Sequence[Sample]) -> int:
 
 def _fit(key: Key, held: list[Sample]) -> Fit:
     """The fit on all; what it promises is checked on each half of the patients with the other half's fit."""
-    kind, structure, modality, clicks = key
+    kind, structure, modality, drawn = key
     names = sorted({s.patient for s in held})
-    curved = structure is not None and modality == "CT" and _curves_help(held, names)
+    unseen, curved = _crossed(held, names, curved=False), False
+    if structure is not None and modality == "CT":  # several structures have no brightness in common
+        with_curves = _crossed(held, names, curved=True)
+        if curved := _likelier(held, with_curves, unseen):
+            unseen = with_curves
     scores, covers = [], []
-    for half in (set(names[::2]), set(names[1::2])):
-        line = fit_calibration([s for s in held if s.patient not in half], curved)
-        for name in sorted(half):  # a patient's structures together are one case
-            p = np.concatenate([s.at_surface(line) for s in held if s.patient == name])
-            scores.append(surface_score(p))
-            covers.append(shares(p))
+    for name in names:  # a patient's structures together are one case
+        p = np.concatenate([s.at_surface(unseen[name]) for s in held if s.patient == name])
+        scores.append(surface_score(p))
+        covers.append(shares(p))
     line = fit_calibration(held, curved)
     wide, narrow = (round(float(v), 4) for v in np.mean(covers, 0))
     slope, per_mm, shift, centre = (round(v, 4) for v in line[:4])
-    fine, coarse = line.curves or ((), ())
-    curves = line.curves and (tuple(round(v, 4) for v in fine), tuple(round(v, 4) for v in coarse))
+    curves = changed(line.curves, lambda value: round(value, 4))
     return Fit(
-        kind=kind, structure=structure, modality=modality, prompts=clicks,  # type: ignore[arg-type]
+        kind=kind, structure=structure, modality=modality, prompts=drawn,  # type: ignore[arg-type]
         slope=slope, per_mm=per_mm, shift=shift, centre=centre, curves=curves, patients=len(names),
         temperature=round(fit_temperature(held), 4), held_out=(wide, narrow),
         conformal_level=conformal_level(scores),
