@@ -12,7 +12,7 @@ from osirix_agent.prompting import lexicon
 from osirix_agent.prompting.intent import Intent
 from osirix_agent.prompting.items import MISSPELT, Item
 from osirix_agent.prompting.meanings import Asked, Clause
-from osirix_agent.prompting.moods import SEPARATORS, STARTS
+from osirix_agent.prompting.moods import SEPARATORS, STARTS, without_pauses
 from osirix_agent.prompting.rules import rules_for, with_side
 
 GRAVE = frozenset({"accept", "reject", "release", "quit"})
@@ -78,7 +78,7 @@ def _improve(best: list[_Reading | None], at: int, reading: _Reading) -> None:
 def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Collection[str]) -> _Reading:
     """The reading with one more clause."""
     span = (inner[0].start, inner[-1].end)
-    said = [item for item in inner if not item.is_a(*SEPARATORS)]
+    said = without_pauses(inner)
     cost = before.cost + _PER_CLAUSE + _PER_PAUSE * (len(inner) - len(said))
     if _lists_subjects(before.last, inner, separator):
         cost += _PER_PAUSE
@@ -179,17 +179,14 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
     verbs = [item for item in last if item.is_a(*STARTS)]
     structures = all(item.is_a("structure") for item in said)
     amounts = all(item.is_a("amount", "direction", "edge", "trim", "all_round") for item in said)
-    if len(verbs) == 1 and all(
-        any(item.is_a(kind) for item in one) for kind in ("amount", "structure") for one in (said, last)
-    ):
-        return [] if any(item.is_a(*STARTS) for item in said) else verbs  # "grow the GTV by 3 mm and the GTVp by 5 mm"
-    for kind in ("side", "beside", "here"):
-        if (
-            separator.text != ","
-            and len(verbs) == 1
-            and all(any(item.is_a(kind) for item in one) for one in (said, last))
-        ):
-            return [] if any(item.is_a(*STARTS) for item in said) else verbs  # "... above slice 40 and below slice 20"
+
+    def both(*kinds: str) -> bool:
+        return all(any(item.is_a(kind) for item in one) for kind in kinds for one in (said, last))
+
+    # "grow the GTV by 3 mm and the GTVp by 5 mm", "... above slice 40 and below slice 20"
+    alike = both("amount", "structure") or (separator.text != "," and any(map(both, ("side", "beside", "here"))))
+    if len(verbs) == 1 and alike:
+        return [] if any(item.is_a(*STARTS) for item in said) else verbs
     if len(verbs) != 1 or not (structures or amounts):
         return []
     if amounts:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from osirix_agent.prompting import lexicon
 from osirix_agent.prompting.clauses import GRAVE, NOT_UNDERSTOOD, TENTATIVE, Question, parted
+from osirix_agent.prompting.corrections import corrected
 from osirix_agent.prompting.intent import Command, Contour, Here, Intent, Reply, Slab
-from osirix_agent.prompting.items import Item, corrected, items_of
+from osirix_agent.prompting.items import Item, items_of
 from osirix_agent.prompting.meanings import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.moods import ASKED, SEPARATORS, STARTS
 from osirix_agent.prompting.words import words_of

@@ -177,10 +177,6 @@ def steps_back(clause: Clause) -> list[Intent]:
     return [Command("undo", None, int(clause.one("times")))]
 
 
-def bare_amount(clause: Clause) -> list[Intent]:
-    return edited("grow")(clause)
-
-
 def part_of(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
     def build(clause: Clause) -> list[Intent]:
         of = clause.structure("of")

@@ -39,7 +39,7 @@ def settled(items: list[Item], unsaid: float, reasons: bool) -> list[Item]:
         clauses[-1].append(item)
     kept: list[list[Item]] = []
     for n, clause in enumerate(clauses):
-        said = [one for one in clause if not one.is_a(*SEPARATORS)]
+        said = without_pauses(clause)
         because = kept and said and said[0].text.lower() == "so"
         if reasons:
             pass
@@ -53,12 +53,16 @@ def settled(items: list[Item], unsaid: float, reasons: bool) -> list[Item]:
     return [item for clause in kept for item in _settled(clause, unsaid)]
 
 
+def without_pauses(clause: list[Item]) -> list[Item]:
+    return [item for item in clause if not item.is_a(*SEPARATORS)]
+
+
 _STATING = ("i", "i'm", "i've", "it", "it's", "this", "that", "that's", "there", "there's", "the", "we", "we've", "my")
 
 
 def _states(clause: list[Item]) -> bool:
     """Does it begin as a statement, and say no amount?"""
-    said = [one for one in clause if not one.is_a(*SEPARATORS)]
+    said = without_pauses(clause)
     first = said[0].text.lower().split()[0] if said else ""
     return first in _STATING and not any(one.is_a("amount", "number") for one in said)
 

@@ -32,8 +32,7 @@ _FILLED = "structure of it this inside gap everything slice_word"
 _IN, _OUT = Polarity.INCLUDE, Polarity.EXCLUDE
 _SLICES = ("slice", "this_slice", "here", "this")
 _SLABS = (("exclude", "exclude"), ("remove", "exclude"), ("take", "exclude"), ("delete", "exclude"), ("keep", "keep"),
-          ("include", "include"),
-          ("add", "include"), (None, None))  # fmt: skip
+          ("include", "include"), ("add", "include"), (None, None))  # fmt: skip
 RULES = (
     _rule("grow", "", _AMOUNT, m.edited("grow")),
     _rule("shrink", "", _AMOUNT + " off trim", m.edited("shrink")),
@@ -62,9 +61,9 @@ RULES = (
     _rule("put", "isolines", "", m.constant(Command("show"))),
     *(_rule(verb, "isolines heading", "off", m.constant(Command("show")))
       for verb in ("put", "bring", "go", "contour")),
-    _rule(None, "amount direction", "", m.bare_amount),
-    _rule(None, "amount all_round", "", m.bare_amount),
-    _rule(None, "amount edge", "", m.bare_amount),
+    _rule(None, "amount direction", "", m.edited("grow")),
+    _rule(None, "amount all_round", "", m.edited("grow")),
+    _rule(None, "amount edge", "", m.edited("grow")),
     _rule(None, "amount margin", "structure it this direction all_round of edge", m.edited("grow")),
     _rule("smooth", "", "amount vague structure it this all_round off everything", m.edited("smooth")),
     *(_rule(verb, "structure", "of it off from", m.part_of(how))
@@ -119,8 +118,7 @@ RULES = (
     *(_rule(verb, "active structure", "it this to named", m.used) for verb in (None, "use", "mark")),
     *(_rule(verb, "active of", "it this to named", m.used) for verb in (None, "use", "mark")),
     _rule("mark", "final", "structure of it this", m.final),
-    _rule(None, "final structure", "it this",
-          m.final),
+    _rule(None, "final structure", "it this", m.final),
     _rule(None, "remark", "it this", lambda _: []),
     _rule("show", "slice", "to", m.go_to),
     _rule("shift", "slice", "to", m.go_to),
