@@ -216,7 +216,11 @@ def _parser() -> argparse.ArgumentParser:
     adapter.add_argument("name", choices=["target-hn", "gtv-sarcoma", "organs-member"])
     adapter.add_argument("--base", type=Path, required=True, help="model folder of the base")
     peer = kinds.add_parser("peer", help="a plain 3D U-Net without words and clicks, to evaluate beside the base")
-    for kind in (base, adapter, peer):
+    refiner = kinds.add_parser("refiner", help="a small network at the image's own voxels, after a base")
+    refiner.add_argument("data", type=Path, help="folder with splits.json and openkbp")
+    refiner.add_argument("--base", type=Path, required=True, help="model folder of the base, which takes it from there "
+                         "when it lies in its folder 'refiner'")  # fmt: skip
+    for kind in (base, adapter, peer, refiner):
         kind.add_argument("--out", type=Path, required=True, help="model folder to write")
         kind.add_argument("--work", type=Path, required=True, help="folder for checkpoints and TensorBoard logs")
         kind.add_argument("--steps", type=int, help="instead of the recipe's")
@@ -647,6 +651,12 @@ def _train(arguments: argparse.Namespace) -> None:
         from osirix_agent.training.peer import PeerRecipe, train_peer
 
         train_peer(PeerRecipe(**changes), arguments.work, arguments.out, __version__)
+    elif arguments.what == "refiner":
+        from osirix_agent.segmenter.choice import to_stderr
+        from osirix_agent.training.refining import RefinerRecipe, train_refiner
+
+        refiner = RefinerRecipe(**changes)
+        train_refiner(refiner, arguments.data, arguments.base, arguments.work, arguments.out, __version__, to_stderr)
     else:
         from osirix_agent.training.adapter import RECIPES, train_adapter
 

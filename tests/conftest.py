@@ -245,3 +245,14 @@ def tiny_segmenter(tiny_models: Path) -> Any:
     from osirix_agent.segmenter.local import VisionLanguageSegmenter
 
     return VisionLanguageSegmenter(tiny_models / "base", (tiny_models / "gtv",))
+
+
+@pytest.fixture(scope="session")
+def refined_segmenter(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A base without training, whose answers are changed at random at the volume's own voxels."""
+    from osirix_agent.segmenter.local import VisionLanguageSegmenter
+    from tests.tiny import write_model, write_refiner
+
+    base = write_model(tmp_path_factory.mktemp("refined") / "base", tiny_encoder)
+    write_refiner(base, strength=0.5)
+    return VisionLanguageSegmenter(base)

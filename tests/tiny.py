@@ -6,8 +6,17 @@ from pathlib import Path
 
 import torch
 
-from osirix_agent.network.checkpoint import FORMAT, AdapterDescription, ModelDescription, save_adapter, save_model
+from osirix_agent.network.checkpoint import (
+    FORMAT,
+    AdapterDescription,
+    ModelDescription,
+    load_model,
+    save_adapter,
+    save_model,
+    write_folder,
+)
 from osirix_agent.network.lora import add_lora, lora_tensors
+from osirix_agent.network.refiner import DESCRIPTION, FOLDER, Refiner, RefinerDescription
 from osirix_agent.training.base import BaseRecipe, new_network
 from osirix_agent.training.examples import DrawRecipe
 from osirix_agent.training.phrases import every_word
@@ -49,8 +58,6 @@ def write_model(folder: Path, encoder: Path, seed: int = 1) -> Path:
 
 def write_adapter(folder: Path, base: Path, *, strength: float = 0.0, serves: str = "GTV", leads: bool = True) -> Path:
     """An adapter whose factors add random weights of a given strength."""
-    from osirix_agent.network.checkpoint import load_model
-
     model = load_model(base)
     add_lora(model.network, 2, 4)
     torch.manual_seed(3)
@@ -64,3 +71,16 @@ def write_adapter(folder: Path, base: Path, *, strength: float = 0.0, serves: st
     )  # fmt: skip
     save_adapter(folder, tensors, description, {})
     return folder
+
+
+def write_refiner(base: Path, *, strength: float = 0.0) -> Path:
+    """A refiner in a base's folder that changes logits at random, by about `strength`."""
+    torch.manual_seed(4)
+    refiner = Refiner(("Parotid",), (8, 8, 8))
+    torch.nn.init.normal_(refiner.change.weight, std=strength)
+    described = RefinerDescription(
+        name="tiny-refiner", version="0", licence="Apache-2.0", base=load_model(base).digest,
+        structures=refiner.structures, widths=(8, 8, 8),
+    )  # fmt: skip
+    write_folder(base / FOLDER, refiner.state_dict(), DESCRIPTION, described, {})
+    return base / FOLDER

@@ -12,6 +12,7 @@ from osirix_agent.errors import ModelError
 from osirix_agent.network.checkpoint import WEIGHTS, check_sums, load_adapter, load_model
 from osirix_agent.network.lora import merged
 from osirix_agent.network.model import PromptableNetwork
+from osirix_agent.network.refiner import DESCRIPTION, FOLDER, Refiner, load_refiner
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,7 @@ class Weights:
     serves : beginnings of the structure names that they answer for; empty for the base, which takes all others
     structures : that they find from words
     leads : does `auto` ask them rather than the classical segmenter?
+    refiner : of the base alone, where its folder holds one
     """
 
     source: str
@@ -33,20 +35,29 @@ class Weights:
     serves: tuple[str, ...]
     structures: tuple[str, ...]
     leads: bool = True
+    refiner: Refiner | None = None
 
 
-def load_weights(folder: Path, adapters: Iterable[Path], device: str) -> list[Weights]:
+def load_weights(folder: Path, adapters: Iterable[Path], device: str, refine: bool = True) -> list[Weights]:
     """The base, then the adapters.
+
+    Parameters
+    ----------
+    refine : with the refiner that lies in the base's folder, if one does
 
     Raises
     ------
     ModelError
-        A folder is missing or altered, or an adapter does not fit the base.
+        A folder is missing or altered, or an adapter or the refiner does not fit the base.
     """
     model = load_model(folder, device)
     called = f"{model.description.name} {model.description.version}"
-    base = Weights(f"{called} ({model.digest[:12]})", called, model.network, (), model.description.structures)
-    found = [base]
+    source = base = f"{called} ({model.digest[:12]})"
+    refiner = None
+    if refine and (folder / FOLDER / DESCRIPTION).is_file():
+        refiner, name = load_refiner(folder / FOLDER, model.digest, device)
+        source = f"{base} refined by {name}"
+    found = [Weights(source, called, model.network, (), model.description.structures, refiner=refiner)]
     for path in adapters:
         described, tensors = load_adapter(path, model.digest)
         try:
@@ -57,7 +68,7 @@ def load_weights(folder: Path, adapters: Iterable[Path], device: str) -> list[We
                 "Train the adapter again on this base.",
             ) from None
         called = f"{described.name} {described.version}"
-        source = f"{called} ({check_sums(path)[WEIGHTS][:12]}) on {base.source}"
+        source = f"{called} ({check_sums(path)[WEIGHTS][:12]}) on {base}"
         network = network.to(memory_format=torch.channels_last_3d)
         found.append(Weights(source, called, network, described.serves, described.structures, described.leads))
     return found

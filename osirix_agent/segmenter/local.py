@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
 from osirix_agent.errors import PromptError, UnsupportedSeriesError
 from osirix_agent.imaging.contour import fill, isocontour
+from osirix_agent.imaging.structure import kind_of
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.network.blocks import Join, Residual
 from osirix_agent.network.interactions import interactions
@@ -42,6 +43,7 @@ from osirix_agent.segmenter.certain import CERTAIN_LOGIT, CLICK_RADIUS_MM, fixed
 from osirix_agent.segmenter.levels import box_of, coarse_grid, cut, cut_grid, fine_grid, index_to_lps, on_volume, window
 from osirix_agent.segmenter.marking import marks_on
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
+from osirix_agent.segmenter.refining import marks_of, refined, see
 from osirix_agent.segmenter.seeds import Marks, Region, read_marks
 
 FloatArray = npt.NDArray[np.float64]
@@ -83,10 +85,13 @@ class VisionLanguageSegmenter:
     folder : model folder of the base
     adapters : model folders; each serves structures whose names begin as its description says
     device : "cpu", "cuda", "mps"
+    refine : the base's answers about organs on CT with its refiner, where there is one
     """
 
-    def __init__(self, folder: Path, adapters: tuple[Path, ...] = (), device: str = "cpu") -> None:
-        self._base, *self._adapters = load_weights(folder, adapters, device)
+    def __init__(
+        self, folder: Path, adapters: tuple[Path, ...] = (), device: str = "cpu", refine: bool = True
+    ) -> None:  # fmt: skip
+        self._base, *self._adapters = load_weights(folder, adapters, device, refine)
         self._device = device
         taught = {*self._base.structures, *(s for a in self._adapters for s in a.structures)}
         self.capabilities = Capabilities(text=True, structures=tuple(sorted(taught)))
@@ -154,7 +159,8 @@ class VisionLanguageSegmenter:
         volume = request.volume
         each = tuple(read_marks(volume, (prompt,)) for prompt in request.drawn)
         marks = Marks(tuple(s for m in each for s in m.strokes), tuple(r for m in each for r in m.regions))
-        weights, phrase = self._asked(request)
+        weights, name = self._asked(request)
+        phrase = Phrase.read(name) if name else None
         network, fixed = weights.network, fixed_masks(request)
         if phrase is None and not len(marks.positive_points_kji) and not any(mask.any() for mask in fixed.values()):
             raise PromptError(
@@ -169,6 +175,15 @@ class VisionLanguageSegmenter:
         logit = on_volume(answer.logits, answer.grid, sight.to_lps, box)
         spacing = np.array(volume.geometry.spacing_kji_mm)
         hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
+        belief = trimmed(logit, box, volume.geometry.shape_kji, weights.source)
+        if weights.refiner is None or volume.modality != "CT" or kind_of(request.structure) != "organ":
+            return belief
+        seen = see(belief, volume, marks_of(request))
+        if seen is None:
+            return belief
+        with self._precision():
+            logit, box = refined(belief, seen, weights.refiner, name)
+        hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
         return trimmed(logit, box, volume.geometry.shape_kji, weights.source)
 
     def _weights_for(self, structure: str) -> Weights:
@@ -178,16 +193,16 @@ class VisionLanguageSegmenter:
                 return weights
         return self._base
 
-    def _asked(self, request: SegmentationRequest) -> tuple[Weights, Phrase | None]:
+    def _asked(self, request: SegmentationRequest) -> tuple[Weights, str]:
         """The weights that answer, and what is asked for in words: the newest text that includes, else the
-        structure's name where it was taught."""
+        structure's name where it was taught, else nothing."""
         said = [p.phrase for p in request.prompts if isinstance(p, TextPrompt) and p.polarity is Polarity.INCLUDE]
         asked = said[-1] if said else request.structure
         weights = self._weights_for(asked)
         if said and asked not in weights.structures:
             known = ", ".join(self._base.structures)
             raise PromptError("The model has not learnt that structure.", f"Click or draw instead; it knows {known}.")
-        return weights, Phrase.read(asked) if asked in weights.structures else None
+        return weights, asked if asked in weights.structures else ""
 
     def _sight(self, volume: Volume) -> _Sight:
         known = self._sights.get(volume.digest)

@@ -11,7 +11,7 @@ from osirix_agent.network.checkpoint import FORMAT, AdapterDescription, load_mod
 from osirix_agent.network.lora import add_lora, lora_tensors
 from osirix_agent.training.cases import Case, train_cases
 from osirix_agent.training.examples import DrawRecipe
-from osirix_agent.training.loop import first_process, run
+from osirix_agent.training.loop import first_process, on_cases, run
 from osirix_agent.training.phrases import ORGANS, TG263
 from osirix_agent.training.step import Recipe
 
@@ -67,7 +67,7 @@ def train_adapter(
     network = model.network
     trained = add_lora(network, recipe.rank, recipe.alpha)
     cases = train_cases(recipe.data) if cases is None else cases
-    averaged = run(recipe, network, trained, cases, recipe.structures, work)
+    averaged = run(recipe, network, trained, on_cases(recipe, network, cases, recipe.structures), work)
     if not first_process():
         return
     network.load_state_dict(averaged)

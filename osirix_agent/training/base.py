@@ -11,7 +11,7 @@ from osirix_agent.network.lora import fold
 from osirix_agent.network.model import NetworkConfig, PromptableNetwork
 from osirix_agent.network.text import prune
 from osirix_agent.training.cases import Case, train_cases
-from osirix_agent.training.loop import first_process, run
+from osirix_agent.training.loop import first_process, on_cases, run
 from osirix_agent.training.phrases import ORGANS, TG263, every_word
 from osirix_agent.training.step import Recipe
 
@@ -68,7 +68,7 @@ def train_base(
     add_text_lora(network, recipe.text_lora_rank)
     cases = train_cases("openkbp") if cases is None else cases
     trained = [p for p in network.parameters() if p.requires_grad]
-    averaged = run(recipe, network, trained, cases, recipe.structures, work)
+    averaged = run(recipe, network, trained, on_cases(recipe, network, cases, recipe.structures), work)
     if not first_process():
         return
     network.load_state_dict(averaged)

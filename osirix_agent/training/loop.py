@@ -1,10 +1,11 @@
-"""The training loop that bases, adapters and the peer share: resumes, logs, averages the weights."""
+"""The training loop that all networks here share: resumes, logs, averages the weights."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,26 +17,42 @@ import torch
 from osirix_agent.network.model import cpu_has_bf16
 from osirix_agent.training.cases import Case
 from osirix_agent.training.examples import Example, draw
-from osirix_agent.training.step import Recipe, losses_of, rounds_of
+from osirix_agent.training.step import Recipe, Schedule, losses_of, rounds_of
 
+# a step, its generator and the device to the losses by name, each with its gradients
+Turn = Callable[[int, np.random.Generator, torch.device], dict[str, torch.Tensor]]
 # network, example, recipe, rounds and generator to the losses by name
 Losses = Callable[[Any, Example, Any, int | None, np.random.Generator], dict[str, torch.Tensor]]
 
 
-def rate(step: int, recipe: Recipe) -> float:
+def rate(step: int, recipe: Schedule) -> float:
     """Share of the learning rate: warm up, stay, cool down to nothing at the end."""
     left = recipe.steps - step
     return min(1.0, (step + 1) / recipe.warm_up, left / recipe.cool_down if recipe.cool_down else 1.0)
 
 
+def on_cases(
+    recipe: Recipe, network: torch.nn.Module, cases: list[Case], structures: tuple[str, ...],
+    losses_of: Losses = losses_of,
+) -> Turn:  # fmt: skip
+    """A step on one case drawn by weight. All processes simulate as many prompts: none waits for another."""
+
+    def turn(step: int, random: np.random.Generator, device: torch.device) -> dict[str, torch.Tensor]:
+        rounds = rounds_of(recipe, np.random.default_rng([recipe.seed, step]))
+        with torch.autocast(device.type, enabled=False):  # images are sampled in full precision
+            example = draw(_one_of(cases, random), structures, recipe.draw, random)
+        return losses_of(network, replace(example, image=example.image.to(device)), recipe, rounds, random)
+
+    return turn
+
+
 def run(
-    recipe: Recipe, network: torch.nn.Module, trained: list[torch.nn.Parameter], cases: list[Case],
-    structures: tuple[str, ...], folder: Path, losses_of: Losses = losses_of,
-) -> dict[str, torch.Tensor]:  # fmt: skip
+    recipe: Schedule, network: torch.nn.Module, trained: list[torch.nn.Parameter], turn: Turn, folder: Path
+) -> dict[str, torch.Tensor]:
     """Train, or go on where `folder` says training stopped; returns the averaged state of the network.
 
     `folder` holds `state.pt` (to resume), `average.safetensors` and TensorBoard logs. Under `torchrun` every process
-    draws its own examples, all simulate as many prompts (none waits for another), and the gradients are averaged.
+    draws its own examples, and the gradients are averaged.
     """
     from accelerate import Accelerator
     from safetensors.torch import load_file, save_file
@@ -58,14 +75,13 @@ def run(
         average, first = load_file(folder / "average.safetensors"), int(held["step"])
     network, optimiser = network.to(accelerator.device), accelerator.prepare(optimiser)
     writer = SummaryWriter(str(folder / "tensorboard")) if accelerator.is_main_process else None
-    started, seen = time.monotonic(), {"words": 0.0, "prompts": 0.0}
-    for step, rounds, random in _steps(first, recipe, accelerator.process_index):
+    started, seen = time.monotonic(), defaultdict[str, float](float)
+    for step, random in _steps(first, recipe, accelerator.process_index):
         torch.manual_seed(int(random.integers(1 << 62)))  # for dropout: a resumed run sees the same
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * rate(step, recipe)
-        example = _to(draw(_one_of(cases, random), structures, recipe.draw, random), accelerator.device)
         with accelerator.autocast():
-            losses = losses_of(network, example, recipe, rounds, random)
+            losses = turn(step, random, accelerator.device)
         accelerator.backward(sum(losses.values()))
         if accelerator.num_processes > 1:
             taught = [p for p in trained if p.grad is not None]  # the same ones in every process
@@ -87,10 +103,8 @@ def run(
         if accelerator.is_main_process and (step + 1) % 50 == 0:
             pace = (time.monotonic() - started) / (step + 1 - first)
             left = (recipe.steps - step - 1) * pace / 60
-            print(
-                f"step {step + 1}/{recipe.steps}  words {seen['words']:.3f}  prompts {seen['prompts']:.3f}  "
-                f"{pace:.2f} s a step, {left:.0f} min left", flush=True,
-            )  # fmt: skip
+            means = "  ".join(f"{name} {mean:.3f}" for name, mean in seen.items())
+            print(f"step {step + 1}/{recipe.steps}  {means}  {pace:.2f} s a step, {left:.0f} min left", flush=True)
         if accelerator.is_main_process and ((step + 1) % 250 == 0 or step + 1 == recipe.steps):
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
             torch.save(state, folder / "state.tmp")
@@ -106,11 +120,10 @@ def first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def _steps(first: int, recipe: Recipe, process: int) -> Iterator[tuple[int, int | None, np.random.Generator]]:
-    """Steps with their rounds and a generator each, so that a resumed run draws what an uninterrupted one would."""
+def _steps(first: int, recipe: Schedule, process: int) -> Iterator[tuple[int, np.random.Generator]]:
+    """Steps with a generator each, so that a resumed run draws what an uninterrupted one would."""
     for step in range(first, recipe.steps):
-        rounds = rounds_of(recipe, np.random.default_rng([recipe.seed, step]))
-        yield step, rounds, np.random.default_rng([recipe.seed, step, process])
+        yield step, np.random.default_rng([recipe.seed, step, process])
 
 
 def _one_of(cases: list[Case], random: np.random.Generator) -> Case:
@@ -119,10 +132,6 @@ def _one_of(cases: list[Case], random: np.random.Generator) -> Case:
         case = cases[random.integers(len(cases))]
         if case.weight >= 1 or random.random() < case.weight:
             return case
-
-
-def _to(example: Example, device: torch.device) -> Example:
-    return replace(example, image=example.image.to(device))
 
 
 def _has_bf16() -> bool:

@@ -39,7 +39,7 @@ from osirix_agent.segmenter.seeds import Marks
 from osirix_agent.training.cases import Case, train_cases
 from osirix_agent.training.contouring import spelt
 from osirix_agent.training.examples import DrawRecipe, Example
-from osirix_agent.training.loop import first_process, run
+from osirix_agent.training.loop import first_process, on_cases, run
 from osirix_agent.training.losses import segmentation_loss
 from osirix_agent.training.phrases import ORGANS
 from osirix_agent.training.step import Recipe
@@ -116,7 +116,8 @@ def train_peer(recipe: PeerRecipe, work: Path, out: Path, version: str, cases: l
     torch.manual_seed(recipe.seed)
     network = PlainUnet(recipe.widths, len(recipe.structures))
     cases = train_cases("openkbp") if cases is None else cases
-    averaged = run(recipe, network, list(network.parameters()), cases, recipe.structures, work, plain_losses)
+    turn = on_cases(recipe, network, cases, recipe.structures, plain_losses)
+    averaged = run(recipe, network, list(network.parameters()), turn, work)
     if not first_process():
         return
     description = PeerDescription(

@@ -23,9 +23,10 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.calibration import signed_distance
 from osirix_agent.errors import PromptError
 from osirix_agent.imaging.structure import kind_of
-from osirix_agent.prompting.prompt import Prompt
+from osirix_agent.prompting.prompt import Prompt, TextPrompt
 from osirix_agent.segmenter.protocol import Describes, SegmentationRequest, Segmenter, SeveralWeights
 from osirix_agent.training.contouring import UNNAMED, Contoured, box_prompt, contour, spelt, unsaid
+from osirix_agent.training.probes import without
 from osirix_agent.whole import whole
 
 COUNTS = (0, 1, 2, 5)  # clicks after the name or the box
@@ -151,6 +152,23 @@ class Staging:
             return None
         seen = self._description(image, source)
         return Stage(image.name.split()[0], structure, 0, request, found[0][2], truth, seen, key)
+
+    def absent(self, image: Contoured, structure: str) -> Stage | None:
+        """The answer to a structure's name on a part of the image that it is not in; None: no room, or refused."""
+        cut, asked = without(image.volume, image.truths[structure]), spelt(structure)
+        if cut is None or asked not in self.segmenter.capabilities.structures:
+            return None
+        request = SegmentationRequest(cut, asked, (TextPrompt(phrase=asked),))
+        key = (FORMAT, _source(self.segmenter, asked), cut.digest, structure, "absent")
+
+        def ask() -> _Answers:
+            with suppress(PromptError):
+                return [(0, request.prompts, self.segmenter.propose(request))]
+            return []
+
+        found = self._kept(key, ask)
+        nothing = np.zeros(cut.geometry.shape_kji, np.bool_)
+        return Stage(image.name.split()[0], structure, 0, request, found[0][2], nothing, None, key) if found else None
 
     def another(self, stage: Stage, name: str, ask: Callable[[], Belief]) -> Belief:
         """Another method's answer to a stage, worked out once."""

@@ -18,18 +18,13 @@ from osirix_agent.training.phrases import BOTH, ELSEWHERE, LESIONS, framed, spok
 from osirix_agent.training.simulate import Session, rough
 
 
-class Recipe(BaseModel):
-    """What the training of bases and of adapters has in common.
+class Schedule(BaseModel):
+    """What all training has in common.
 
     Attributes
     ----------
     average : of the weights kept from step to step
     half : bfloat16 where the device has it (oneDNN's 3D gradients are wrong in it on grids of a few voxels)
-    prompted_share, prompted : share of steps with a simulated clinician, and structures contoured then
-    absent : phrases a step for things that are not there
-    rounds : probabilities of 0, 1, 2, ... prompts after the first
-    jitter, wrong : share of clicks that are off the deepest point; that say the opposite
-    recorded_share : of the structures whose clinician's own prompts are known, those that begin with them
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +38,20 @@ class Recipe(BaseModel):
     clip: float = 1.0
     average: float = 0.998
     half: bool = True
+
+
+class Recipe(Schedule):
+    """What the training of bases and of adapters has in common.
+
+    Attributes
+    ----------
+    prompted_share, prompted : share of steps with a simulated clinician, and structures contoured then
+    absent : phrases a step for things that are not there
+    rounds : probabilities of 0, 1, 2, ... prompts after the first
+    jitter, wrong : share of clicks that are off the deepest point; that say the opposite
+    recorded_share : of the structures whose clinician's own prompts are known, those that begin with them
+    """
+
     prompted_share: float = 0.75
     prompted: int = 2
     absent: int = 2

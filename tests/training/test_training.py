@@ -15,7 +15,7 @@ from osirix_agent.training.adapter import AdapterRecipe, train_adapter
 from osirix_agent.training.base import add_text_lora, new_network, train_base
 from osirix_agent.training.cases import Case
 from osirix_agent.training.examples import LESION, DrawRecipe, draw
-from osirix_agent.training.loop import rate, run
+from osirix_agent.training.loop import on_cases, rate, run
 from osirix_agent.training.losses import segmentation_loss
 from osirix_agent.training.phrases import ORGANS, every_word, misheard, spoken
 from osirix_agent.training.simulate import Session, rough
@@ -152,7 +152,8 @@ def losses(folder, steps, encoder, **changes):
     recipe = RECIPE.model_copy(update={"steps": steps, **changes})
     network = new_network(recipe, encoder)
     add_text_lora(network, recipe.text_lora_rank)
-    return run(recipe, network, [p for p in network.parameters() if p.requires_grad], [CASE], recipe.structures, folder)
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return run(recipe, network, trained, on_cases(recipe, network, [CASE], recipe.structures), folder)
 
 
 def test_a_recipe_repeats_itself_to_the_bit(tiny_encoder, tmp_path):
