@@ -182,6 +182,7 @@ def segment(segmenter: Segmenter, request: SegmentationRequest) -> Answer:
     belief, error = None, None
     try:
         belief = propose(segmenter, request)
+        _ = belief.crop_logit  # worked out once, here: the session's thread, the page's and the painting all need it
     except PromptError as refusal:
         error = refusal
     except OsirixAgentError as failure:

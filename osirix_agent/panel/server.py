@@ -33,6 +33,7 @@ from osirix_agent.panel.message import LONGEST_BYTES, MESSAGE, LookAt, Pointer, 
 from osirix_agent.panel.plane import Plane, planes_of
 
 ANSWER_DEADLINE_S = 20.0
+HEAD_START_S = 0.1  # at most so long the session waits until the page has been sent what she waits for
 WAITING = 8  # requests that may wait for the session at once
 NOTICES = 50
 TAKEN_OVER = 4001  # close code: another tab has the session now
@@ -118,9 +119,13 @@ class Panel:
         engine.show_to(self._show)
 
     def _show(self, sight: Sight) -> None:
+        """Before the session paints in OsiriX, a page that keeps up is sent its lines: both at once slow each other."""
         with self._changed:
-            self._sight = sight
+            before, self._sight = self._sight, sight
             self._changed.notify_all()
+            page = self._page
+            if page is not None and before is not None and page.sent is before:
+                self._changed.wait_for(lambda: page.sent is sight or page.gone or self._closing, HEAD_START_S)
 
     def notice(self, text: str, structure: str | None = None) -> None:
         with self._changed:
@@ -154,6 +159,7 @@ class _Page:
     def __init__(self, panel: Panel, connection: ServerConnection) -> None:
         self._panel, self.connection = panel, connection
         self.gone = False
+        self.sent: Sight | None = None  # whose lines it has
         self._waiting = threading.BoundedSemaphore(WAITING)
         self._look: tuple[int, int] | None = None
         self._drawn: tuple[object, ...] = ()
@@ -186,6 +192,9 @@ class _Page:
                     self._send_slice(look)
                 if look is not None:
                     self._send_lines(sight, look)  # first what she waits for
+                with panel._changed:
+                    self.sent = sight
+                    panel._changed.notify_all()
                 if sight is not sent:
                     self._send(report.session(sight, panel._planes[0].geometry))
                 if sight is not sent and not sight.busy:

@@ -181,3 +181,21 @@ def test_what_is_expected_is_painted_at_once_and_the_journal_holds_answers_alone
     assert sorted(signature(roi) for roi in practice.drafts()) != expected
     journal = practice.journal.read_text()
     assert journal.count('"event":"proposed"') == 2
+
+
+def test_an_answer_is_shown_before_osirix_is_asked_anything(open_practice, monkeypatch):
+    later = Later()
+    practice = open_practice(segmenter=believing_ball(), executor=later)
+    practice.clinician.point((30.5, 20.5), k=6)
+    for _ in range(6):
+        practice.now += 0.5
+        practice.engine.step()
+    happened = []
+    practice.engine.show_to(lambda sight: happened.append("shown") if sight.shown else None)
+    poll = practice.engine._poll
+    monkeypatch.setattr(
+        practice.engine, "_poll", lambda *given, **more: (happened.append("asked"), poll(*given, **more))
+    )
+    later.answer()
+    practice.engine.step()
+    assert happened[:2] == ["shown", "asked"]

@@ -3,6 +3,9 @@
 import http.client
 import json
 import socket
+import threading
+import time
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -347,3 +350,30 @@ def test_messages_are_valid_json_without_names_of_the_patient(desk, page, practi
     identity = practice.viewer.identity
     for secret in (identity.patient_id, identity.study_uid, identity.series_uid, identity.sop_uids[0]):
         assert secret not in everything
+
+
+def test_a_page_that_keeps_up_has_its_lines_before_the_session_goes_on(practice, monkeypatch):
+    monkeypatch.setattr("osirix_agent.panel.server.HEAD_START_S", 30.0)
+    with Desk(practice) as desk, desk.page() as page:
+        page.look(0, 6)
+        page.ask(do="say", text="hide")
+        until(lambda: desk.panel._page.sent is desk.panel._sight)
+        sight = desk.panel._sight
+        desk.panel._show(replace(sight, busy=not sight.busy))
+        assert desk.panel._page.sent is desk.panel._sight
+
+
+def test_a_page_that_has_stopped_reading_is_not_waited_for(practice, monkeypatch):
+    monkeypatch.setattr("osirix_agent.panel.server.HEAD_START_S", 0.2)
+    with Desk(practice) as desk, desk.page() as page:
+        page.look(0, 6)
+        until(lambda: desk.panel._page.sent is desk.panel._sight)
+        stuck = threading.Event()
+        monkeypatch.setattr(desk.panel._page, "_send_lines", lambda *_: stuck.wait(60.0))
+        try:
+            began = time.monotonic()
+            for _ in range(20):  # the first is waited for, the others are not
+                desk.panel._show(replace(desk.panel._sight))
+            assert time.monotonic() - began < 2.0
+        finally:
+            stuck.set()
