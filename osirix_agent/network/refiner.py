@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -34,6 +34,8 @@ class RefinerDescription(BaseModel):
     base : SHA-256 of the weights whose answers it refines
     structures : that it knows by name, without a side; any other goes without a name
     widths : channels at the voxels, at half and at a quarter of them
+    gallery, reach : what the base's encoder makes of the images that it learnt from, and how far from them another may
+        be to be refined; None: any image is
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,6 +48,8 @@ class RefinerDescription(BaseModel):
     base: str
     structures: tuple[str, ...]
     widths: tuple[int, int, int]
+    gallery: dict[str, Any] | None = None
+    reach: float = 0.0
 
 
 class Refiner(nn.Module):
@@ -54,9 +58,12 @@ class Refiner(nn.Module):
     The structure's name and the voxel's size speak as scales and shifts of the features (FiLM, Perez et al. 2018).
     """
 
-    def __init__(self, structures: Iterable[str], widths: tuple[int, int, int]) -> None:
+    def __init__(
+        self, structures: Iterable[str], widths: tuple[int, int, int], gallery: dict[str, Any] | None = None,
+        reach: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.structures = tuple(structures)
+        self.structures, self.gallery, self.reach = tuple(structures), gallery, reach
         a, b, c = widths
         self.name = nn.Embedding(len(self.structures) + 1, NAME_WIDTH)
         self.told = nn.Linear(NAME_WIDTH + 3, 2 * (a + b + c + b + a))
@@ -103,7 +110,7 @@ def load_refiner(folder: Path, base_digest: str, device: str = "cpu") -> tuple[R
             f"{described.base[:12]}, these with {base_digest[:12]}).",
             "Delete its folder, or train it again on this base.",
         )
-    refiner = Refiner(described.structures, described.widths)
+    refiner = Refiner(described.structures, described.widths, described.gallery, described.reach)
     try:
         refiner.load_state_dict({name: value.float() for name, value in read_tensors(folder / WEIGHTS).items()})
     except RuntimeError:

@@ -36,6 +36,7 @@ from osirix_agent.network.preprocess import (
     sample_image,
     value_spread,
 )
+from osirix_agent.network.refiner import Refiner
 from osirix_agent.network.text import Phrase
 from osirix_agent.network.weights import Weights, load_weights
 from osirix_agent.prompting.prompt import MaskPrompt, Polarity, Prompt, TextPrompt
@@ -43,7 +44,7 @@ from osirix_agent.segmenter.certain import CERTAIN_LOGIT, CLICK_RADIUS_MM, fixed
 from osirix_agent.segmenter.levels import box_of, coarse_grid, cut, cut_grid, fine_grid, index_to_lps, on_volume, window
 from osirix_agent.segmenter.marking import marks_on
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
-from osirix_agent.segmenter.refining import marks_of, refined, see
+from osirix_agent.segmenter.refining import knows, marks_of, refined, see
 from osirix_agent.segmenter.seeds import Marks, Region, read_marks
 
 FloatArray = npt.NDArray[np.float64]
@@ -85,7 +86,7 @@ class VisionLanguageSegmenter:
     folder : model folder of the base
     adapters : model folders; each serves structures whose names begin as its description says
     device : "cpu", "cuda", "mps"
-    refine : the base's answers about organs on CT with its refiner, where there is one
+    refine : the base's answers about organs with its refiner, where there is one, on CT like what that learnt from
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class VisionLanguageSegmenter:
         self._sights: OrderedDict[str, _Sight] = OrderedDict()
         self._encoded: OrderedDict[tuple[object, ...], Encoded] = OrderedDict()
         self._answers: OrderedDict[tuple[object, ...], _Answer] = OrderedDict()
+        self._known: dict[str, bool] = {}  # the last volume: is it like those that the refiner learnt from?
 
     @property
     def name(self) -> str:
@@ -178,6 +180,8 @@ class VisionLanguageSegmenter:
         belief = trimmed(logit, box, volume.geometry.shape_kji, weights.source)
         if weights.refiner is None or volume.modality != "CT" or kind_of(request.structure) != "organ":
             return belief
+        if not self._knows(weights.refiner, volume):
+            return belief
         seen = see(belief, volume, marks_of(request))
         if seen is None:
             return belief
@@ -185,6 +189,11 @@ class VisionLanguageSegmenter:
             logit, box = refined(belief, seen, weights.refiner, name)
         hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
         return trimmed(logit, box, volume.geometry.shape_kji, weights.source)
+
+    def _knows(self, refiner: Refiner, volume: Volume) -> bool:
+        if volume.digest not in self._known:
+            self._known = {volume.digest: knows(refiner, self.describe(volume))}
+        return self._known[volume.digest]
 
     def _weights_for(self, structure: str) -> Weights:
         """Those that answer for a structure."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
+from osirix_agent.belief.gate import Gallery
 from osirix_agent.imaging.contour import fill
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.network.interactions import RECENCY, stamp_points
@@ -46,6 +47,13 @@ class Seen:
     blocks: tuple[int, int, int]
     turned: tuple[int, ...]
     spacing_mm: Tensor
+
+
+def knows(refiner: Refiner, description: npt.ArrayLike) -> bool:
+    """Is an image, as the base's encoder describes it, like those that the refiner learnt from?"""
+    if refiner.gallery is None:
+        return True
+    return Gallery.model_validate(refiner.gallery).distance(description) <= refiner.reach
 
 
 def marks_of(request: SegmentationRequest) -> tuple[Marks, ...]:

@@ -89,7 +89,7 @@ def draw(case: Case, structures: tuple[str, ...], recipe: DrawRecipe, random: np
     if modality == "CT" and random.random() < recipe.disguise_share:
         hu, modality = _disguise(hu, random)
     if random.random() < recipe.lesion_share:
-        hu, truths[LESION] = _lesion(hu, spacing, recipe, random)
+        hu, truths[LESION] = lesion_in(hu, spacing, recipe, random)
     if random.random() < recipe.crop_share:
         kept = _block(truths.get(LESION), shape, random)
         hu = torch.where(kept, hu, hu.min())
@@ -177,7 +177,7 @@ def _disguise(hu: Tensor, random: np.random.Generator) -> tuple[Tensor, str]:
     return values, "MR" if random.random() < 0.75 else "PT"
 
 
-def _lesion(hu: Tensor, spacing: float, recipe: DrawRecipe, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+def lesion_in(hu: Tensor, spacing: float, recipe: DrawRecipe, random: np.random.Generator) -> tuple[Tensor, Tensor]:
     """A lumpy ellipsoid inside the body, brighter or darker than where it lies, sometimes with another core."""
     shape = tuple(hu.shape)
     inside = np.argwhere((hu > (-200 if float(hu.min()) < -500 else float(hu.max()) * 0.1)).numpy())

@@ -6,6 +6,7 @@ them by heart), and no other patients may be learnt from.
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from osirix_agent.belief.card import FEWEST
+from osirix_agent.belief.gate import Gallery, fit_gallery
 from osirix_agent.errors import SettingsError
+from osirix_agent.imaging.volume import Volume
 from osirix_agent.network.checkpoint import load_model, write_folder
 from osirix_agent.network.refiner import Refiner, RefinerDescription
 from osirix_agent.prompting.prompt import TextPrompt
@@ -25,12 +29,15 @@ from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.refining import Seen, blocks_of, marks_of, see
 from osirix_agent.training.benchmark import images_of
 from osirix_agent.training.contouring import Contoured, spelt
+from osirix_agent.training.examples import LESION, MIN_VOXELS, DrawRecipe, lesion_in
 from osirix_agent.training.loop import first_process, run
 from osirix_agent.training.phrases import ORGANS
 from osirix_agent.training.staging import Stage, Staging
 from osirix_agent.training.step import Schedule
 
 STARTS = ("both", "clicks")
+ABSENT = "absent"
+FAMILIAR = 0.95  # of the patients' images are as near to the others as another must be to be refined
 NEAR_VOXELS = 2  # about a structure: so many voxels' errors make one
 FEW_VOXELS = 500.0  # keeps the errors about a tiny structure from weighing more than all others
 UNSURE = 0.75  # in units of four logits
@@ -44,22 +51,23 @@ class RefinerRecipe(Schedule):
     ----------
     crops : seen a step
     crop : blocks of voxels along k, j and i, at most
-    absent : share of the crops of answers that should have been nothing
+    absent, lesions : share of the crops of answers that should have been nothing; of synthetic shapes
     nameless : share of the answers that began with a name, shown without it
     zoomed, zoom : share of the crops whose pixels are taken to be larger or smaller, and between which factors
     noise_hu, shift_hu, contrast : noise at most, deviation of a shift, and largest change of the contrast
     surer : factors between which the answer's logits are changed
     """
 
-    steps: int = 7_000
+    steps: int = 4_500
     learning_rate: float = 1.5e-3
     warm_up: int = 100
-    cool_down: int = 2_800
+    cool_down: int = 1_800
     structures: tuple[str, ...] = tuple(ORGANS)
     widths: tuple[int, int, int] = (16, 32, 48)
     crops: int = 4
     crop: tuple[int, int, int] = (32, 32, 32)
     absent: float = 0.1
+    lesions: float = 0.25
     nameless: float = 0.1
     zoomed: float = 0.3
     zoom: tuple[float, float] = (0.8, 1.4)
@@ -81,18 +89,34 @@ class Lesson:
         return any(isinstance(prompt, TextPrompt) for prompt in self.stage.request.prompts)
 
 
-def lessons(staging: Staging, images: Iterable[Contoured]) -> list[Lesson]:
-    """Every structure of every image, from its name and from a box, and by name where it is not."""
+def lessons(staging: Staging, images: Iterable[Contoured], seed: int) -> list[Lesson]:
+    """Every structure of every image, from its name and from a box, and by name where it is not; and a synthetic
+    shape in each, from a box."""
     found = []
     for image in images:
         for structure in image.truths:
             stages = [stage for start in STARTS for stage in staging.stages(image, structure, start)]
             stages += [stage for stage in [staging.absent(image, structure)] if stage is not None]
-            for stage in stages:
-                seen = _seen(stage)
-                if seen is not None:
-                    found.append(Lesson(stage, _truth(stage.truth, seen)))
+            found += _lessons(stages)
+        number = int.from_bytes(hashlib.sha256(image.name.encode()).digest()[:8])
+        changed = with_lesion(image, np.random.default_rng([seed, number]))
+        for structure in changed.truths:
+            found += _lessons(staging.stages(changed, structure, "clicks"))
     return found
+
+
+def _lessons(stages: Iterable[Stage]) -> list[Lesson]:
+    seen = [(stage, _seen(stage)) for stage in stages]
+    return [Lesson(stage, _truth(stage.truth, there)) for stage, there in seen if there is not None]
+
+
+def with_lesion(image: Contoured, random: np.random.Generator) -> Contoured:
+    """The image with a synthetic shape, and nothing else that is known of it."""
+    hu = torch.from_numpy(image.volume.array)
+    spacing = float(np.exp(np.mean(np.log(image.volume.geometry.spacing_kji_mm))))
+    changed, mask = lesion_in(hu, spacing, DrawRecipe(), random)
+    volume = Volume(np.ascontiguousarray(changed.numpy(), np.float32), image.volume.geometry, image.volume.modality)
+    return Contoured(image.name, volume, {LESION: mask.numpy()} if int(mask.sum()) >= MIN_VOXELS else {})
 
 
 def _seen(stage: Stage) -> Seen | None:
@@ -159,6 +183,19 @@ def refining_loss(logits: Tensor, truth: Tensor) -> Tensor:
     return 1 - overlap + entropy / (near + FEW_VOXELS)
 
 
+def familiar(held: Iterable[Lesson]) -> tuple[Gallery | None, float]:
+    """What the patients' images are like, and how far nearly all of them lie from the others; None: too few."""
+    described = {
+        lesson.stage.patient: lesson.stage.description for lesson in held
+        if lesson.stage.description is not None and lesson.stage.structure != LESION
+    }  # fmt: skip
+    if len(described) < FEWEST:
+        return None, 0.0
+    gallery = fit_gallery(list(described.values()))
+    apart = [gallery.distance(one, n) for n, one in enumerate(described.values())]
+    return gallery, round(float(np.quantile(apart, FAMILIAR)), 4)
+
+
 def train_refiner(
     recipe: RefinerRecipe, data: Path, base: Path, work: Path, out: Path, version: str,
     tell: Callable[[str], object] = lambda _: None, images: Iterable[Contoured] | None = None,
@@ -172,15 +209,14 @@ def train_refiner(
     """
     bare = VisionLanguageSegmenter(base, refine=False)
     staging = Staging(bare, work / "stages", tell)
-    held = lessons(staging, images_of(data, "organs", "train", None) if images is None else images)
-    absent = [lesson for lesson in held if not lesson.truth.any()]
+    held = lessons(staging, images_of(data, "organs", "train", None) if images is None else images, recipe.seed)
     by_structure = defaultdict[str, list[Lesson]](list)
     for lesson in held:
-        if lesson.truth.any():
-            by_structure[lesson.stage.structure].append(lesson)
-    if not by_structure:
+        by_structure[lesson.stage.structure if lesson.truth.any() else ABSENT].append(lesson)
+    kinds = sorted(by_structure.keys() - {ABSENT, LESION})
+    if not kinds:
         raise SettingsError("There is nothing to learn from.", "Give patients with contoured organs.")
-    kinds = sorted(by_structure)
+    others = [(ABSENT, recipe.absent), (LESION, recipe.lesions)]
     torch.manual_seed(recipe.seed)
     names = dict.fromkeys(spelt(s).removesuffix("_L").removesuffix("_R") for s in recipe.structures)
     refiner = Refiner(names, recipe.widths)
@@ -188,19 +224,25 @@ def train_refiner(
     def turn(_step: int, random: np.random.Generator, device: torch.device) -> dict[str, Tensor]:
         losses = []
         for _ in range(recipe.crops):
-            nothing = absent and random.random() < recipe.absent
-            some = absent if nothing else by_structure[kinds[random.integers(len(kinds))]]
+            kind, chance = kinds[random.integers(len(kinds))], random.random()
+            for other, share in others:
+                if 0 <= chance < share and by_structure[other]:
+                    kind = other
+                chance -= share
+            some = by_structure[kind]
             channels, truth, name, spacing = drawn(some[random.integers(len(some))], recipe, random)
             told = torch.tensor([refiner.index_of(name or "")], device=device)
             given = channels[None].to(device, memory_format=torch.channels_last_3d)
             losses.append(refining_loss(refiner(given, told, spacing[None].to(device))[0], truth.to(device)))
         return {"crops": torch.stack(losses).mean()}
 
+    gallery, reach = familiar(held)
     averaged = run(recipe, refiner, list(refiner.parameters()), turn, work)
     if not first_process():
         return
     description = RefinerDescription(
         name="organs", version=version, licence="Apache-2.0", base=load_model(base).digest,
         structures=refiner.structures, widths=recipe.widths,
+        gallery=None if gallery is None else gallery.model_dump(), reach=reach,
     )  # fmt: skip
     write_folder(out, averaged, "refiner.json", description, recipe.model_dump())

@@ -1,5 +1,7 @@
 """The refiner's training: what it learns from, and that it learns, can be repeated and is then used."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,11 @@ from osirix_agent.network.refiner import FOLDER, Refiner
 from osirix_agent.prompting.prompt import TextPrompt
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
+from osirix_agent.segmenter.refining import knows
 from osirix_agent.training import refining
 from osirix_agent.training.contouring import Contoured, contoured
-from osirix_agent.training.refining import Lesson, RefinerRecipe, drawn, lessons, refining_loss, train_refiner
+from osirix_agent.training.examples import LESION
+from osirix_agent.training.refining import Lesson, RefinerRecipe, drawn, familiar, lessons, refining_loss, train_refiner
 from osirix_agent.training.staging import Stage, Staging
 from tests.tiny import write_model
 from tests.training.test_training import CASE
@@ -74,12 +78,16 @@ def test_lessons_are_from_names_from_boxes_and_of_what_is_not_there_and_worked_o
     monkeypatch.setattr("osirix_agent.training.probes.GAP_MM", 3.0)
     monkeypatch.setattr("osirix_agent.training.probes.LEAST_MM", 6.0)
     sure = Sure()
-    found = lessons(Staging(sure, tmp_path), [image()])
+    found = lessons(Staging(sure, tmp_path), [image()], 1)
+    shapes = [lesson for lesson in found if lesson.stage.structure == LESION]
+    assert {lesson.stage.clicks for lesson in shapes} == {0, 1, 2, 5}
+    assert not any(lesson.named for lesson in shapes)
+    found = [lesson for lesson in found if lesson.stage.structure != LESION]
     present = {(lesson.named, lesson.stage.clicks) for lesson in found if lesson.truth.any()}
     assert present == {(named, clicks) for named in (True, False) for clicks in (0, 1, 2, 5)}
     assert [(lesson.named, lesson.stage.clicks) for lesson in found if not lesson.truth.any()] == [(True, 0)]
     before = sure.asked
-    assert len(lessons(Staging(sure, tmp_path), [image()])) == len(found)
+    assert len(lessons(Staging(sure, tmp_path), [image()], 1)) == len(found) + len(shapes)
     assert sure.asked == before
 
 
@@ -127,3 +135,18 @@ def test_nothing_to_learn_from_is_said(tiny_encoder, tmp_path):
         train_refiner(RECIPE, tmp_path, base, tmp_path / "work", tmp_path / "out", "1", images=[empty])
     assert caught.value.cure
     assert not (tmp_path / "out").exists()
+
+
+def test_images_unlike_those_it_learnt_from_are_told_apart():
+    random, lesson = np.random.default_rng(0), right()
+    held = [
+        Lesson(replace(lesson.stage, patient=str(n), description=random.normal(3.0, 1.0, 6)), lesson.truth)
+        for n in range(30)
+    ]
+    gallery, reach = familiar(held)
+    refiner = Refiner((), (8, 8, 8), gallery.model_dump(), reach)
+    assert knows(refiner, np.full(6, 3.0))
+    assert not knows(refiner, np.full(6, 9.0))
+    assert not knows(refiner, np.full(6, np.nan))
+    assert familiar(held[:5]) == (None, 0.0)
+    assert knows(Refiner((), (8, 8, 8)), np.full(6, 9.0))
