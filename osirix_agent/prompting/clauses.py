@@ -91,6 +91,9 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
                 sure = min(_confidence(said, carried), *(item.sure for item in said))
                 if carried and separator and not _goes_on(carried, separator):
                     sure = min(sure, TENTATIVE)
+                amounts = all(item.is_a("amount", "direction", "edge", "trim", "all_round") for item in said)
+                if amounts and not carried and any(map(_does, before.last)):
+                    sure = min(sure, TENTATIVE)  # "take off 3 mm up and 2 mm down": of the verb, or to be added?
                 if before.last and _runs_on(before.last, inner[0], separator):
                     sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
                 placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
@@ -109,6 +112,11 @@ def _lists_subjects(last: list[Item], inner: list[Item], separator: Item | None)
     """`the trachea and the larynx are not part of it`: no clause ends at the "and"."""
     listed = last and separator and separator.is_a("and") and all(item.is_a("structure") for item in last)
     return bool(listed) and inner[0].is_a("structure") and any(item.is_a(*STARTS) for item in inner)
+
+
+def _does(item: Item) -> bool:
+    """Is it a verb or a command, whatever its sense?"""
+    return all(kind in STARTS for kind, _ in item.senses)
 
 
 def _goes_on(carried: list[Item], separator: Item) -> bool:
@@ -176,7 +184,7 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
         return []
     if not separator.is_a("and") and not all(item.is_a("amount", "direction", "all_round") for item in said):
         return []
-    verbs = [item for item in last if item.is_a(*STARTS)]
+    verbs = [item for item in last if _does(item)] or [item for item in last if item.is_a(*STARTS)]
     structures = all(item.is_a("structure") for item in said)
     amounts = all(item.is_a("amount", "direction", "edge", "trim", "all_round") for item in said)
 
@@ -190,7 +198,7 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
     if len(verbs) != 1 or not (structures or amounts):
         return []
     if amounts:
-        kept = ("structure", "it", "this")
+        kept = ("structure", "it", "this", "off")
         return [*verbs, *(i for i in last if i.is_a(*kept))] if any(i.is_a("amount") for i in last) else []
     own = verbs[0].is_a("verb") and verbs[0].value("verb") in ("contour", "use", "go", "new", "show", "hide")
     if own and not verbs[0].is_a("command"):
@@ -228,7 +236,7 @@ def _with_subject(senses: tuple[tuple[str, Any], ...], slots: dict[str, list[Any
 
 def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
     """What a clause means; None when it fits no rule. The first of its senses that fits is taken."""
-    doing = sum(all(kind in STARTS for kind, _ in item.senses) for item in said)
+    doing = sum(map(_does, said))
     ways = prod(len(item.senses) for item in said)
     if len(said) > _MOST_ITEMS or doing > 3 or ways > _MOST_WAYS or any(item.is_a("unknown") for item in said):
         return None

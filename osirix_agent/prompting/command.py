@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from osirix_agent.prompting import lexicon
 from osirix_agent.prompting.clauses import GRAVE, NOT_UNDERSTOOD, TENTATIVE, Question, parted
 from osirix_agent.prompting.corrections import corrected
-from osirix_agent.prompting.intent import Command, Contour, Here, Intent, Reply, Slab
+from osirix_agent.prompting.intent import Command, Contour, Crop, Go, Here, Intent, Part, Reply, Slab
 from osirix_agent.prompting.items import Item, items_of
 from osirix_agent.prompting.meanings import NAMED_COMMANDS as NAMED_COMMANDS
-from osirix_agent.prompting.moods import ASKED, SEPARATORS, STARTS
+from osirix_agent.prompting.moods import ASKED, SEPARATORS, STARTS, STATING
+from osirix_agent.prompting.prompt import Polarity
 from osirix_agent.prompting.words import words_of
 
 MAX_SENTENCE = 400
@@ -71,7 +72,52 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
     if understood.questions:  # "it sticks out, so crop it to the body"
         without = _understood(sentence, known, heard, reasons=False)
         understood = understood if without.questions else without
+    if understood.questions:
+        understood = _stated_and_ordered(sentence, known, heard) or understood
     return understood
+
+
+def _stated_and_ordered(sentence: str, known: Collection[str], heard: float) -> Understanding | None:
+    """`the tumour stops here, delete everything above this slice`, `redo it, that was fine`: a statement that is not
+    understood beside an order that is; to be confirmed. None: it is not so."""
+    head, pause, tail = sentence.rpartition(",")
+    if not pause:
+        return None
+    for start, order, statement in ((len(sentence) - len(tail), tail, head), (0, head, tail)):
+        stated = items_of(statement, known)
+        ordered = [item for item in items_of(order, known) if item.text.lower() != "please"]
+        said = statement.lower().split()
+        states = said[:1] and (said[0] in STATING or (start and stated and stated[0].is_a("structure", "isolines")))
+        turned = any(item.is_a("correction", "cancel", "yes", "amount", "number", "limit", "and") for item in stated)
+        if not states or turned or not ordered or not (ordered[0].is_a(*STARTS) or not start):
+            continue
+        understood = _understood(order, known, heard, reasons=True)
+        intents = understood.intents
+        named = [item.value("structure") for item in stated if item.is_a("structure")]
+        if any(item.is_a("it") and item.text.lower() in _PRONOUNS for item in ordered) and named:
+            intents = _drawn_or_used(ordered, named[0].names(known)) if len(named) == 1 else ()
+        elif understood.questions:
+            intents = ()
+        if intents:
+            return Understanding(sentence, tuple(
+                replace(one, span=(one.span[0] + start, one.span[1] + start),
+                        confidence=min(one.confidence, TENTATIVE))
+                for one in intents
+            ))  # fmt: skip
+    return None
+
+
+def _drawn_or_used(ordered: list[Item], names: Collection[str]) -> tuple[Intent, ...]:
+    """`we still need the larynx, draw it`, `I want to work on the cord, switch to it`."""
+    span = (ordered[0].start, ordered[-1].end)
+    if len(ordered) != 2 or not ordered[1].is_a("it"):
+        return ()
+    if ("verb", "contour") in ordered[0].senses:
+        return tuple(Contour(name, span=span) for name in names)
+    return tuple(Command("use", name, span=span) for name in names if ("verb", "use") in ordered[0].senses)
+
+
+_PRONOUNS = ("it", "them", "these")
 
 
 def _understood(sentence: str, known: Collection[str], heard: float, *, reasons: bool) -> Understanding:
@@ -93,7 +139,7 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
         for n, one in enumerate(intents)
         if not (isinstance(one, Reply | Here) and one in intents[max(0, n - 1) : n])
     ]
-    intents = _said_once(intents)
+    intents = _said_once(intents, sentence)
     if not intents and not questions:
         questions = [Question(NOT_UNDERSTOOD, whole)]
     if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):
@@ -117,21 +163,39 @@ _INTERJECTIONS = {"right", "great", "good", "fine", "perfect", "brilliant", "lov
                   "let's see", "let us see", "let me see", "let me think", "look", "listen", "right then"}  # fmt: skip
 
 
-def _said_once(intents: list[Intent]) -> list[Intent]:
-    """`looks good, accept it`: praise before the command that it might have meant; and `I want to change the GTV again,
-    reopen it`: the name was said before."""
+_TWICE = {"help", "status", "use", "show", "hide", "lock", "unlock", "accept", "reject", "reopen", "release"}
+
+
+def _again(before: Intent | None, one: Intent) -> bool:
+    """`the GTV must stay in the body, crop it to the body`: what would do the same once more, perhaps by a pronoun."""
+    if isinstance(one, Command):
+        return isinstance(before, Command) and before.verb == one.verb in _TWICE and one.name in (before.name, None)
+    if isinstance(one, Crop | Part) and isinstance(before, Crop | Part) and one.structure is None:
+        return one == replace(before, structure=None)
+    return isinstance(one, Contour | Crop | Part) and one == before
+
+
+def _said_once(intents: list[Intent], sentence: str) -> list[Intent]:
+    """`looks good, accept it`: praise before the command that it might have meant; `I want to change the GTV again,
+    reopen it`: the name was said before; `the trachea is not part of it, leave it out`."""
     found: list[Intent] = []
     for n, one in enumerate(intents):
         later = [other for other in intents[n + 1 :] if isinstance(other, Command)]
         before = found[-1] if found else None
-        if isinstance(one, Contour) and before == Command("next"):
+        if isinstance(one, Contour) and isinstance(before, Command) and before == Command("next"):
             found[-1] = replace(before, confidence=TENTATIVE)  # "next, the larynx": the next structure, or slice?
-        if isinstance(one, Command) and not one.name:
-            if one.confidence <= TENTATIVE and any(other.verb == one.verb for other in later):
-                continue
-            if isinstance(before, Command) and before.name and before.verb == one.verb in NAMED_COMMANDS:
-                found[-1] = replace(before, confidence=one.confidence)
-                continue
+        if before is not None and _again(before, one):
+            found[-1] = replace(before, confidence=max(before.confidence, one.confidence))
+            continue
+        words = sentence[slice(*one.span)].lower().split()
+        out = isinstance(before, Part) and before.polarity is Polarity.EXCLUDE
+        if out and one == Here(Polarity.EXCLUDE) and "it" in words:
+            continue
+        if isinstance(one, Go) and one == before and sentence[slice(*before.span)].lower().split() != words:
+            one = replace(one, confidence=TENTATIVE)  # "the slice before, one slice back": once, or twice?
+        tentative = isinstance(one, Command) and not one.name and one.confidence <= TENTATIVE
+        if tentative and any(other.verb == one.verb for other in later if isinstance(one, Command)):
+            continue
         found.append(one)
     return found
 
@@ -168,7 +232,7 @@ def _without_idle_separators(items: list[Item]) -> list[Item]:
         item = replace(item, sure=min(item.sure, asked))
         if item.is_a(*SEPARATORS) and not item.is_a(*STARTS):
             if found and found[-1].is_a(*SEPARATORS):
-                if item.is_a("then"):
+                if item.is_a("then") or found[-1].text == ",":
                     found[-1] = item
                 continue
             if not found:

@@ -48,7 +48,7 @@ def items_of(sentence: str, known: Collection[str], *, reasons: bool = True) -> 
     ----------
     reasons : keep clauses that only seem to say why
     """
-    words, names = words_of(sentence), Names(known)
+    words, names = _fluent(words_of(sentence)), Names(known)
     spelt = [_spelt(word) for word in words]
     texts = [word.text for word in spelt]
     structures: dict[int, tuple[Named, int]] = {}
@@ -93,6 +93,21 @@ def _unit_first(items: list[Item]) -> list[Item]:
     return found
 
 
+def _fluent(words: list[Word]) -> list[Word]:
+    """`by, er, three millimetres`: no pause parts a sentence after a word that cannot end a clause, nor beside the
+    hesitation that is made there."""
+    found: list[Word] = []
+    for word in words:
+        if word.text == "," and found and found[-1].text in _UNENDING:
+            continue
+        if word.text == "," and len(found) > 1 and found[-1].text in _HESITATING and found[-2].text in _UNENDING:
+            continue
+        found.append(word)
+    return found
+
+
+_HESITATING = ("um", "uh", "er", "erm", "ah", "hm", "hmm")
+_UNENDING = ("the", "a", "an", "by", "of", "to", "with", "my", "another")
 _BESIDE_UNIT = ("more", "extra", "less", "additional", "further", "fewer")
 
 
@@ -150,6 +165,10 @@ def _joined(items: list[Item], sentence: str) -> list[Item]:
 def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> tuple[int, Item | None]:
     item = items[at]
     following = items[at + 1 :]
+    if item.text.lower() == "both" and any(one.is_a("and") for one in items):
+        return 1, None
+    if item.text.lower() == "oh" and at == 0 and not (following and following[0].is_a("number")):
+        return 1, None
     if item.senses == (("filler", True),):
         if not (item.text.lower() in ("a", "an") and following and following[0].is_a("unit")):
             return 1, None

@@ -80,7 +80,7 @@ PHRASES: dict[str, dict[object, str]] = {
         ),
         "contour": (
             "contour/contouring|segment|outline|delineate|find|mark|mark up|trace|let's do|do|i want|i need|"
-            "get me|start with|next is|now for|auto contour|autocontour|auto segment|propose|"
+            "get|get me|start with|next is|now for|auto contour|autocontour|auto segment|propose|"
             "next structure is|next up|draw"
             "|next|map|pick out|localise/localize|work out|could i have|can i have"
         ),

@@ -117,6 +117,8 @@ _OPPOSITE = {way: other for pair in _PAIRS for way, other in (pair, pair[::-1])}
 def edge_moved(clause: Clause) -> list[Intent]:
     """`push the superior border up by 3 mm`: outwards it grows on that side, inwards it shrinks."""
     edge, off = clause.one("edge"), clause.one("off")
+    if edge == "posterior" and off == "back":
+        raise Asked("Posteriorly, or back inwards?")
     way = {"out": edge, "in": _OPPOSITE[edge], "back": _OPPOSITE[edge]}.get(off, clause.one("direction"))
     if way not in (edge, _OPPOSITE[edge]):
         raise Asked("Shift all of it, or grow or shrink it on that side?")
@@ -127,7 +129,7 @@ def raised(way: str) -> Callable[[Clause], list[Intent]]:
     """`raise it by 3 mm` shifts; `raise the top edge` grows, `raise the bottom` shrinks."""
 
     def build(clause: Clause) -> list[Intent]:
-        if "direction" in clause.slots:
+        if clause.slots.get("direction", [way]) != [way]:
             raise Asked("Up or down?")
         return edited("shift")(Clause({**clause.slots, "direction": [way]}, clause.known))
 
@@ -160,6 +162,21 @@ def put(clause: Clause) -> list[Intent]:
         raise Asked("In or out?")
     polarity = Polarity.EXCLUDE if way == "out" else Polarity.INCLUDE
     return (part_of if "structure" in clause.slots else here_is)(polarity)(clause)
+
+
+def taken_in(clause: Clause) -> list[Intent]:
+    """`take this in as well`."""
+    if clause.one("off") != "in":
+        raise Asked("In or out?")
+    return here_is(Polarity.INCLUDE)(clause)
+
+
+def isolines_put(clause: Clause) -> list[Intent]:
+    """`put the uncertainty up`."""
+    verb = {("superior",): "show", ("inferior",): "hide"}.get(tuple(clause.slots["direction"]))
+    if verb is None:
+        raise Asked("Show or hide the isolines?")
+    return [Command(verb)]
 
 
 def slices_on(clause: Clause) -> list[Intent]:
@@ -201,7 +218,12 @@ def out_of(clause: Clause) -> list[Intent]:
 
 
 def here_is(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
-    return lambda clause: [Here(polarity, clause.structure("of") or clause.structure())]
+    def build(clause: Clause) -> list[Intent]:
+        if polarity is Polarity.EXCLUDE and clause.one("off") == "in":  # "take this in as well"
+            raise Asked("In or out?")
+        return [Here(polarity, clause.structure("of") or clause.structure())]
+
+    return build
 
 
 def slab_of(how: Any) -> Callable[[Clause], list[Intent]]:

@@ -33,8 +33,10 @@ def settled(items: list[Item], unsaid: float, reasons: bool) -> list[Item]:
     reasons : keep whole clauses that only seem to give one
     """
     clauses: list[list[Item]] = [[]]  # each with the separator before it
-    for item in items:
-        if item.is_a(*SEPARATORS) and not item.is_a(*STARTS):
+    for n, item in enumerate(items):
+        beside = [one for one in (_telling(items[:n][::-1]), _telling(items[n + 1 :])) if one is not None]
+        listed = item.is_a("and") and len(beside) == 2 and all(one.is_a("structure") for one in beside)
+        if item.is_a(*SEPARATORS) and not item.is_a(*STARTS) and not listed:
             clauses.append([])
         clauses[-1].append(item)
     kept: list[list[Item]] = []
@@ -53,18 +55,23 @@ def settled(items: list[Item], unsaid: float, reasons: bool) -> list[Item]:
     return [item for clause in kept for item in _settled(clause, unsaid)]
 
 
+def _telling(items: list[Item]) -> Item | None:
+    """The first that is no filler."""
+    return next((item for item in items if item.senses != (("filler", True),)), None)
+
+
 def without_pauses(clause: list[Item]) -> list[Item]:
     return [item for item in clause if not item.is_a(*SEPARATORS)]
 
 
-_STATING = ("i", "i'm", "i've", "it", "it's", "this", "that", "that's", "there", "there's", "the", "we", "we've", "my")
+STATING = ("i", "i'm", "i've", "it", "it's", "this", "that", "that's", "there", "there's", "the", "we", "we've", "my")
 
 
 def _states(clause: list[Item]) -> bool:
     """Does it begin as a statement, and say no amount?"""
     said = without_pauses(clause)
     first = said[0].text.lower().split()[0] if said else ""
-    return first in _STATING and not any(one.is_a("amount", "number") for one in said)
+    return first in STATING and not any(one.is_a("amount", "number") for one in said)
 
 
 def _says_nothing(clause: list[Item]) -> bool:

@@ -107,6 +107,23 @@ KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
         ("right and left submandibular glands", [Contour("Glnd_Submand_R"), Contour("Glnd_Submand_L")]),
         ("contour the left parotid, then the right one", [Contour("Parotid_L"), Contour("Parotid_R")]),
         ("let's see, keep only what is above slice 48", [Slab("keep", "above", 48)]),
+        (
+            "take off 3 mm superiorly and 2 mm inferiorly",
+            [Edit("shrink", 3, ("superior",)), Edit("shrink", 2, ("inferior",))],
+        ),
+        ("enlarge by 4 mm both cranially and caudally", [Edit("grow", 4, ("superior", "inferior"))]),
+        ("um, enlarge the, er, GTVp by uh three millimetres", [Edit("grow", 3, (), "GTVp")]),
+        ("lift it three millimetres cranially", [Edit("shift", 3, ("superior",))]),
+        ("take this in as well", [Here(IN)]),
+        ("where are we, status please", [Command("status")]),
+        ("the GTVp should not extend beyond the right lung, crop it to the right lung", [Crop("Lung_R", "GTVp")]),
+        ("the larynx oughtn't to be in this, leave it out", [Part(OUT, "Larynx")]),
+        ("can I get the thyroid", [Contour("Thyroid")]),
+        (
+            "I want both the mandible and the oral cavity excluded",
+            [Part(OUT, n) for n in ("Bone_Mandible", "Cavity_Oral")],
+        ),
+        ("put the uncertainty up", [Command("show")]),
     ],
 )
 def test_sentences(sentence, intents):
@@ -148,6 +165,10 @@ def test_what_is_not_understood_is_asked_back(sentence):
         "the margin is five millimetres", "copy from the previous slice", "the thyroid next", "new structure boost",
         "three millimetres anteriorly and two posteriorly", "grow 2 mm left and right", "call it hot spot",
         "grow by 3 mm so that it covers the node", "it sticks out, so crop it to the body", "would you accept this",
+        "the tumour stops here, delete everything above this slice", "we still need the voice box, draw it please",
+        "exclude this, and the trachea as well", "let me see the slice before, one slice back",
+        "12 mm superiorly please, that's where the node starts", "push the posterior border back by 4 mm",
+        "keep the GTV off the left parotid", "the GTVp is too tight, grow it by 2 mm",
         "grow by 3 mm craniocaudally", "don't include this", "next, contour the larynx", "drop it on the next slice",
     ],
 )  # fmt: skip
