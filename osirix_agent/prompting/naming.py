@@ -59,6 +59,7 @@ class Named:
     Attributes
     ----------
     base : TG-263 name, without the side where that is still open
+    also : further ones that were named with it: `levels two to four`
     side : "L", "R", "LR" or "RL" (both, as they were named) or None
     sided : does the organ come in two?
     """
@@ -66,11 +67,12 @@ class Named:
     base: str
     side: str | None = None
     sided: bool = False
+    also: tuple[str, ...] = ()
 
     def names(self, known: Collection[str]) -> tuple[str, ...]:
         """The structures meant; () when the side is open and the known structures do not settle it."""
         if self.side:
-            return tuple(f"{self.base}_{one}" for one in self.side)
+            return tuple(f"{base}_{one}" for one in self.side for base in (self.base, *self.also))
         if not self.sided:
             return (self.base,)
         there = tuple(f"{self.base}_{side}" for side in "LR" if f"{self.base}_{side}" in known)
@@ -95,8 +97,8 @@ class Names:
     def at(self, words: list[Word], at: int) -> tuple[Named, int] | None:
         """The structure that is named from this word on, and how many words that takes."""
         texts = [w.text for w in words]
-        found = [one for one in (self._hers(texts, at), _level(words, at), _organ(texts, at), _target(words, at),
-                                 _spelt(words, at)) if one]  # fmt: skip
+        read = (_level(words, at), _levels(words, at), _organ(texts, at), _target(words, at), _spelt(words, at))
+        found = [one for one in (self._hers(texts, at), *read) if one]
         if not found:
             return None
         named, taken = max(found, key=lambda one: one[1])
@@ -215,6 +217,37 @@ def _level(words: list[Word], at: int) -> tuple[Named, int] | None:
                 side, n = which, n + len(phrase)
                 break
     return Named(f"LN_Neck_{level}", side, True), n
+
+
+def _levels(words: list[Word], at: int) -> tuple[Named, int] | None:
+    """`levels two and three on the right`, `left neck levels two to four`."""
+    texts = [w.text for w in words]
+    side = {"left": "L", "right": "R", "bilateral": "LR"}.get(texts[at])
+    n = 1 if side else 0
+    n += texts[at + n : at + n + 1] in (["neck"], ["nodal"])
+    if texts[at + n : at + n + 1] != ["levels"]:
+        return None
+    n += 1
+    numbers: list[int] = []
+    while at + n < len(texts):
+        joint = texts[at + n] if numbers else ""
+        first = at + n + (joint in ("and", "to", ",")) + (texts[at + n : at + n + 2] == [",", "and"])
+        number = (
+            number_at(texts, first) if first < len(texts) and (joint in ("and", "to", ",") or not numbers) else None
+        )
+        if number is None or number[0] not in _ROMAN or (numbers and number[0] <= numbers[-1]):
+            break
+        numbers += range(numbers[-1] + 1 if joint == "to" else int(number[0]), int(number[0]) + 1)
+        n = first - at + number[1]
+    levels = [_ROMAN[one] for one in numbers]
+    if len(levels) < 2 or any(level not in NECK_LEVELS for level in levels):
+        return None
+    for phrase, which in _AFTER.items() if side is None else ():
+        if tuple(texts[at + n : at + n + len(phrase)]) == phrase:
+            side, n = which, n + len(phrase)
+            break
+    bases = [f"LN_Neck_{level}" for level in levels]
+    return Named(bases[0], side, True, tuple(bases[1:])), n
 
 
 def _longest(table: dict[tuple[str, ...], str], texts: list[str], at: int) -> tuple[str, int] | None:

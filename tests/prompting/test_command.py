@@ -124,6 +124,9 @@ KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
             [Part(OUT, n) for n in ("Bone_Mandible", "Cavity_Oral")],
         ),
         ("put the uncertainty up", [Command("show")]),
+        ("I'd like levels two and three on the right", [Contour("LN_Neck_II_R"), Contour("LN_Neck_III_R")]),
+        ("contour left neck levels two to four", [Contour(f"LN_Neck_{n}_L") for n in ("II", "III", "IV")]),
+        ("exclude levels 2, 3 and 4 on the left", [Part(OUT, f"LN_Neck_{n}_L") for n in ("II", "III", "IV")]),
     ],
 )
 def test_sentences(sentence, intents):
@@ -168,7 +171,8 @@ def test_what_is_not_understood_is_asked_back(sentence):
         "the tumour stops here, delete everything above this slice", "we still need the voice box, draw it please",
         "exclude this, and the trachea as well", "let me see the slice before, one slice back",
         "12 mm superiorly please, that's where the node starts", "push the posterior border back by 4 mm",
-        "keep the GTV off the left parotid", "the GTVp is too tight, grow it by 2 mm",
+        "keep the GTV off the left parotid", "levels two and three", "levels one and two on the left",
+        "the GTVp is too tight, grow it by 2 mm",
         "grow by 3 mm craniocaudally", "don't include this", "next, contour the larynx", "drop it on the next slice",
     ],
 )  # fmt: skip
