@@ -376,7 +376,6 @@ class Engine:
             if self._find_companions is not None and self._clock() - self._found_at > COMPANION_PERIOD_S:
                 self._found_at = self._clock()
                 self._find_companions()
-            self._take_answers()
             for window in list(self._windows):
                 self._poll(window, full=self._look_closely)
             self._look_closely = False
@@ -423,25 +422,9 @@ class Engine:
         window.waiting.extend(changes)
         self._acts.act_on_all(window)
 
-    def _take_answers(self) -> None:
-        """What was worked out is seen before OsiriX is asked anything."""
-        self._receive()
-        answers = [item for item in self._arrived if isinstance(item, Answer)]
-        if not answers:
-            return
-        self._arrived = deque(item for item in self._arrived if isinstance(item, Request))
-        for answer in answers:
-            self._proposals.take(answer)
-        self._proposals.update(self.session, self._fixed_slices)
-        self._study.reveal_answered(self._proposals.shown)
-        self._publish()
-
-    def _receive(self) -> None:
+    def _drain(self) -> None:
         while not self._inbox.empty():
             self._arrived.append(self._inbox.get())
-
-    def _drain(self) -> None:
-        self._receive()
         while self._arrived:
             item = self._arrived.popleft()
             if isinstance(item, Answer):

@@ -144,10 +144,16 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
         questions = [Question(NOT_UNDERSTOOD, whole)]
     if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):
         questions = [*questions, Question("Say 'yes' or 'no' alone.", whole)]
+    texts = {w.text for w in words_of(sentence)}
+    if texts & {"nothing", "nobody", "none"} and texts & _EXCEPTING and not questions:
+        questions = [Question(NOT_UNDERSTOOD, whole)]  # "nobody is to touch it but me"
     strange = any(item.is_a("unknown") for item in items)
-    if questions and strange and {w.text for w in words_of(sentence)} & lexicon.FOREIGN:
+    if questions and strange and texts & lexicon.FOREIGN:
         questions = [Question("Only English is understood so far. Say it in English, or draw.", whole)]
     return Understanding(sentence, tuple(intents), tuple(questions))
+
+
+_EXCEPTING = frozenset({"except", "but", "unless", "besides", "apart"})
 
 
 def _without_praise(items: list[Item]) -> list[Item]:
@@ -166,11 +172,17 @@ _INTERJECTIONS = {"right", "great", "good", "fine", "perfect", "brilliant", "lov
 _TWICE = {"help", "status", "use", "show", "hide", "lock", "unlock", "accept", "reject", "reopen", "release"}
 
 
-def _again(before: Intent | None, one: Intent) -> bool:
-    """`the GTV must stay in the body, crop it to the body`: what would do the same once more, perhaps by a pronoun."""
-    if isinstance(one, Command):
-        return isinstance(before, Command) and before.verb == one.verb in _TWICE and one.name in (before.name, None)
-    if isinstance(one, Crop | Part) and isinstance(before, Crop | Part) and one.structure is None:
+def _again(before: Intent | None, one: Intent, words: Collection[str]) -> bool:
+    """`the GTV must stay in the body, crop it to the body`: what would do the same once more, perhaps by a pronoun.
+
+    Parameters
+    ----------
+    words : that it was read from
+    """
+    refers = not {"this", "that", "here", "there"} & set(words)
+    if isinstance(one, Command) and isinstance(before, Command):
+        return before.verb == one.verb in _TWICE and (one.name == before.name or (one.name is None and refers))
+    if isinstance(one, Crop | Part) and isinstance(before, Crop | Part) and one.structure is None and refers:
         return one == replace(before, structure=None)
     return isinstance(one, Contour | Crop | Part) and one == before
 
@@ -184,12 +196,12 @@ def _said_once(intents: list[Intent], sentence: str) -> list[Intent]:
         before = found[-1] if found else None
         if isinstance(one, Contour) and isinstance(before, Command) and before == Command("next"):
             found[-1] = replace(before, confidence=TENTATIVE)  # "next, the larynx": the next structure, or slice?
-        if before is not None and _again(before, one):
+        words = sentence[slice(*one.span)].lower().split()
+        if before is not None and _again(before, one, words):
             found[-1] = replace(before, confidence=max(before.confidence, one.confidence))
             continue
-        words = sentence[slice(*one.span)].lower().split()
         out = isinstance(before, Part) and before.polarity is Polarity.EXCLUDE
-        if out and one == Here(Polarity.EXCLUDE) and "it" in words:
+        if out and one == Here(Polarity.EXCLUDE) and "it" in words and not {"this", "that", "here"} & set(words):
             continue
         if isinstance(one, Go) and one == before and sentence[slice(*before.span)].lower().split() != words:
             one = replace(one, confidence=TENTATIVE)  # "the slice before, one slice back": once, or twice?

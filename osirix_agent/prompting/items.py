@@ -98,16 +98,15 @@ def _fluent(words: list[Word]) -> list[Word]:
     hesitation that is made there."""
     found: list[Word] = []
     for word in words:
-        if word.text == "," and found and found[-1].text in _UNENDING:
-            continue
-        if word.text == "," and len(found) > 1 and found[-1].text in _HESITATING and found[-2].text in _UNENDING:
+        hesitates = len(found) > 1 and found[-1].text in _HESITATING and found[-2].text in (*_ARTICLES, "by", "of")
+        if word.text == "," and found and (found[-1].text in _ARTICLES or hesitates):
             continue
         found.append(word)
     return found
 
 
 _HESITATING = ("um", "uh", "er", "erm", "ah", "hm", "hmm")
-_UNENDING = ("the", "a", "an", "by", "of", "to", "with", "my", "another")
+_ARTICLES = ("the", "a", "an", "my")
 _BESIDE_UNIT = ("more", "extra", "less", "additional", "further", "fewer")
 
 
@@ -165,7 +164,7 @@ def _joined(items: list[Item], sentence: str) -> list[Item]:
 def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> tuple[int, Item | None]:
     item = items[at]
     following = items[at + 1 :]
-    if item.text.lower() == "both" and any(one.is_a("and") for one in items):
+    if item.text.lower() == "both" and _pair_follows(following):
         return 1, None
     if item.text.lower() == "oh" and at == 0 and not (following and following[0].is_a("number")):
         return 1, None
@@ -225,6 +224,13 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
             return _free_name(items, at, sentence)
         return 1, None
     return 1, item
+
+
+def _pair_follows(items: list[Item]) -> bool:
+    """`the mandible and the oral cavity`, `cranially and caudally`."""
+    told = [one for one in items if one.senses != (("filler", True),)][:3]
+    pair = len(told) == 3 and told[1].is_a("and")
+    return pair and any(told[0].is_a(kind) and told[2].is_a(kind) for kind in ("structure", "direction"))
 
 
 def _other_side(way: str, before: list[Item]) -> Named | None:

@@ -196,6 +196,8 @@ def steps_back(clause: Clause) -> list[Intent]:
 
 def part_of(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
     def build(clause: Clause) -> list[Intent]:
+        if polarity is Polarity.INCLUDE and clause.one("off") == "out":
+            raise Asked("In or out?")
         of = clause.structure("of")
         return [Part(polarity, part, of) for part in clause.structures()]
 
@@ -340,7 +342,7 @@ def renamed(clause: Clause) -> list[Intent]:
     of = clause.structures("of")
     if len(structures) == 1 and "subject" in clause.slots:
         return [Rename(structures[0], clause.structure("subject"))]
-    if len(structures) == 2 and not free and not of:
+    if len(structures) == 2 and len(clause.slots["structure"]) == 2 and not free and not of:
         return [Rename(structures[1], structures[0])]  # "call the GTV GTVn"
     if free or of:
         if len(of) > 1 or len(structures) > 1:

@@ -171,14 +171,17 @@ class VisionLanguageSegmenter:
             )
         sight = self._sight(volume)
         answer = self._chain(sight, network, phrase, request.drawn, each, fixed)
-        for unwanted in (p for p in request.prompts if isinstance(p, TextPrompt) and p.polarity is Polarity.EXCLUDE):
-            answer = self._without(sight, network, answer, Phrase.read(unwanted.phrase))
+        unwanted = [p for p in request.prompts if isinstance(p, TextPrompt) and p.polarity is Polarity.EXCLUDE]
+        for text in unwanted:
+            answer = self._without(sight, network, answer, Phrase.read(text.phrase))
         box = box_of(answer.logits, answer.grid, volume, marks, fixed)
         logit = on_volume(answer.logits, answer.grid, sight.to_lps, box)
         spacing = np.array(volume.geometry.spacing_kji_mm)
         hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
         belief = trimmed(logit, box, volume.geometry.shape_kji, weights.source)
         if weights.refiner is None or volume.modality != "CT" or kind_of(request.structure) != "organ":
+            return belief
+        if unwanted:  # a refiner is not told what words took away
             return belief
         if not self._knows(weights.refiner, volume):
             return belief

@@ -180,9 +180,10 @@ class Staging:
         if path is not None and path.is_file():
             return _read(path)
         found = ask()
-        if path is not None:
-            _write(path, found)
-        return found
+        if path is None:
+            return found
+        _write(path, found)
+        return _read(path)  # as the next time: it is kept in half precision
 
     def _description(self, image: Contoured, source: str) -> npt.NDArray[np.float64] | None:
         if not isinstance(self.segmenter, Describes):

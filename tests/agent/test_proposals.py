@@ -183,19 +183,17 @@ def test_what_is_expected_is_painted_at_once_and_the_journal_holds_answers_alone
     assert journal.count('"event":"proposed"') == 2
 
 
-def test_an_answer_is_shown_before_osirix_is_asked_anything(open_practice, monkeypatch):
+def test_a_click_is_read_against_what_she_saw(open_practice, monkeypatch):
     later = Later()
     practice = open_practice(segmenter=believing_ball(), executor=later)
     practice.clinician.point((30.5, 20.5), k=6)
     for _ in range(6):
         practice.now += 0.5
         practice.engine.step()
-    happened = []
-    practice.engine.show_to(lambda sight: happened.append("shown") if sight.shown else None)
-    poll = practice.engine._poll
-    monkeypatch.setattr(
-        practice.engine, "_poll", lambda *given, **more: (happened.append("asked"), poll(*given, **more))
-    )
+    practice.clinician.point((31.5, 21.5), k=6)  # before anything was painted: no correction of a proposal
     later.answer()
-    practice.engine.step()
-    assert happened[:2] == ["shown", "asked"]
+    for _ in range(6):
+        practice.now += 0.5
+        practice.engine.step()
+    prompts = practice.engine.session.state.structure("GTV").prompts
+    assert [record.prompt.polarity.value for record in prompts] == ["include", "include"]

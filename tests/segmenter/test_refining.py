@@ -13,7 +13,7 @@ from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.network.checkpoint import write_sums
 from osirix_agent.network.refiner import CHANNELS, DESCRIPTION, FOLDER, STRIDE, Refiner
-from osirix_agent.prompting.prompt import TextPrompt
+from osirix_agent.prompting.prompt import Polarity, TextPrompt
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.protocol import SegmentationRequest
 from osirix_agent.segmenter.refining import marks_of, refined, see
@@ -73,6 +73,12 @@ def test_it_is_asked_for_organs_on_axial_ct_alone(refined_segmenter, tiny_models
     assert same(ask(refined_segmenter, *there, volume=tilted), ask(plain, *there, volume=tilted))
 
 
+def test_what_words_take_away_is_not_refined(refined_segmenter, tiny_models):
+    plain = VisionLanguageSegmenter(tiny_models / "base")
+    given = box(), point(CENTRE), TextPrompt(phrase="Parotid_L", polarity=Polarity.EXCLUDE)
+    assert same(ask(refined_segmenter, *given), ask(plain, *given))
+
+
 def test_an_answer_of_nothing_stays_nothing(refined_segmenter):
     belief = Belief(np.full((3, 3, 3), -4.0, np.float32), (2, 2, 2), VOLUME.array.shape, "test")
     assert see(belief, VOLUME, ()) is None
@@ -117,13 +123,14 @@ def test_finer_voxels_are_seen_in_blocks_and_changed_smoothly():
     assert seen.blocks == (3, 3, 3)
     assert seen.spacing_mm.tolist() == pytest.approx([3.0, 2.94, 2.94])
 
-    class Surer(Refiner):
+    class Ramp(Refiner):
         def forward(self, channels, _names, _spacing):
-            return 4 * channels[:, 0] + 2.0
+            return 4 * channels[:, 0] + torch.arange(channels.shape[-1], dtype=torch.float32)
 
-    logit, where = refined(belief, seen, Surer((), (8, 8, 8)), "")
+    logit, where = refined(belief, seen, Ramp((), (8, 8, 8)), "")
     crop = tuple(slice(s.start - a, s.stop - a) for s, (a, _) in zip(belief.region, where, strict=True))
-    assert np.allclose(logit[crop], belief.mean_logit + 2.0, atol=1e-5)
+    voxels = np.arange(belief.region[2].start, belief.region[2].stop)
+    assert np.allclose(logit[crop], belief.mean_logit + (voxels - seen.box[2][0] + 0.5) / 3 - 0.5, atol=1e-4)
     assert all(0 <= a < b <= n for (a, b), n in zip(where, shape, strict=True))
 
 
