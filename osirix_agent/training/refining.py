@@ -58,16 +58,16 @@ class RefinerRecipe(Schedule):
     surer : factors between which the answer's logits are changed
     """
 
-    steps: int = 4_500
+    steps: int = 4_000
     learning_rate: float = 1.5e-3
     warm_up: int = 100
-    cool_down: int = 1_800
+    cool_down: int = 1_200
     structures: tuple[str, ...] = tuple(ORGANS)
     widths: tuple[int, int, int] = (16, 32, 48)
     crops: int = 4
     crop: tuple[int, int, int] = (32, 32, 32)
     absent: float = 0.1
-    lesions: float = 0.25
+    lesions: float = 0.08
     nameless: float = 0.1
     zoomed: float = 0.3
     zoom: tuple[float, float] = (0.8, 1.4)
