@@ -7,6 +7,7 @@ sentence must be asked back. Spans and confidences are not compared.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from osirix_agent.prompting.prompt import Polarity
 # written by hand while the grammar was frozen, and measured once before it was changed: see docs/reference/dictation.md
 SETS = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
+    "twelfth", "thirteenth",
 )  # fmt: skip
 PARAPHRASES = {name: Path(__file__).with_name(f"paraphrases-{n}.jsonl") for n, name in enumerate(SETS, 1)}
 UNSEEN = ("fifth", "ninth")  # the grammar was never improved on these
@@ -152,7 +154,9 @@ def recipe(seed: int, count: int) -> list[Sentence]:
             found.append(Sentence(pick(_ASKED_BACK), ()))
             continue
         parts = [one() for _ in range(pick((1, 1, 1, 2, 3)))]
-        said = pick((", ", " then ", ", then ")).join(text for text, _ in parts)
+        # orders put together by chance: "it" would be the structure that the one before happens to name
+        texts = [text if n == 0 else re.sub(r"\bit\b", "the contour", text) for n, (text, _) in enumerate(parts)]
+        said = pick((", ", " then ", ", then ")).join(texts)
         found.append(Sentence(pick(_BEFORE) + said + pick(_AFTER), tuple(intent for _, intent in parts)))
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 SINGLE: dict[str, tuple[str, ...]] = {
     "A_Aorta": ("aorta",),
     "Bladder": ("bladder", "urinary bladder"),
-    "Body": ("body", "external", "skin contour", "body outline", "patient outline"),
+    "Body": ("body", "external", "skin contour", "body contour", "body outline", "patient outline"),
     "Bone_Mandible": ("mandible", "bone mandible", "lower jaw", "jaw", "jaw bone", "jawbone", "mandibula"),
     "Bowel": ("bowel", "bowels", "small bowel", "bowel bag"),
     "Brain": ("brain", "whole brain"),

@@ -163,8 +163,14 @@ def _check_pauses(inner: list[Item]) -> None:
         if pause.is_a(*SEPARATORS) and c.is_a("structure"):
             if not a.is_a("structure") and verb != "new":
                 raise Asked(_WHAT)
-            if pause.text == "," and verb not in ("contour", "new"):
+            if pause.text == "," and verb not in ("contour", "new") and not _list_ends(inner):
                 raise Asked(_WHICH)
+
+
+def _list_ends(inner: list[Item]) -> bool:
+    """`subtract the mandible, the larynx and the oral cavity from it`: is the last of the listed joined by a word?"""
+    last = max((n for n, item in enumerate(inner) if item.is_a("structure")), default=0)
+    return last > 0 and inner[last - 1].is_a("and") and inner[last - 1].text != ","
 
 
 def _parts(item: Item) -> bool:
@@ -234,6 +240,10 @@ def _with_subject(senses: tuple[tuple[str, Any], ...], slots: dict[str, list[Any
         slots["subject"], slots["structure"] = before, after
 
 
+def _more(said: list[Item]) -> bool:
+    return any(item.text.lower() in ("more", "extra") for item in said)
+
+
 def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
     """What a clause means; None when it fits no rule. The first of its senses that fits is taken."""
     doing = sum(map(_does, said))
@@ -249,11 +259,14 @@ def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
             held = slots.setdefault("command" if kind == "tentative" else kind, [])
             if value not in held:
                 held.append(value)
+        if len(slots.get("verb", ())) == 2 and "put" in slots["verb"] and "amount" in slots:
+            slots["verb"] = [verb for verb in slots["verb"] if verb == "put" or not _more(said)]  # "put 3 mm more on"
         if len(slots.get("verb", ())) > 1 or len(slots.get("command", ())) > 1:
             continue
         _with_subject(senses, slots)
         turns = [kind for kind, _ in senses if kind in ("amount", "direction")]
-        clause = Clause(with_side(slots), known, all(a != b for a, b in pairwise(turns)))
+        towards = any(item.is_a("direction") and item.text.lower().startswith("to") for item in said)
+        clause = Clause(slots if towards else with_side(slots), known, all(a != b for a, b in pairwise(turns)))
         for rule in rules_for(clause.slots):
             try:
                 return rule.build(clause)

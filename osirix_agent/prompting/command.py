@@ -13,7 +13,21 @@ from dataclasses import dataclass, replace
 from osirix_agent.prompting import lexicon
 from osirix_agent.prompting.clauses import GRAVE, NOT_UNDERSTOOD, TENTATIVE, Question, parted
 from osirix_agent.prompting.corrections import corrected
-from osirix_agent.prompting.intent import Command, Contour, Crop, Go, Here, Intent, Part, Reply, Slab
+from osirix_agent.prompting.intent import (
+    Command,
+    Contour,
+    Copy,
+    Crop,
+    Edit,
+    Fill,
+    Go,
+    Here,
+    Intent,
+    Part,
+    Rename,
+    Reply,
+    Slab,
+)
 from osirix_agent.prompting.items import Item, items_of
 from osirix_agent.prompting.meanings import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.moods import ASKED, SEPARATORS, STARTS, STATING
@@ -87,7 +101,7 @@ def _stated_and_ordered(sentence: str, known: Collection[str], heard: float) -> 
         stated = items_of(statement, known)
         ordered = [item for item in items_of(order, known) if item.text.lower() != "please"]
         said = statement.lower().split()
-        states = said[:1] and (said[0] in STATING or (start and stated and stated[0].is_a("structure", "isolines")))
+        states = said[:1] and (said[0] in STATING or (start and stated and stated[0].is_a(*_SUBJECTS)))
         turned = any(item.is_a("correction", "cancel", "yes", "amount", "number", "limit", "and") for item in stated)
         if not states or turned or not ordered or not (ordered[0].is_a(*STARTS) or not start):
             continue
@@ -118,6 +132,7 @@ def _drawn_or_used(ordered: list[Item], names: Collection[str]) -> tuple[Intent,
 
 
 _PRONOUNS = ("it", "them", "these")
+_SUBJECTS = ("structure", "isolines", "it")
 
 
 def _understood(sentence: str, known: Collection[str], heard: float, *, reasons: bool) -> Understanding:
@@ -139,7 +154,7 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
         for n, one in enumerate(intents)
         if not (isinstance(one, Reply | Here) and one in intents[max(0, n - 1) : n])
     ]
-    intents = _said_once(intents, sentence)
+    intents = _referred(_said_once(intents, sentence), sentence)
     if not intents and not questions:
         questions = [Question(NOT_UNDERSTOOD, whole)]
     if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):
@@ -187,6 +202,42 @@ def _again(before: Intent | None, one: Intent, words: Collection[str]) -> bool:
     return isinstance(one, Contour | Crop | Part) and one == before
 
 
+_STEPS = ("undo", "redo", "next")
+_PUT_AWAY = ("lock", "accept", "reject", "release")
+
+
+def _otherwise(before: Intent, words: list[str], sentence: str) -> bool:
+    """Was it said in other words? `undo, undo` is said twice because it is meant twice."""
+    return sentence[slice(*before.span)].lower().strip(" ,.").split() != words
+
+
+def _referred(intents: list[Intent], sentence: str) -> list[Intent]:
+    """`accept the GTV and lock it`: what "it" stands for, where the sentence has just named it; whichever structure
+    is active, it is not meant."""
+    found: list[Intent] = []
+    name: str | None = None
+    for one in intents:
+        words = {w.text for w in words_of(sentence[slice(*one.span)])}
+        if isinstance(one, Slab) and one.slice is None and "it" in words and found and isinstance(found[-1], Go):
+            one = replace(one, slice=found[-1].slice)  # "go to slice 36 and exclude everything below it"
+        if name and words & {"it", "them"}:
+            if isinstance(one, Edit | Crop | Fill | Copy) and one.structure is None:
+                put_away = (
+                    isinstance(found[-1], Command) and found[-1].verb in _PUT_AWAY
+                )  # what is locked is not edited
+                one = replace(one, structure=name, confidence=min(one.confidence, TENTATIVE if put_away else 1.0))
+            elif isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS:
+                one = replace(one, name=name)
+        if isinstance(one, Contour) or (isinstance(one, Command) and one.verb == "new"):
+            name = None  # it is the active one from now on
+        elif isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename):
+            name = one.structure or (None if isinstance(one, Part) else name)
+        elif isinstance(one, Command):
+            name = one.name or name
+        found.append(one)
+    return found
+
+
 def _said_once(intents: list[Intent], sentence: str) -> list[Intent]:
     """`looks good, accept it`: praise before the command that it might have meant; `I want to change the GTV again,
     reopen it`: the name was said before; `the trachea is not part of it, leave it out`."""
@@ -203,7 +254,10 @@ def _said_once(intents: list[Intent], sentence: str) -> list[Intent]:
         out = isinstance(before, Part) and before.polarity is Polarity.EXCLUDE
         if out and one == Here(Polarity.EXCLUDE) and "it" in words and not {"this", "that", "here"} & set(words):
             continue
-        if isinstance(one, Go) and one == before and sentence[slice(*before.span)].lower().split() != words:
+        if isinstance(one, Command) and one == before and one.verb in _STEPS and _otherwise(before, words, sentence):
+            found[-1] = replace(before, confidence=min(before.confidence, TENTATIVE))  # "go back one step, undo"
+            continue
+        if isinstance(one, Go) and one == before and _otherwise(before, words, sentence):
             one = replace(one, confidence=TENTATIVE)  # "the slice before, one slice back": once, or twice?
         tentative = isinstance(one, Command) and not one.name and one.confidence <= TENTATIVE
         if tentative and any(other.verb == one.verb for other in later if isinstance(one, Command)):

@@ -77,7 +77,29 @@ def items_of(sentence: str, known: Collection[str], *, reasons: bool = True) -> 
         sure = 1.0 if all(a.text == b.text for a, b in zip(part, spelt[at : at + taken], strict=True)) else MISSPELT
         items.append(Item(senses, part[0].start, part[-1].end, sentence[part[0].start : part[-1].end], sure))
         at += taken
-    return _joined(settled(_unit_first(items), UNSAID, reasons), sentence)
+    return _joined(settled(_unit_first(_without_particles(items)), UNSAID, reasons), sentence)
+
+
+def _without_particles(items: list[Item]) -> list[Item]:
+    """`blow the GTV up`, `lock the cord down`, `open it back up`: the end of the verb is no direction."""
+    found: list[Item] = []
+    ends: tuple[str, ...] = ()
+    for item in items:
+        if item.text.lower() in ends:
+            continue
+        if item.is_a(*STARTS):
+            ends = _PARTICLES.get(item.text.lower(), ())
+        elif not item.is_a("structure", "it", "filler"):
+            ends = ()
+        found.append(item)
+    return found
+
+
+_PARTICLES = {
+    **dict.fromkeys(("blow", "beef", "bulk", "fatten", "loosen", "tighten", "tidy"), ("up",)),
+    **dict.fromkeys(("slim", "narrow", "lock", "lock it"), ("down",)), "pare": ("down", "back"), "puff": ("out", "up"),
+    **dict.fromkeys(("scooch", "slide", "shift", "move", "nudge"), ("over", "across")), "open": ("up", "back up"),
+}  # fmt: skip
 
 
 def _unit_first(items: list[Item]) -> list[Item]:
@@ -101,6 +123,9 @@ def _fluent(words: list[Word]) -> list[Word]:
         hesitates = len(found) > 1 and found[-1].text in _HESITATING and found[-2].text in (*_ARTICLES, "by", "of")
         if word.text == "," and found and (found[-1].text in _ARTICLES or hesitates):
             continue
+        unit = any(kind == "unit" for kind, _ in _TABLE.get((word.text,), ()))
+        if unit and len(found) > 1 and found[-1].text == "," and number_at([found[-2].text], 0):
+            found.pop()  # "by three, make that two, millimetres"
         found.append(word)
     return found
 
@@ -116,12 +141,17 @@ def _phrase(texts: list[str], at: int) -> tuple[tuple[tuple[str, Any], ...], int
     where = asked_where(texts, at)
     if where > longest:
         return (("command", "next"),), where
+    if texts[at : at + longest] == ["please", "do"] and at + 2 < len(texts) and texts[at + 2] not in _PAUSES:
+        longest = 1  # "please do not touch it"
     number = number_at(texts, at)
     if number and number[1] >= longest:
         return (("number", number[0]),), number[1]
     if longest:
         return tuple(_TABLE[tuple(texts[at : at + longest])]), longest
     return (("unknown", None),), 1
+
+
+_PAUSES = (",", ".", "!", ";", "that", "so", "it", "this")
 
 
 def _spelt(word: Word) -> Word:
@@ -177,6 +207,10 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         if len(following) > 2 and following[1].text.lower() == "and" and following[2].senses == (("number", 0.5),):
             value, taken = value + 0.5, 4  # "a centimetre and a half"
         return taken, _merged(items[at : at + taken], "amount", value * following[0].value("unit"))
+    if item.text.lower() == "one more" and following and following[0].is_a("unit"):
+        return 2, _merged(items[at : at + 2], "amount", following[0].value("unit"))
+    if item.text.lower() == "no" and following and _unwanted_in(following):
+        return 1, replace(item, senses=(("verb", "unwanted"),))
     if item.is_a("vague") and following and following[0].is_a("unit"):
         return 2, _merged(items[at : at + 2], "vague", True)
     if item.is_a("number") and following and following[0].text.lower() in ("slice", "slices"):
@@ -190,6 +224,9 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         if unit is not None:
             return 1, replace(item, senses=(("amount", item.value("number") * unit),), sure=MISSPELT)
     if item.is_a("slice_word") and following and following[0].is_a("number"):
+        if len(following) > 1 and following[1].is_a("number") and _run_together(following[0], following[1]):
+            number = 100 * following[0].value("number") + following[1].value("number")
+            return 3, _merged(items[at : at + 3], "slice", number)  # "slice one twelve"
         return 2, _merged(items[at : at + 2], "slice", following[0].value("number"))
     if item.is_a("named"):
         return _free_name(items, at, sentence)
@@ -217,13 +254,25 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
                 merged = replace(merged, senses=(("to_of", merged.value("of")), *merged.senses))
             return after + 2, merged
         if item.text.lower() == "out of":
-            return 1, replace(item, senses=(("off", "out"),))  # "carve the rectum out of it"
+            of_edge = after is not None and following[after].is_a("edge")  # "take 2 mm out of the left border"
+            return 1, replace(item, senses=(("off", "away" if of_edge else "out"),))  # "carve the rectum out of it"
         if item.text.lower() == "in" and any(v in one.senses for one in before for v in _WITH_IN):
             return 1, replace(item, senses=(("off", "in"),))  # "pull it in"
         if item.is_a("to") and any(("verb", "rename") in one.senses for one in before[-3:]):
             return _free_name(items, at, sentence)
         return 1, None
     return 1, item
+
+
+def _unwanted_in(following: list[Item]) -> bool:
+    """`no oesophagus in the GTV`."""
+    said = [one for one in following if one.senses != (("filler", True),)][:3]
+    return len(said) == 3 and said[0].is_a("structure") and said[1].is_a("inside") and said[2].is_a("structure")
+
+
+def _run_together(hundreds: Item, rest: Item) -> bool:
+    spoken = not any(letter.isdigit() for letter in hundreds.text + rest.text)
+    return spoken and 1 <= hundreds.value("number") <= 9 and 10 <= rest.value("number") <= 99
 
 
 def _pair_follows(items: list[Item]) -> bool:

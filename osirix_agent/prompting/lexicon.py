@@ -418,7 +418,8 @@ PHRASES: dict[str, dict[object, str]] = {
         True: "called|named|as|by the name (of)|labelled|labeled|with the name|by name",
     },
     "off": {
-        "out": "out|off|away",
+        "out": "out",
+        "away": "off|away",
         "back": "back",
         "in": "inwards",
     },

@@ -83,6 +83,7 @@ class Clause:
         return tuple(dict.fromkeys(way for kind in ("direction", "edge", "trim") for way in self.slots.get(kind, [])))
 
 
+_AWAY = ("out", "away")
 _SPOKEN = {"amount": "amount", "number": "number", "slice": "slice", "beside": "slice"}
 
 
@@ -143,14 +144,16 @@ def bring(clause: Clause) -> list[Intent]:
         return edge_moved(clause)
     if way is None:
         raise Asked("Out or in?")
+    if way == "away":
+        raise Asked("Out or in?")
     return edited("grow" if way == "out" else "shrink")(clause)
 
 
 def taken_off(clause: Clause) -> list[Intent]:
     """`take two millimetres off`: without "off" it may mean anything."""
-    if "edge" in clause.slots and "off" in clause.slots:
-        return edge_moved(clause)
-    if "trim" not in clause.slots and clause.slots.get("off") not in (["out"], ["in"]):
+    if "edge" in clause.slots and clause.slots.get("off") in (["out"], ["in"], ["back"]):
+        return edge_moved(clause)  # "take the left border out by 2 mm", but "take 2 mm off the left border"
+    if "trim" not in clause.slots and clause.slots.get("off") not in (["out"], ["in"], ["away"]):
         raise Asked("Grow it, shrink it or shift it?")
     return edited("shrink")(clause)
 
@@ -160,7 +163,7 @@ def put(clause: Clause) -> list[Intent]:
     way = clause.one("off")
     if way == "back" or (way is None and not clause.slots.get("of")):
         raise Asked("In or out?")
-    polarity = Polarity.EXCLUDE if way == "out" else Polarity.INCLUDE
+    polarity = Polarity.EXCLUDE if way in _AWAY else Polarity.INCLUDE
     return (part_of if "structure" in clause.slots else here_is)(polarity)(clause)
 
 
@@ -196,7 +199,7 @@ def steps_back(clause: Clause) -> list[Intent]:
 
 def part_of(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
     def build(clause: Clause) -> list[Intent]:
-        if polarity is Polarity.INCLUDE and clause.one("off") == "out":
+        if polarity is Polarity.INCLUDE and clause.one("off") in _AWAY:
             raise Asked("In or out?")
         of = clause.structure("of")
         return [Part(polarity, part, of) for part in clause.structures()]

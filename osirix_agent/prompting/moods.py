@@ -64,7 +64,8 @@ def without_pauses(clause: list[Item]) -> list[Item]:
     return [item for item in clause if not item.is_a(*SEPARATORS)]
 
 
-STATING = ("i", "i'm", "i've", "it", "it's", "this", "that", "that's", "there", "there's", "the", "we", "we've", "my")
+_STATING = "too was edges i i'm i've it it's this that that's there there's the we we've my"
+STATING = frozenset(_STATING.split())
 
 
 def _states(clause: list[Item]) -> bool:
@@ -88,7 +89,7 @@ def _settled(clause: list[Item], unsaid: float) -> list[Item]:
     for n, item in enumerate(clause):
         done = next((value for kind, value in item.senses if kind == "done"), None)
         later = clause[n + 1 :]
-        orders = (*STARTS, "done") if item.text.lower().endswith("be") else (*STARTS, "done", "margin")
+        orders = (*STARTS, "done") if item.text.lower().endswith("be") else (*STARTS, "done", "margin", "unit")
         if item.is_a("wish") and any(one.is_a(*orders) and not one.is_a("wish") for one in later):
             continue
         if done is None:

@@ -37,6 +37,7 @@ RULES = (
     _rule("grow", "", _AMOUNT, m.edited("grow")),
     _rule("shrink", "", _AMOUNT + " off trim", m.edited("shrink")),
     _rule("shift", "", _AMOUNT, m.edited("shift")),
+    _rule("shift", "everything of", _AMOUNT, m.edited("shift")),
     _rule("shift", "amount edge off", "structure of it this", m.edge_moved),
     _rule("bring", "", _AMOUNT + " off", m.bring),
     *(_rule(verb, "", _AMOUNT + " off", m.raised(way)) for verb, way in (("raise", "superior"), ("lower", "inferior"))),
@@ -53,11 +54,14 @@ RULES = (
     *(_rule(verb, f"{what} off", "it to", m.put) for verb in ("put", "leave")
       for what in ("structure", "this", "here")),
     _rule("leave", "it off", "", lambda c: m.put(Clause({**c.slots, "here": [True]}, c.known))),
-    *(_rule("put", f"{what} of", "it off", m.put) for what in ("structure", "this", "here")),
+    *(_rule(verb, f"{what} of", "it off", m.put)
+      for verb in ("put", "bring") for what in ("structure", "this", "here")),
+    _rule("mark", "verdict", "here this it", lambda c: [Here(c.one("verdict"))]),
     *(_rule(verb, "to_of", "structure it this off", m.cut_to) for verb in ("remove", "shrink")),
     _rule(None, "verdict", "here this it switch", lambda c: [Here(c.one("verdict"))]),
     *(_rule(verb, "slices heading", "", m.slices_on) for verb in (None, "go", "shift")),
     _rule("open", "", "structure it this", lambda c: [Command("reopen", c.structure())]),
+    *(_rule("put", f"amount {way}", "structure it this", m.edited("grow")) for way in ("direction", "edge")),
     _rule("put", "isolines", "", m.constant(Command("show"))),
     _rule("put", "isolines direction", "", m.isolines_put),
     *(_rule("take", f"{what} off", "it", m.taken_in) for what in ("this", "here")),
@@ -98,7 +102,8 @@ RULES = (
       for where in ("here", "this")),
     *(_rule(verb, f"side {where}", "everything off it", m.slab_of(how))
       for verb, how in _SLABS for where in _SLICES),
-    *(_rule(verb, f"nothing side {where}", "", m.slab_of("exclude")) for verb in (None, "keep") for where in _SLICES),
+    *(_rule(verb, f"nothing side {where}", "", m.slab_of("exclude"))
+      for verb in (None, "keep", "include") for where in _SLICES),
     *(_rule(verb, "side it", "everything off", m.sure_as(MENTIONED, m.slab_of(how)))
       for verb, how in _SLABS if verb),
     _rule("crop", "", "structure of it this inside to", m.cropped),
@@ -132,7 +137,7 @@ RULES = (
     _rule("contour", "structure", "here", lambda c: [Contour(s) for s in c.structures()]),
     _rule("contour", "of", "", lambda c: [Contour(s) for s in c.structures("of")]),
     _rule(None, "structure", "", lambda c: [Contour(s) for s in c.structures()]),
-    *(_rule(verb, needs, "to", lambda c: [Command("use", m.new_name(c))])
+    *(_rule(verb, needs, "to it", lambda c: [Command("use", m.new_name(c))])
       for verb in ("use", "go") for needs in ("structure", "of")),
     _rule("use", "free_name", "", lambda c: [Command("use", m.new_name(c))]),
     _rule("new", "", "structure of free_name it", lambda c: [Command("new", m.new_name(c))]),
@@ -169,6 +174,8 @@ _PLAIN_COMMAND = _rule(None, "command", "", m.named_command)
 def rules_for(slots: dict[str, list[Any]]) -> list[Rule]:
     kinds = frozenset(slots)
     if "command" in kinds:
+        if slots["command"] == ["next"] and slots.get("verb") == ["go"]:
+            kinds -= {"verb"}  # "navigate to the region of greatest uncertainty"
         if "verb" in kinds:
             return []
         rule = _COMMAND_RULES.get(slots["command"][0], _PLAIN_COMMAND)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 _WORD = re.compile(r"\d+[.,]\d+|\d+|[^\W\d_][\w+~^']*(?:[.\-][\w+~^']+)*|\S")
+_SLURRED = {"gimme": "give me", "lemme": "let me", "wanna": "want to", "gonna": "going to", "gotta": "have to"}
 _DASHES = ("-", "\N{EN DASH}", "\N{EM DASH}")
 _SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
 seventeen eighteen nineteen"""
@@ -33,7 +34,9 @@ def words_of(sentence: str) -> list[Word]:
         raw, at = match.group(), match.start()
         if raw in _DASHES and sentence[match.end() : match.end() + 1] in ("", " "):
             raw = ","  # "by 3 mm - no, 2 mm"; not the sign of a number
-        if len(raw) > 1 and "-" in raw and not any(letter.isupper() or letter.isdigit() for letter in raw[1:]):
+        if raw.lower() in _SLURRED:
+            found += (Word(part, part, at, match.end()) for part in _SLURRED[raw.lower()].split())
+        elif len(raw) > 1 and "-" in raw and not any(letter.isupper() or letter.isdigit() for letter in raw[1:]):
             for part in re.finditer(r"[^-]+", raw):
                 found.append(Word(part.group().lower(), part.group(), at + part.start(), at + part.end()))
         else:

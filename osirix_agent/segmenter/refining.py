@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -74,18 +75,12 @@ def see(belief: Belief, volume: Volume, each: Sequence[Marks]) -> Seen | None:
         return None
     spacing = np.array(volume.geometry.spacing_kji_mm)
     step = np.maximum(1, np.floor(BLOCK_MM / spacing + 0.25)).astype(int)
-    starts = [s.start // n - ROOM_VOXELS for s, n in zip(belief.region, step, strict=True)]
-    ends = [-(-s.stop // n) + ROOM_VOXELS for s, n in zip(belief.region, step, strict=True)]
-    for axis, cosine in enumerate(upright):
-        spare = -(ends[axis] - starts[axis]) % STRIDE
-        if cosine < 0:
-            starts[axis] -= spare
-        else:
-            ends[axis] += spare
-    if np.prod(np.subtract(ends, starts)) > LARGEST_VOXELS:
+    inside = ndimage.find_objects(belief.crop_mask.astype(np.uint8))[0]
+    mask = tuple(slice(c + s.start, c + s.stop) for c, s in zip(belief.corner_kji, inside, strict=True))
+    box = _about(belief.region, step, upright) or _about(mask, step, upright)  # without what is unlikely and far off
+    if box is None:
         return None
-    k, j, i = ((int(a * n), int(b * n)) for a, b, n in zip(starts, ends, step, strict=True))
-    box = (k, j, i)
+    _, j, i = box
     blocks = (int(step[0]), int(step[1]), int(step[2]))
     logit = blocks_of(_cut(belief, box), blocks)
     image = blocks_of(_image(volume, box), blocks)
@@ -122,15 +117,38 @@ def refined(belief: Belief, seen: Seen, refiner: Refiner, structure: str) -> tup
         change = F.interpolate(change[None, None], size=size, mode="trilinear", align_corners=False)[0, 0]
     inner = [(max(a, 0), min(b, n)) for (a, b), n in zip(seen.box, belief.shape_kji, strict=True)]
     part = tuple(slice(a - start, b - start) for (a, b), (start, _) in zip(inner, seen.box, strict=True))
-    logit = _cut(belief, seen.box)[part] + change.numpy()[part]
-    k, j, i = inner
-    return np.ascontiguousarray(logit, np.float32), (k, j, i)
+    k, j, i = ((min(a, s.start), max(b, s.stop)) for (a, b), s in zip(inner, belief.region, strict=True))
+    logit = _cut(belief, (k, j, i))
+    there = tuple(slice(a - low, b - low) for (a, b), (low, _) in zip(inner, (k, j, i), strict=True))
+    logit[there] += change.numpy()[part]
+    return logit, (k, j, i)
+
+
+def _about(region: tuple[slice, ...], step: npt.NDArray[np.int_], upright: Sequence[float]) -> Box | None:
+    """Whole blocks of `step` voxels with room about a region of the volume, as many as the refiner can halve twice;
+    None: too many."""
+    starts = [s.start // n - ROOM_VOXELS for s, n in zip(region, step, strict=True)]
+    ends = [-(-s.stop // n) + ROOM_VOXELS for s, n in zip(region, step, strict=True)]
+    for axis, cosine in enumerate(upright):
+        spare = -(ends[axis] - starts[axis]) % STRIDE
+        if cosine < 0:
+            starts[axis] -= spare
+        else:
+            ends[axis] += spare
+    if np.prod(np.subtract(ends, starts)) > LARGEST_VOXELS:
+        return None
+    k, j, i = ((int(a * n), int(b * n)) for a, b, n in zip(starts, ends, step, strict=True))
+    return k, j, i
 
 
 def _cut(belief: Belief, box: Box) -> npt.NDArray[np.float32]:
-    """(k, j, i) logits in a box about the belief's region."""
-    room = [(s.start - a, b - s.stop) for s, (a, b) in zip(belief.region, box, strict=True)]
-    return np.pad(belief.mean_logit, room, constant_values=OUTSIDE_LOGIT)
+    """(k, j, i) logits in a box, a copy."""
+    part, room = [], []
+    for region, (a, b) in zip(belief.region, box, strict=True):
+        low, high = max(a, region.start), min(b, region.stop)
+        part.append(slice(low - region.start, high - region.start))
+        room.append((low - a, b - high))
+    return np.pad(belief.mean_logit[tuple(part)], room, constant_values=OUTSIDE_LOGIT)
 
 
 def _image(volume: Volume, box: Box) -> npt.NDArray[np.float32]:

@@ -90,6 +90,27 @@ def test_an_answer_too_large_is_left_as_it_is(refined_segmenter, tiny_models, mo
     assert same(ask(refined_segmenter, *given), ask(VisionLanguageSegmenter(tiny_models / "base"), *given))
 
 
+def test_what_is_unlikely_and_far_off_keeps_nothing_from_being_refined(monkeypatch):
+    near = about(TRUTH, VOLUME)
+    logit = np.full(VOLUME.array.shape, -5.0, np.float32)
+    logit[near.region] = near.mean_logit
+    for corner in ((0, 0, 0), tuple(n - 1 for n in logit.shape)):
+        logit[corner] = -2.0
+    wide = Belief(logit, (0, 0, 0), logit.shape, "test")
+    refiner = Refiner(("Parotid",), (8, 8, 8)).eval().requires_grad_(False)
+    torch.nn.init.constant_(refiner.change.bias, 0.5)
+    alone = see(near, VOLUME, ())
+    assert alone is not None
+    monkeypatch.setattr("osirix_agent.segmenter.refining.LARGEST_VOXELS", alone.channels[0].numel())
+    seen = see(wide, VOLUME, ())
+    assert seen is not None
+    found, box = refined(wide, seen, refiner, "")
+    assert box == tuple((0, n) for n in logit.shape)  # nothing is lost
+    part = tuple(slice(max(a, 0), b) for a, b in seen.box)
+    assert found[part] == pytest.approx(logit[part] + 0.5)
+    assert found[0, 0, 0] == found[-1, -1, -1] == -2.0
+
+
 def test_it_sees_the_answer_the_image_and_the_marks_where_they_are():
     belief, click = about(TRUTH, VOLUME), (CENTRE[0], CENTRE[1] + 2, CENTRE[2] - 3)
     request = SegmentationRequest(VOLUME, "Structure", (box(), TextPrompt(phrase="Parotid_L"), point(click, "exclude")))
@@ -137,7 +158,7 @@ def test_finer_voxels_are_seen_in_blocks_and_changed_smoothly():
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_the_order_of_voxels_does_not_matter(axis):
     torch.manual_seed(0)
-    refiner = Refiner(("Parotid",), (8, 8, 8)).eval()
+    refiner = Refiner(("Parotid",), (8, 8, 8)).eval().requires_grad_(False)
     torch.nn.init.normal_(refiner.change.weight, std=0.5)
     spacing, shape = (3.0, 4.0, 4.0), VOLUME.array.shape
     volume = Volume(VOLUME.array, Geometry(shape, (0.0, 0.0, 0.0), spacing, UPRIGHT), "CT")
