@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from itertools import pairwise, product
+from itertools import combinations, pairwise, product
 from math import prod
 from typing import Any
 
 from osirix_agent.prompting import lexicon
-from osirix_agent.prompting.intent import Intent
+from osirix_agent.prompting.intent import Edit, Intent
 from osirix_agent.prompting.items import MISSPELT, Item
-from osirix_agent.prompting.meanings import Asked, Clause
+from osirix_agent.prompting.meanings import NAMED_COMMANDS, Asked, Clause
 from osirix_agent.prompting.moods import SEPARATORS, STARTS, without_pauses
 from osirix_agent.prompting.rules import rules_for, with_side
 
@@ -94,6 +94,10 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
                 amounts = all(item.is_a("amount", "direction", "edge", "trim", "all_round") for item in said)
                 if amounts and not carried and any(map(_does, before.last)):
                     sure = min(sure, TENTATIVE)  # "take off 3 mm up and 2 mm down": of the verb, or to be added?
+                if amounts and carried and not any(i.is_a("direction", "edge", "trim") for i in before.last):
+                    sure = min(sure, TENTATIVE)  # "by 5 mm, 3 mm posteriorly": there less, or besides?
+                if before.last and (said[0].text.lower() in _CONTRASTING or _ends_alone(said)):
+                    sure = min(sure, TENTATIVE)  # "grow the GTV by 3 mm, not the GTVp", "3 mm on the left, off"
                 if before.last and _runs_on(before.last, inner[0], separator):
                     sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
                 placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
@@ -106,6 +110,13 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
     except Asked as asked:
         text, cost = str(asked), cost + _LACKING
     return _Reading(cost, before.intents, [*before.questions, Question(text, span)], said)
+
+
+_CONTRASTING = ("not", "but not", "never", "minus", "without", "no more")
+
+
+def _ends_alone(said: list[Item]) -> bool:
+    return len(said) == 1 and said[0].text.lower() in ("off", "on", "away", "lose")
 
 
 def _lists_subjects(last: list[Item], inner: list[Item], separator: Item | None) -> bool:
@@ -131,7 +142,13 @@ def _runs_on(last: list[Item], first: Item, separator: Item | None) -> bool:
         return False
     ends = ("command", "tentative", "amount", "slice", "isolines")
     alone = first.is_a("filler") or not any(item.is_a(*ends) for item in last)
-    return alone or last[-1].is_a("last") or first.text.lower() == "all" or first.start - last[-1].end > 1
+    return (
+        alone
+        or last[-1].is_a("last")
+        or last[-1].text.lower().endswith("last")
+        or first.text.lower() == "all"
+        or first.start - last[-1].end > 1
+    )
 
 
 def _confidence(said: list[Item], carried: list[Item]) -> float:
@@ -203,6 +220,10 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
         return [] if any(item.is_a(*STARTS) for item in said) else verbs
     if len(verbs) != 1 or not (structures or amounts):
         return []
+    if structures and (
+        any(i.is_a("of", "out_of", "clear_of") for i in last) or verbs[0].text.lower() in ("not", "but not")
+    ):
+        raise Asked(_WHICH)  # "keep the cord out of the GTV and the GTVp", "not the cord, the GTV"
     if amounts:
         kept = ("structure", "it", "this", "off")
         return [*verbs, *(i for i in last if i.is_a(*kept))] if any(i.is_a("amount") for i in last) else []
@@ -210,8 +231,9 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
     if own and not verbs[0].is_a("command"):
         return verbs if verbs[0].value("verb") == "contour" else []
     if not any(item.is_a("structure") for item in last):
-        if separator.text != "," and verbs[0].is_a("verb"):
-            raise Asked(_WHAT)
+        named = verbs[0].is_a("command") and verbs[0].value("command") in NAMED_COMMANDS and len(last) > 1
+        if separator.text != "," and (verbs[0].is_a("verb") or named):
+            raise Asked(_WHAT)  # "accept it and the GTVp"
         return []
     if separator.text == "," and not verbs[0].is_a("verb") and verbs[0].value("command") in GRAVE:
         raise Asked(_WHICH)
@@ -252,6 +274,8 @@ def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
         return None
     asked: Asked | None = None
     for senses in product(*(item.senses for item in said)):
+        if _denied_twice(said, senses):
+            continue
         slots: dict[str, list[Any]] = {}
         for kind, value in senses:
             if kind == "filler":
@@ -265,13 +289,48 @@ def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
             continue
         _with_subject(senses, slots)
         turns = [kind for kind, _ in senses if kind in ("amount", "direction")]
-        towards = any(item.is_a("direction") and item.text.lower().startswith("to") for item in said)
-        clause = Clause(slots if towards else with_side(slots), known, all(a != b for a, b in pairwise(turns)))
+        clause = Clause(
+            slots if _moves(said) else with_side(slots), known, all(a != b for a, b in pairwise(turns)),
+            leaving=any(item.is_a("out_of") and kind == "of" for item, (kind, _) in zip(said, senses, strict=True)),
+            called=any(kind == "of" and _CALLED & set(item.text.lower().split())
+                       for item, (kind, _) in zip(said, senses, strict=True)),
+        )  # fmt: skip
         for rule in rules_for(clause.slots):
             try:
-                return rule.build(clause)
+                found = rule.build(clause)
             except Asked as question:
                 asked = asked or question
+                continue
+            if "structure" in slots and any(isinstance(one, Edit) for one in found) and _two_objects(said):
+                return None  # "shrink it by 3 mm off the cord"
+            return found
     if asked:
         raise asked
     return None
+
+
+_CALLED = frozenset(
+    ["as", "call", "called", "calling", "label", "labelled", "labeled", "name", "named", "titled", "entitled"]
+)
+_DENYING = ("not", "never", "avoid", "less", "without", "minus", "but not")
+
+
+def _denied_twice(said: list[Item], senses: tuple[tuple[str, Any], ...]) -> bool:
+    """`do not exclude it`, `less narrow`: the same verb twice, of which one denies the other."""
+    verbs = [(item.text.lower(), value) for item, (kind, value) in zip(said, senses, strict=True) if kind == "verb"]
+    return any(
+        a == b and first != second and (first in _DENYING or second in _DENYING)
+        for (first, a), (second, b) in combinations(verbs, 2)
+    )
+
+
+def _moves(said: list[Item]) -> bool:
+    """Is a direction a way to go, not the side of a structure?"""
+    return any(
+        ("verb", "shift") in item.senses or (item.is_a("direction") and item.text.lower().startswith("to"))
+        for item in said
+    )
+
+
+def _two_objects(said: list[Item]) -> bool:
+    return any(item.text.lower() == "it" for item in said)

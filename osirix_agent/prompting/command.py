@@ -146,6 +146,11 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
         return Understanding(sentence, (), (Question("Nothing was said.", whole),))
     intents, questions = parted(items, known)
     asked = ASKED if any(item.is_a("question") for item in items) else 1.0
+    if sentence.lower().split()[0] in _ENQUIRING and sentence.rstrip().endswith("?"):
+        asked = TENTATIVE  # "should the cord be locked?"
+    gone = any(item.is_a("structure") and item not in left for item in read)
+    if gone and any(item.is_a("it") and item.text.lower() == "it" for item in left):
+        asked = TENTATIVE  # "accept the GTV, no, lock it": is it the GTV?
     if len(read) > 1 and read[0].is_a("correction") and not read[1].is_a(*SEPARATORS, "correction"):
         asked = TENTATIVE  # "no left lung": a correction, or none is there?
     intents = [replace(one, confidence=round(min(one.confidence, asked) * heard, 4)) for one in intents]
@@ -168,6 +173,8 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     return Understanding(sentence, tuple(intents), tuple(questions))
 
 
+_ENQUIRED = "should must do does did is are was has have need that's it's this"
+_ENQUIRING = frozenset(_ENQUIRED.split())
 _EXCEPTING = frozenset({"except", "but", "unless", "besides", "apart"})
 
 
@@ -216,26 +223,35 @@ def _referred(intents: list[Intent], sentence: str) -> list[Intent]:
     is active, it is not meant."""
     found: list[Intent] = []
     name: str | None = None
-    for one in intents:
-        words = {w.text for w in words_of(sentence[slice(*one.span)])}
-        if isinstance(one, Slab) and one.slice is None and "it" in words and found and isinstance(found[-1], Go):
+    for n, one in enumerate(intents):
+        said = sentence[slice(*one.span)]
+        words = {w.text for w in words_of(said)}
+        refers = bool(words & {"it", "them"})
+        if isinstance(one, Slab) and one.slice is None and refers and found and isinstance(found[-1], Go):
             one = replace(one, slice=found[-1].slice)  # "go to slice 36 and exclude everything below it"
-        if name and words & {"it", "them"}:
-            if isinstance(one, Edit | Crop | Fill | Copy) and one.structure is None:
-                put_away = (
-                    isinstance(found[-1], Command) and found[-1].verb in _PUT_AWAY
-                )  # what is locked is not edited
-                one = replace(one, structure=name, confidence=min(one.confidence, TENTATIVE if put_away else 1.0))
-            elif isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS:
-                one = replace(one, name=name)
-        if isinstance(one, Contour) or (isinstance(one, Command) and one.verb == "new"):
-            name = None  # it is the active one from now on
-        elif isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename):
-            name = one.structure or (None if isinstance(one, Part) else name)
-        elif isinstance(one, Command):
-            name = one.name or name
+        if refers and name and isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename) and not one.structure:
+            put_away = isinstance(found[-1], Command) and found[-1].verb in _PUT_AWAY  # what is locked is not edited
+            doubt = put_away or "them" in words or (isinstance(one, Crop) and said.lower().endswith(" it"))
+            one = replace(one, structure=name, confidence=min(one.confidence, TENTATIVE if doubt else 1.0))
+        elif refers and name and isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS:
+            one = replace(one, name=name, confidence=min(one.confidence, TENTATIVE if "them" in words else 1.0))
+        elif isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS and not words & _OBJECTS:
+            follows = n + 1 < len(intents) and _name_of(intents[n + 1])  # "accept and lock the GTV": which is accepted?
+            one = replace(one, confidence=min(one.confidence, TENTATIVE)) if follows else one
+        made = isinstance(one, Contour) or (isinstance(one, Command) and one.verb == "new")
+        name = None if made else _name_of(one)  # what is made is the active one from now on
         found.append(one)
     return found
+
+
+_OBJECTS = {"it", "this", "that", "them", "contour", "proposal", "outline", "structure", "one", "everything", "all"}
+
+
+def _name_of(one: Intent) -> str | None:
+    """The structure that an intent is about, where it was named."""
+    if isinstance(one, Command):
+        return one.name
+    return one.structure if isinstance(one, Contour | Edit | Crop | Fill | Copy | Part | Here | Rename) else None
 
 
 def _said_once(intents: list[Intent], sentence: str) -> list[Intent]:

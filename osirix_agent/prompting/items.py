@@ -73,6 +73,8 @@ def items_of(sentence: str, known: Collection[str], *, reasons: bool = True) -> 
             senses: tuple[tuple[str, Any], ...] = (("structure", named),)
         else:
             senses, taken = _phrase(texts[:stop], at)
+            if texts[at] == "not" and taken == 1 and at and texts[at - 1] in _HELPING:
+                senses = (("unknown", None),)  # "do not outline the larynx" takes nothing out
         part = words[at : at + taken]
         sure = 1.0 if all(a.text == b.text for a, b in zip(part, spelt[at : at + taken], strict=True)) else MISSPELT
         items.append(Item(senses, part[0].start, part[-1].end, sentence[part[0].start : part[-1].end], sure))
@@ -97,7 +99,8 @@ def _without_particles(items: list[Item]) -> list[Item]:
 
 _PARTICLES = {
     **dict.fromkeys(("blow", "beef", "bulk", "fatten", "loosen", "tighten", "tidy"), ("up",)),
-    **dict.fromkeys(("slim", "narrow", "lock", "lock it"), ("down",)), "pare": ("down", "back"), "puff": ("out", "up"),
+    **dict.fromkeys(("slim", "narrow", "shrink", "trim", "shave", "cut", "lock", "lock it"), ("down",)),
+    "pare": ("down", "back"), "puff": ("out", "up"),
     **dict.fromkeys(("scooch", "slide", "shift", "move", "nudge"), ("over", "across")), "open": ("up", "back up"),
 }  # fmt: skip
 
@@ -151,6 +154,7 @@ def _phrase(texts: list[str], at: int) -> tuple[tuple[tuple[str, Any], ...], int
     return (("unknown", None),), 1
 
 
+_HELPING = ("do", "does", "did", "must", "should", "would", "could", "can", "may", "might", "will", "shall")
 _PAUSES = (",", ".", "!", ";", "that", "so", "it", "this")
 
 
@@ -228,8 +232,19 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
             number = 100 * following[0].value("number") + following[1].value("number")
             return 3, _merged(items[at : at + 3], "slice", number)  # "slice one twelve"
         return 2, _merged(items[at : at + 2], "slice", following[0].value("number"))
+    copied = before and before[-1].text.lower() in _COPYING and items[at - 1].start == before[-1].start
+    if copied and item.is_a("beside"):
+        return 1, replace(item, senses=(("unknown", None),))  # "copy the previous slice": from it, or to it?
     if item.is_a("named"):
         return _free_name(items, at, sentence)
+    if (
+        item.text.lower() == "right"
+        and before
+        and before[-1].text == ","
+        and not any(one.senses != (("filler", True),) and not one.is_a("question") for one in following)
+        and any(one.is_a("amount") for one in before)
+    ):
+        return 1, replace(item, senses=(("unknown", None),))  # "grow it by 3 mm, right?"
     if item.is_a("direction") and following and following[0].text.lower() == "one":
         sided = _other_side(item.value("direction"), before)  # "the left parotid, then the right one"
         if sided is not None:
@@ -248,6 +263,8 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         after = next((n for n, one in enumerate(following) if one.senses != (("filler", True),)), None)
         if after is not None and following[after].is_a("structure"):
             merged = _merged(items[at : at + after + 2], "of", following[after].value("structure"))
+            if item.text.lower().startswith(("away", "off")) and item.is_a("from"):
+                return after + 2, replace(merged, senses=(("clear_of", merged.value("of")), *merged.senses))
             if item.is_a("from"):
                 merged = replace(merged, senses=(("out_of", merged.value("of")), *merged.senses))
             if item.is_a("to") and item.text.lower() not in ("into", "onto", "with"):
@@ -260,8 +277,14 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
             return 1, replace(item, senses=(("off", "in"),))  # "pull it in"
         if item.is_a("to") and any(("verb", "rename") in one.senses for one in before[-3:]):
             return _free_name(items, at, sentence)
+        if item.text.lower().startswith("away") or (item.is_a("to") and _to_an_amount(following)):
+            return 1, replace(item, senses=(("unknown", None),))  # "3 mm away from the left", "grow it to 5 mm"
         return 1, None
     return 1, item
+
+
+def _to_an_amount(following: list[Item]) -> bool:
+    return len(following) > 1 and following[0].is_a("number") and following[1].is_a("unit")
 
 
 def _unwanted_in(following: list[Item]) -> bool:
@@ -328,6 +351,7 @@ def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | N
     return n + 1, _merged(items[at : at + n + 1], "free_name", ascii_name(text))
 
 
+_COPYING = ("copy", "duplicate", "clone", "replicate", "repeat", "paste")
 _POLITE = ("please", "thanks", "thank you", "for me", "now", "cheers")
 _PLACES = ("direction", "edge", "filler")  # "two millimetres from the top"
 _WITH_IN = tuple(("verb", verb) for verb in ("bring", "put", "take", "leave", "keep", "contour", "unwanted", "include"))

@@ -75,7 +75,7 @@ PHRASES: dict[str, dict[object, str]] = {
             "put/use the same (contour/outline) on|clone|replicate|stamp|transfer|reuse"
         ),
         "go": (
-            "go to|jump to|scroll to|take me to|show me|bring up|go|jump|scroll|skip|take us to|back to|go back to|"
+            "go to|jump to|scroll to|take me to|show me|bring up|go|jump|scroll|skip to|take us to|back to|go back to|"
             "look at|let me see|let's see|move to|turn to|flip to|return to|head to|on to|go over to|page to"
         ),
         "contour": (
@@ -384,7 +384,7 @@ PHRASES: dict[str, dict[object, str]] = {
     },
     "it": {
         True: (
-            "it|it's|the contour/outline/structure/proposal/volume/segmentation/target/mask/draft/border/edge|"
+            "it|the contour/outline/structure/proposal/volume/segmentation/target/mask/draft/border/edge|"
             "the whole thing|this/that contour/outline/structure/proposal/volume/one/segmentation|"
             "the active structure|the current structure/contour|contour|outline|structure|proposal|the lot|"
             "the current one|them|these|the edges|the corners|edges|the surface|the volume"
@@ -477,7 +477,10 @@ PHRASES: dict[str, dict[object, str]] = {
         True: "?",
     },
     "vague_question": {
-        True: "should we|should i|shall i|shall we|do you think|what if|if|go on|carry on",
+        True: (
+            "should we|should i|shall i|shall we|do you think|what if|if|go on|carry on|must i|must we|need i|need we|"
+            "do i/we need to|do i/we have to|does it need (to)"
+        ),
     },
     "edge": {
         "superior": (

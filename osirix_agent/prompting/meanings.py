@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from osirix_agent.imaging.structure import kind_of
 from osirix_agent.prompting.intent import (
     Command,
     Copy,
@@ -38,6 +39,8 @@ class Clause:
     slots: dict[str, list[Any]]
     known: Collection[str]
     alternating: bool = False  # amounts and directions take turns
+    leaving: bool = False  # its "of" was a "from" or "out of"
+    called: bool = False  # its "of" was a "called" or "as"
 
     def one(self, kind: str) -> Any:
         values = self.slots.get(kind, [])
@@ -105,6 +108,13 @@ def edited(how: Any) -> Callable[[Clause], list[Intent]]:
         if clause.directions and "all_round" in clause.slots:
             raise Asked("All round, or in one direction?")
         ways = clause.directions
+        edges = {way for kind in ("edge", "trim") for way in clause.slots.get(kind, [])}
+        if edges and "direction" in clause.slots and set(clause.slots["direction"]) != edges:
+            if how != "shrink" or {_OPPOSITE[way] for way in clause.slots["direction"]} != edges:
+                raise Asked("On which side?")
+            ways = tuple(edges)  # "trim the top down by 3 mm"
+        if clause.leaving and how == "grow":
+            raise Asked("By how much is which structure to change?")  # "a margin of 3 mm from the cord"
         sure = MENTIONED if {"left", "right"} <= set(ways) else 1.0  # each by so much, or one of them a slip?
         return [Edit(how, clause.mm(how), ways, clause.structure() or clause.structure("of"), confidence=sure)]
 
@@ -161,7 +171,7 @@ def taken_off(clause: Clause) -> list[Intent]:
 def put(clause: Clause) -> list[Intent]:
     """`put this in`, `leave the trachea out`."""
     way = clause.one("off")
-    if way == "back" or (way is None and not clause.slots.get("of")):
+    if clause.leaving or way == "back" or (way is None and not clause.slots.get("of")):
         raise Asked("In or out?")
     polarity = Polarity.EXCLUDE if way in _AWAY else Polarity.INCLUDE
     return (part_of if "structure" in clause.slots else here_is)(polarity)(clause)
@@ -202,6 +212,8 @@ def part_of(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
         if polarity is Polarity.INCLUDE and clause.one("off") in _AWAY:
             raise Asked("In or out?")
         of = clause.structure("of")
+        if clause.called:
+            raise Asked("Take it out, or rename it? Say one after the other.")
         return [Part(polarity, part, of) for part in clause.structures()]
 
     return build
@@ -214,7 +226,45 @@ def held(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
 
 def belongs(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
     """`the cord is not part of the CTV`."""
-    return lambda clause: [Part(polarity, part, clause.structure()) for part in clause.structures("subject")]
+
+    def build(clause: Clause) -> list[Intent]:
+        whole, parts = clause.structure(), clause.structures("subject")
+        if whole and kind_of(whole) == "organ" and any(kind_of(part) != "organ" for part in parts):
+            raise Asked("Which of the two is to be changed?")  # "the GTV must not be in the cord"
+        return [Part(polarity, part, whole) for part in parts]
+
+    return build
+
+
+def here_out_of(clause: Clause) -> list[Intent]:
+    """`bring this out of the GTV`."""
+    return [Here(Polarity.EXCLUDE, clause.structure("out_of"))]
+
+
+def kept_off(place: str) -> Callable[[Clause], list[Intent]]:
+    """`keep it out of the cord`, `crop the GTV away from the cord`: what is kept off loses what it has there."""
+    return lambda clause: [Part(Polarity.EXCLUDE, part, clause.structure()) for part in clause.structures(place)]
+
+
+def unwanted_in(clause: Clause) -> list[Intent]:
+    """`I don't want this in`."""
+    if clause.one("off") != "in":
+        raise Asked("In or out?")
+    return [Here(Polarity.EXCLUDE)]
+
+
+def thrown(clause: Clause) -> list[Intent]:
+    """`throw it out`; "throw it in" rejects nothing."""
+    if clause.one("off") in ("in", "back"):
+        raise Asked("In or out?")
+    return named_command(clause)
+
+
+def off_by(clause: Clause) -> list[Intent]:
+    """`3 mm off superiorly`."""
+    if clause.one("off") != "away":
+        raise Asked("Grow it, or shrink it?")
+    return edited("shrink")(clause)
 
 
 def out_of(clause: Clause) -> list[Intent]:
@@ -226,7 +276,8 @@ def here_is(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
     def build(clause: Clause) -> list[Intent]:
         if polarity is Polarity.EXCLUDE and clause.one("off") == "in":  # "take this in as well"
             raise Asked("In or out?")
-        return [Here(polarity, clause.structure("of") or clause.structure())]
+        subject = clause.structure()  # "the larynx isn't in there"
+        return [Here(polarity, clause.structure("of") or subject, confidence=MENTIONED if subject else 1.0)]
 
     return build
 
@@ -269,6 +320,8 @@ def locked(clause: Clause) -> list[Intent]:
 
 
 def cropped(clause: Clause) -> list[Intent]:
+    if clause.leaving or clause.called:
+        raise Asked("Crop to which structure?")
     to, structure = clause.structures("of"), clause.structures()
     if "subject" in clause.slots:
         to, structure = structure, clause.structures("subject")
@@ -294,11 +347,15 @@ def cut_to(clause: Clause) -> list[Intent]:
 
 def named_command(clause: Clause) -> list[Intent]:
     verb = clause.one("command")
+    if clause.leaving:
+        raise Asked("Which structure?")  # "free the GTV from the cord"
     names = (*clause.structures(), *clause.structures("of"))
     return [Command(verb, name) for name in names] or [Command(verb)]
 
 
 def repeated(clause: Clause) -> list[Intent]:
+    if "times" in clause.slots and "number" in clause.slots:
+        raise Asked("How many steps?")  # "undo two of the last three steps"
     times = clause.one("times" if "times" in clause.slots else "number")
     times = 1 if times is None else times
     if times != int(times) or not 1 <= times <= MOST_TIMES:

@@ -50,6 +50,7 @@ RULES = (
     _rule("remove", "amount", _OFF, m.edited("shrink")),
     _rule("take", "amount", _OFF, m.taken_off),
     _rule(None, "amount trim", "structure it of", m.edited("shrink")),
+    *(_rule(None, f"amount {way} off", "structure it", m.off_by) for way in ("direction", "edge")),
     _rule("put", "amount margin", "structure it this direction all_round of edge", m.edited("grow")),
     *(_rule(verb, f"{what} off", "it to", m.put) for verb in ("put", "leave")
       for what in ("structure", "this", "here")),
@@ -79,10 +80,16 @@ RULES = (
     _rule("unwanted", "structure off", "it", m.part_of(_OUT)),
     *(_rule(verb, "subject structure", "", m.held(how)) for verb, how in (("hold_in", _IN), ("hold_out", _OUT))),
     *(_rule(verb, "structure", "it", m.part_of(how)) for verb, how in (("hold_in", _IN), ("hold_out", _OUT))),
-    *(_rule(verb, "subject structure", "", m.belongs(how)) for verb, how in (("part_in", _IN), ("part_out", _OUT))),
+    _rule("part_in", "subject structure", "", m.sure_as(MENTIONED, m.belongs(_IN))),  # an order, or a report?
+    _rule("part_out", "subject structure", "", m.belongs(_OUT)),
     *(_rule(verb, where, "structure it", m.here_is(how))
       for verb, how in (("part_in", _IN), ("part_out", _OUT)) for where in ("here", "this")),
     *(_rule(verb, "structure out_of", "it", m.out_of) for verb in ("keep", "crop", "leave", "put", "bring")),
+    *(_rule(verb, f"{what} out_of", "", m.here_out_of) for verb in ("keep", "leave", "put", "bring", "take", "remove")
+      for what in ("this", "here")),
+    *(_rule(verb, place, "structure it", m.kept_off(place))
+      for verb in ("keep", "crop", "leave", "bring", "remove", "shrink")
+      for place in (("clear_of", "out_of") if verb in ("keep", "crop") else ("clear_of",))),
     *(_rule("not_in", what, "of it", m.sure_as(MENTIONED, (m.part_of if what == "structure" else m.here_is)(_OUT)))
       for what in ("structure", "here", "this")),
     *(_rule(verb, f"{what} off", "it", m.put) for verb in ("contour", "keep")
@@ -93,7 +100,7 @@ RULES = (
     *(_rule(None, f"{what} off", "it", m.sure_as(MENTIONED, m.put)) for what in ("this", "here")),
     *(_rule("unwanted", f"{what} of", "it", m.part_of(_OUT) if what == "structure" else m.here_is(_OUT))
       for what in ("structure", "here", "this")),
-    *(_rule("unwanted", f"{what} off", "it", m.here_is(_OUT)) for what in ("here", "this")),
+    *(_rule("unwanted", f"{what} off", "it", m.unwanted_in) for what in ("here", "this")),
     *(_rule(verb, "structure", "it", m.ask("Take it out of which structure? Or say 'reject' to drop its proposal."))
       for verb in ("remove", "take")),
     _rule("delete", "structure", "it", m.ask("Subtract it from another structure, or reject its proposal?")),
@@ -110,7 +117,8 @@ RULES = (
     _rule("crop", "subject structure", "it inside", m.cropped),
     _rule("keep", "of", "structure it this everything", m.cropped),
     *(_rule(verb, "outside_of", "everything it off from structure of", m.outside)
-      for verb in ("exclude", "remove", "delete", "take", "crop", "shrink")),
+      for verb in ("exclude", "remove", "delete", "take", "shrink")),
+    _rule("crop", "everything outside_of", "it off from structure of", m.outside),
     _rule(None, "nothing outside_of", "", lambda c: [Crop(c.structure("outside_of") or "")]),
     *(_rule(verb, f"{what} as_is", "", m.locked)
       for verb in ("keep", "leave") for what in ("structure", "it", "this")),
@@ -157,9 +165,9 @@ RULES = (
 )  # fmt: skip
 # commands by what else their clause may hold
 _COMMAND_RULES = {
-    **{verb: _rule(None, "command", "structure of it this as_is", m.named_command) for verb in NAMED_COMMANDS},
-    "accept": _rule(None, "command", "structure of it this final off", m.named_command),
-    "reject": _rule(None, "command", "structure of it this off", m.named_command),
+    **{verb: _rule(None, "command", "structure it this as_is", m.named_command) for verb in NAMED_COMMANDS},
+    "accept": _rule(None, "command", "structure it this final off", m.named_command),
+    "reject": _rule(None, "command", "structure it this off", m.thrown),
     "release": _rule(None, "command", "structure of it this my_slices off", m.named_command),
     **{
         verb: _rule(None, "command", "times number last it this step off heading", m.repeated)

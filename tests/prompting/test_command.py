@@ -127,6 +127,22 @@ KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
         ("crop the GTV to the body and crop this to the body", [Crop("Body", "GTV"), Crop("Body")]),
         ("I'd like levels two and three on the right", [Contour("LN_Neck_II_R"), Contour("LN_Neck_III_R")]),
         ("contour left neck levels two to four", [Contour(f"LN_Neck_{n}_L") for n in ("II", "III", "IV")]),
+        ("keep it out of the cord", [Part(OUT, "SpinalCord")]),
+        ("crop the GTV away from the cord", [Part(OUT, "SpinalCord", "GTV")]),
+        (
+            "exclude the trachea and the larynx from the GTV and accept it",
+            [Part(OUT, "Trachea", "GTV"), Part(OUT, "Larynx", "GTV"), Command("accept", "GTV")],
+        ),
+        ("bring this out of the GTV", [Here(OUT, "GTV")]),
+        ("on the left, 3 mm off", [Edit("shrink", 3, ("left",))]),
+        (
+            "raise the top by 3 mm and lower the bottom by 2 mm",
+            [Edit("grow", 3, ("superior",)), Edit("grow", 2, ("inferior",))],
+        ),
+        ("trim the top down by 3 mm", [Edit("shrink", 3, ("superior",))]),
+        ("shrink it down by 3 mm", [Edit("shrink", 3)]),
+        ("reopen the GTV and exclude the cord from it", [Command("reopen", "GTV"), Part(OUT, "SpinalCord", "GTV")]),
+        ("lock the cord, include this and accept it", [Command("lock", "SpinalCord"), Here(IN), Command("accept")]),
         ("accept the GTV and lock it", [Command("accept", "GTV"), Command("lock", "GTV")]),
         ("expand the GTVp by 3 mm, then crop it to the body", [Edit("grow", 3, (), "GTVp"), Crop("Body", "GTVp")]),
         ("contour the larynx and grow it by 3 mm", [Contour("Larynx"), Edit("grow", 3)]),
@@ -206,6 +222,32 @@ def test_doubtful_intents_wait_for_a_yes(sentence):
     understood = understand(sentence, KNOWN)
     assert understood.to_be_done == ()
     assert understood.doubtful or understood.questions
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "limit it outside the cord", "throw the cord out of the GTV", "throw this into the GTV",
+        "throw this in the GTV", "accept the GTV and call it GTVn", "keep the GTV as GTVn",
+        "exclude the cord and call it GTVn", "protect the cord from the GTV", "free the GTV from the cord",
+        "the GTV must not be in the cord", "keep the cord out of the GTV and the GTVp", "do not exclude the trachea",
+        "never exclude the trachea", "there is no need to exclude the trachea", "I don't want this out",
+        "make it less narrow by 3 mm", "please do not exclude the larynx", "the GTV doesn't cover the trachea",
+        "please do not outline the larynx", "the larynx is not in the GTV but should be",
+        "exclude the cord but not the larynx", "accept the GTV, not the GTVp", "grow the GTV by 3 mm, not the GTVp",
+        "not the cord, the GTV", "don't change over to GTVp", "do not move to the GTVp", "grow by 3 mm, no more",
+        "extend the anterior border posteriorly by 3 mm", "expand the GTV by 5 mm, 3 mm posteriorly",
+        "grow it by 3 mm on this slice", "grow it by 3 mm, right?", "shrink it by 3 mm off the cord",
+        "3 mm margin from the cord", "grow it away from the left by 2 mm", "grow it to 5 mm", "drop the 3 mm margin",
+        "accept the GTV and crop the GTVp to it", "accept and lock the GTV", "accept it and the GTVp",
+        "accept the GTV and the GTVp, and lock them", "do I need to accept it", "should the cord be locked?",
+        "it's 3 mm bigger now", "the cord is in the GTV, shrink it by 2 mm", "undo my last accept",
+        "undo two of the last three steps", "undo the first step", "copy the previous slice", "skip the cord",
+        "move the GTV left", "accept the GTV, no, lock it",
+    ],
+)  # fmt: skip
+def test_nothing_is_done_that_was_denied_reported_or_meant_of_something_else(sentence):
+    assert understand(sentence, {*KNOWN, "SpinalCord"}).to_be_done == ()
 
 
 def test_what_was_poorly_heard_is_asked_back():
