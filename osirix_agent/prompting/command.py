@@ -100,16 +100,27 @@ def _stated_and_ordered(sentence: str, known: Collection[str], heard: float) -> 
     for start, order, statement in ((len(sentence) - len(tail), tail, head), (0, head, tail)):
         stated = items_of(statement, known)
         ordered = [item for item in items_of(order, known) if item.text.lower() != "please"]
-        said = statement.lower().split()
+        said = [word.text for word in words_of(statement)]
+        while said and said[0] in _LEADING:
+            said = said[1:]
+        stated = stated[1:] if stated and stated[0].is_a("yes", "cancel") else stated  # "yeah, this is disease, ..."
+        while stated and stated[0].is_a(*SEPARATORS):
+            stated = stated[1:]
         states = said[:1] and (said[0] in STATING or (start and stated and stated[0].is_a(*_SUBJECTS)))
-        turned = any(item.is_a("correction", "cancel", "yes", "amount", "number", "limit", "and") for item in stated)
+        turned = any(item.is_a(*_TURNS) or (item.is_a("and") and item.text != ",") for item in stated)
         if not states or turned or not ordered or not (ordered[0].is_a(*STARTS) or not start):
             continue
         understood = _understood(order, known, heard, reasons=True)
         intents = understood.intents
-        named = [item.value("structure") for item in stated if item.is_a("structure")]
-        if any(item.is_a("it") and item.text.lower() in _PRONOUNS for item in ordered) and named:
-            intents = _drawn_or_used(ordered, named[0].names(known)) if len(named) == 1 else ()
+        named = [item.value(kind) for item in stated for kind in ("structure", "of") if item.is_a(kind)]
+        refers = any(item.is_a("it") and item.text.lower() in _PRONOUNS for item in ordered)
+        if refers and (len(named) > 1 or any(item.is_a("edge", "direction") for item in stated)):
+            intents = ()  # "I'm not happy with the back edge, push it out"
+        elif refers and named:
+            names = named[0].names(known)
+            intents = _drawn_or_used(ordered, names)
+            if not intents and not understood.questions and len(names) == 1:
+                intents = tuple(_referred(list(understood.intents), order, names[0]))
         elif understood.questions:
             intents = ()
         if intents:
@@ -131,6 +142,26 @@ def _drawn_or_used(ordered: list[Item], names: Collection[str]) -> tuple[Intent,
     return tuple(Command("use", name, span=span) for name in names if ("verb", "use") in ordered[0].senses)
 
 
+_LEADING = {
+    "so",
+    "okay",
+    "ok",
+    "hmm",
+    "um",
+    "uh",
+    "yeah",
+    "nope",
+    "nah",
+    "right",
+    "righto",
+    "well",
+    "look",
+    "now",
+    "and",
+    ",",
+    "oh",
+}
+_TURNS = ("correction", "cancel", "yes", "amount", "number", "limit")
 _PRONOUNS = ("it", "them", "these")
 _SUBJECTS = ("structure", "isolines", "it")
 
@@ -218,19 +249,26 @@ def _otherwise(before: Intent, words: list[str], sentence: str) -> bool:
     return sentence[slice(*before.span)].lower().strip(" ,.").split() != words
 
 
-def _referred(intents: list[Intent], sentence: str) -> list[Intent]:
+def _referred(intents: list[Intent], sentence: str, name: str | None = None) -> list[Intent]:
     """`accept the GTV and lock it`: what "it" stands for, where the sentence has just named it; whichever structure
-    is active, it is not meant."""
+    is active, it is not meant.
+
+    Parameters
+    ----------
+    name : of the structure that was spoken of before
+    """
     found: list[Intent] = []
-    name: str | None = None
     for n, one in enumerate(intents):
         said = sentence[slice(*one.span)]
         words = {w.text for w in words_of(said)}
         refers = bool(words & {"it", "them"})
         if isinstance(one, Slab) and one.slice is None and refers and found and isinstance(found[-1], Go):
             one = replace(one, slice=found[-1].slice)  # "go to slice 36 and exclude everything below it"
+        if refers and found and isinstance(found[-1], Contour) and _bare(sentence[slice(*found[-1].span)]):
+            found[-1] = replace(found[-1], confidence=TENTATIVE)  # "the left parotid, expand it": to be contoured anew?
         if refers and name and isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename) and not one.structure:
-            put_away = isinstance(found[-1], Command) and found[-1].verb in _PUT_AWAY  # what is locked is not edited
+            last = found[-1] if found else None
+            put_away = isinstance(last, Command) and last.verb in _PUT_AWAY  # what is locked is not edited
             doubt = put_away or "them" in words or (isinstance(one, Crop) and said.lower().endswith(" it"))
             one = replace(one, structure=name, confidence=min(one.confidence, TENTATIVE if doubt else 1.0))
         elif refers and name and isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS:
@@ -245,6 +283,12 @@ def _referred(intents: list[Intent], sentence: str) -> list[Intent]:
 
 
 _OBJECTS = {"it", "this", "that", "them", "contour", "proposal", "outline", "structure", "one", "everything", "all"}
+
+
+def _bare(said: str) -> bool:
+    """Is it a structure's name alone?"""
+    first = next(iter(items_of(said, ())), None)
+    return first is not None and first.is_a("structure")
 
 
 def _name_of(one: Intent) -> str | None:

@@ -48,7 +48,7 @@ def items_of(sentence: str, known: Collection[str], *, reasons: bool = True) -> 
     ----------
     reasons : keep clauses that only seem to say why
     """
-    words, names = _fluent(words_of(sentence)), Names(known)
+    words, names = _fluent(_unjoined(words_of(sentence))), Names(known)
     spelt = [_spelt(word) for word in words]
     texts = [word.text for word in spelt]
     structures: dict[int, tuple[Named, int]] = {}
@@ -115,6 +115,18 @@ def _unit_first(items: list[Item]) -> list[Item]:
             and found[n].text.lower() in _BESIDE_UNIT
         ):
             found[n], found[n + 1] = found[n + 1], found[n]
+    return found
+
+
+def _unjoined(words: list[Word]) -> list[Word]:
+    """`the GTV's too large`: "is" on its own."""
+    found: list[Word] = []
+    for word in words:
+        if word.text.endswith("'s") and len(word.text) > 3 and word.text not in VOCABULARY:
+            middle = word.end - 2
+            found.append(Word(word.text[:-2], word.raw[:-2], word.start, middle))
+            word = Word("is", word.raw[-1:], middle, word.end)
+        found.append(word)
     return found
 
 
@@ -273,7 +285,8 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         if item.text.lower() == "out of":
             of_edge = after is not None and following[after].is_a("edge")  # "take 2 mm out of the left border"
             return 1, replace(item, senses=(("off", "away" if of_edge else "out"),))  # "carve the rectum out of it"
-        if item.text.lower() == "in" and any(v in one.senses for one in before for v in _WITH_IN):
+        edge = bool(before) and before[-1].is_a("edge")  # "front edge in 2 mm"
+        if item.text.lower() == "in" and (edge or any(v in one.senses for one in before for v in _WITH_IN)):
             return 1, replace(item, senses=(("off", "in"),))  # "pull it in"
         if item.is_a("to") and any(("verb", "rename") in one.senses for one in before[-3:]):
             return _free_name(items, at, sentence)

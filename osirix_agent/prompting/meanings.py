@@ -261,10 +261,13 @@ def thrown(clause: Clause) -> list[Intent]:
 
 
 def off_by(clause: Clause) -> list[Intent]:
-    """`3 mm off superiorly`."""
-    if clause.one("off") != "away":
+    """`3 mm off superiorly`, `front edge in 2 mm`, `GTV out by 4 mm`."""
+    way = clause.one("off")
+    if way == "away":
+        return edited("shrink")(clause)
+    if way == "back" or "direction" in clause.slots:
         raise Asked("Grow it, or shrink it?")
-    return edited("shrink")(clause)
+    return edge_moved(clause) if "edge" in clause.slots else edited("grow" if way == "out" else "shrink")(clause)
 
 
 def out_of(clause: Clause) -> list[Intent]:
@@ -280,6 +283,13 @@ def here_is(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
         return [Here(polarity, clause.structure("of") or subject, confidence=MENTIONED if subject else 1.0)]
 
     return build
+
+
+def here_taken(clause: Clause) -> list[Intent]:
+    """`take this out of the GTV`, not "take this into the GTV"."""
+    if "of" in clause.slots and not clause.leaving:
+        raise Asked("In or out?")
+    return here_is(Polarity.EXCLUDE)(clause)
 
 
 def slab_of(how: Any) -> Callable[[Clause], list[Intent]]:

@@ -50,7 +50,8 @@ RULES = (
     _rule("remove", "amount", _OFF, m.edited("shrink")),
     _rule("take", "amount", _OFF, m.taken_off),
     _rule(None, "amount trim", "structure it of", m.edited("shrink")),
-    *(_rule(None, f"amount {way} off", "structure it", m.off_by) for way in ("direction", "edge")),
+    *(_rule(None, f"amount {what} off", "structure it all_round", m.off_by)
+      for what in ("direction", "edge", "structure")),
     _rule("put", "amount margin", "structure it this direction all_round of edge", m.edited("grow")),
     *(_rule(verb, f"{what} off", "it to", m.put) for verb in ("put", "leave")
       for what in ("structure", "this", "here")),
@@ -97,7 +98,7 @@ RULES = (
     _rule("contour", "structure out_of", "it", m.out_of),
     *(_rule(verb, "it", "off", m.sure_as(MENTIONED, m.here_is(how)))
       for verb, how in (("include", _IN), ("exclude", _OUT), ("take", _OUT), ("add", _IN))),
-    *(_rule(None, f"{what} off", "it", m.sure_as(MENTIONED, m.put)) for what in ("this", "here")),
+    *(_rule(None, f"{what} off", "it", m.sure_as(MENTIONED, m.put)) for what in ("this", "here", "structure")),
     *(_rule("unwanted", f"{what} of", "it", m.part_of(_OUT) if what == "structure" else m.here_is(_OUT))
       for what in ("structure", "here", "this")),
     *(_rule("unwanted", f"{what} off", "it", m.unwanted_in) for what in ("here", "this")),
@@ -105,8 +106,9 @@ RULES = (
       for verb in ("remove", "take")),
     _rule("delete", "structure", "it", m.ask("Subtract it from another structure, or reject its proposal?")),
     *(_rule(verb, where, "this it of off to from inside", m.here_is(how))
-      for verb, how in (("add", _IN), ("include", _IN), *((v, _OUT) for v in ("exclude", "remove", "take", "delete")))
-      for where in ("here", "this")),
+      for verb, how in (("add", _IN), ("include", _IN), ("exclude", _OUT)) for where in ("here", "this")),
+    *(_rule(verb, where, "this it of off to from inside", m.here_taken)
+      for verb in ("remove", "take", "delete") for where in ("here", "this")),
     *(_rule(verb, f"side {where}", "everything off it", m.slab_of(how))
       for verb, how in _SLABS for where in _SLICES),
     *(_rule(verb, f"nothing side {where}", "", m.slab_of("exclude"))

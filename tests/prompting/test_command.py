@@ -127,6 +127,7 @@ KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
         ("crop the GTV to the body and crop this to the body", [Crop("Body", "GTV"), Crop("Body")]),
         ("I'd like levels two and three on the right", [Contour("LN_Neck_II_R"), Contour("LN_Neck_III_R")]),
         ("contour left neck levels two to four", [Contour(f"LN_Neck_{n}_L") for n in ("II", "III", "IV")]),
+        ("front edge in 2 mm", [Edit("shrink", 2, ("anterior",))]),
         ("keep it out of the cord", [Part(OUT, "SpinalCord")]),
         ("crop the GTV away from the cord", [Part(OUT, "SpinalCord", "GTV")]),
         (
@@ -244,10 +245,18 @@ def test_doubtful_intents_wait_for_a_yes(sentence):
         "it's 3 mm bigger now", "the cord is in the GTV, shrink it by 2 mm", "undo my last accept",
         "undo two of the last three steps", "undo the first step", "copy the previous slice", "skip the cord",
         "move the GTV left", "accept the GTV, no, lock it",
+        "take this part into the GTVp", "the left parotid, expand it 1 mm",
     ],
 )  # fmt: skip
 def test_nothing_is_done_that_was_denied_reported_or_meant_of_something_else(sentence):
     assert understand(sentence, {*KNOWN, "SpinalCord"}).to_be_done == ()
+
+
+def test_it_is_what_the_statement_before_was_about():
+    understood = understand("the left parotid's too chunky, take 2 mm off it", KNOWN)
+    assert understood.intents == (Edit("shrink", 2, (), "Parotid_L"),)
+    assert understood.doubtful
+    assert not understood.questions
 
 
 def test_what_was_poorly_heard_is_asked_back():
