@@ -66,11 +66,12 @@ class Refiner(nn.Module):
         self.structures, self.gallery, self.reach = tuple(structures), gallery, reach
         a, b, c = widths
         self.name = nn.Embedding(len(self.structures) + 1, NAME_WIDTH)
-        self.told = nn.Linear(NAME_WIDTH + 3, 2 * (a + b + c + b + a))
-        self._sizes = [2 * n for n in (a, b, c, b, a)]
+        self._sizes = [2 * n for n in (a, b, c, c, b, a)]
+        self.told = nn.Linear(NAME_WIDTH + 3, sum(self._sizes))
         self.at_voxels = Residual(len(CHANNELS), a)
         self.at_half = Residual(a, b, 2)
         self.at_quarter = Residual(b, c, 2)
+        self.deeper = Residual(c, c)
         self.to_half = Join(c, b)
         self.to_whole = Join(b, a)
         self.change = nn.Conv3d(a, 1, 1)
@@ -83,9 +84,9 @@ class Refiner(nn.Module):
         told = self.told(torch.cat([self.name(names), size], 1)).split(self._sizes, 1)
         whole = self.at_voxels(seen, told[0])
         half = self.at_half(whole, told[1])
-        quarter = self.at_quarter(half, told[2])
-        half = self.to_half(quarter, half, told[3])
-        change: Tensor = self.change(self.to_whole(half, whole, told[4]))
+        quarter = self.deeper(self.at_quarter(half, told[2]), told[3])
+        half = self.to_half(quarter, half, told[4])
+        change: Tensor = self.change(self.to_whole(half, whole, told[5]))
         return (4 * seen[:, 0] + change[:, 0]).float()
 
     def index_of(self, structure: str) -> int:

@@ -58,12 +58,12 @@ class RefinerRecipe(Schedule):
     surer : factors between which the answer's logits are changed
     """
 
-    steps: int = 4_000
-    learning_rate: float = 1.5e-3
+    steps: int = 4_500
+    learning_rate: float = 1.2e-3
     warm_up: int = 100
-    cool_down: int = 1_200
+    cool_down: int = 1_500
     structures: tuple[str, ...] = tuple(ORGANS)
-    widths: tuple[int, int, int] = (16, 32, 48)
+    widths: tuple[int, int, int] = (32, 64, 96)
     crops: int = 4
     crop: tuple[int, int, int] = (32, 32, 32)
     absent: float = 0.1
