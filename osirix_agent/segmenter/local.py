@@ -44,7 +44,7 @@ from osirix_agent.segmenter.certain import CERTAIN_LOGIT, CLICK_RADIUS_MM, fixed
 from osirix_agent.segmenter.levels import box_of, coarse_grid, cut, cut_grid, fine_grid, index_to_lps, on_volume, window
 from osirix_agent.segmenter.marking import marks_on
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
-from osirix_agent.segmenter.refining import knows, marks_of, refined, see
+from osirix_agent.segmenter.refining import NOTHING_LOGIT, knows, marks_of, refined, see, without_core
 from osirix_agent.segmenter.seeds import Marks, Region, read_marks
 
 FloatArray = npt.NDArray[np.float64]
@@ -190,6 +190,8 @@ class VisionLanguageSegmenter:
             return belief
         with self._precision():
             logit, box = refined(belief, seen, weights.refiner, name)
+        if not request.drawn and not fixed and without_core(logit, volume.geometry.voxel_volume_mm3):
+            logit = np.minimum(logit, np.float32(NOTHING_LOGIT))
         hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
         return trimmed(logit, box, volume.geometry.shape_kji, weights.source)
 

@@ -27,6 +27,9 @@ from osirix_agent.segmenter.seeds import Marks, read_marks
 ROOM_VOXELS = 6  # about an answer: how far it may grow, and what is beside it
 BLOCK_MM = 3.0  # finer voxels are seen in blocks of so much
 LARGEST_VOXELS = 500_000  # an answer of more blocks is larger than the organs refiners learn from
+CORE_CM3 = 3.0  # of an organ: its surest part, whose mean logit is at least CORE_LOGIT where the organ is
+CORE_LOGIT = 1.5  # 135 answers about 30 calibration patients: 2.7 and more where it is, less in 94 % where it is not
+NOTHING_LOGIT = -1.0
 UPRIGHT = 0.9  # cosine between an axis of the voxels and the patient's, at least
 
 
@@ -122,6 +125,13 @@ def refined(belief: Belief, seen: Seen, refiner: Refiner, structure: str) -> tup
     there = tuple(slice(a - low, b - low) for (a, b), (low, _) in zip(inner, (k, j, i), strict=True))
     logit[there] += change.numpy()[part]
     return logit, (k, j, i)
+
+
+def without_core(logit: npt.NDArray[np.float32], voxel_mm3: float) -> bool:
+    """Is what words found too faint to be an organ: at the end of a scan, say, that does not reach it?"""
+    count = min(max(1, round(1000 * CORE_CM3 / voxel_mm3)), logit.size)
+    surest = np.partition(logit, logit.size - count, axis=None)[-count:]
+    return float(surest.mean()) < CORE_LOGIT
 
 
 def _about(region: tuple[slice, ...], step: npt.NDArray[np.int_], upright: Sequence[float]) -> Box | None:

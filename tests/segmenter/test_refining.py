@@ -14,9 +14,10 @@ from osirix_agent.imaging.volume import Volume
 from osirix_agent.network.checkpoint import write_sums
 from osirix_agent.network.refiner import CHANNELS, DESCRIPTION, FOLDER, STRIDE, Refiner
 from osirix_agent.prompting.prompt import Polarity, TextPrompt
-from osirix_agent.segmenter.local import VisionLanguageSegmenter
+from osirix_agent.segmenter import local
+from osirix_agent.segmenter.local import VisionLanguageSegmenter, on_volume
 from osirix_agent.segmenter.protocol import SegmentationRequest
-from osirix_agent.segmenter.refining import marks_of, refined, see
+from osirix_agent.segmenter.refining import marks_of, refined, see, without_core
 from osirix_agent.segmenter.seeds import read_marks
 from osirix_agent.training.clicks import next_click
 from tests.segmenter.test_contract import CENTRE, OBLIQUE, TRUTH, VOLUME, box, make_volume, point
@@ -109,6 +110,27 @@ def test_what_is_unlikely_and_far_off_keeps_nothing_from_being_refined(monkeypat
     part = tuple(slice(max(a, 0), b) for a, b in seen.box)
     assert found[part] == pytest.approx(logit[part] + 0.5)
     assert found[0, 0, 0] == found[-1, -1, -1] == -2.0
+
+
+def test_an_organ_has_a_sure_core():
+    logit = np.full((10, 20, 20), -8.0, np.float32)
+    logit[4:6, 5:15, 5:15] = 3.0  # 200 voxels of 27 mm3: 5.4 cm3
+    assert not without_core(logit, 27.0)
+    assert without_core(logit, 3.0)  # 0.6 cm3
+    assert without_core(np.minimum(logit, 1.0), 27.0)
+    assert without_core(np.full((2, 2, 2), 1.0, np.float32), 1.0)  # smaller than a core
+
+
+def test_words_that_find_next_to_nothing_find_nothing_until_she_clicks(refined_segmenter, monkeypatch):
+    words = TextPrompt(phrase="Parotid_L")
+    monkeypatch.setattr(local, "on_volume", lambda *given: on_volume(*given) + 9.0)  # untaught, it finds nothing
+    monkeypatch.setattr("osirix_agent.segmenter.refining.CORE_LOGIT", -np.inf)
+    before = ask(refined_segmenter, words, structure="Parotid_L")
+    clicked = ask(refined_segmenter, words, point(CENTRE), structure="Parotid_L")
+    assert before.crop_mask.any()
+    monkeypatch.setattr("osirix_agent.segmenter.refining.CORE_LOGIT", np.inf)
+    assert not ask(refined_segmenter, words, structure="Parotid_L").crop_mask.any()
+    assert same(ask(refined_segmenter, words, point(CENTRE), structure="Parotid_L"), clicked)
 
 
 def test_it_sees_the_answer_the_image_and_the_marks_where_they_are():
