@@ -9,10 +9,11 @@ from math import prod
 from typing import Any
 
 from osirix_agent.prompting import lexicon
-from osirix_agent.prompting.intent import Edit, Intent
+from osirix_agent.prompting.intent import Command, Copy, Edit, Go, Here, Intent, Part, Slab
 from osirix_agent.prompting.items import MISSPELT, Item
 from osirix_agent.prompting.meanings import NAMED_COMMANDS, Asked, Clause
 from osirix_agent.prompting.moods import SEPARATORS, STARTS, without_pauses
+from osirix_agent.prompting.prompt import Polarity
 from osirix_agent.prompting.rules import rules_for, with_side
 
 GRAVE = frozenset({"accept", "reject", "release", "quit"})
@@ -86,6 +87,8 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
         if all(item.is_a(*STARTS) for item in inner if item.is_a("then")):
             _check_pauses(inner)
             carried = _carried(before.last, said, separator)
+            _check_turns(said, pauses=len(inner) > len(said))
+            cost += _steals_a_direction(before.last, said)
             intents = _intents([*carried, *said], known)
             if intents is not None:
                 sure = min(_confidence(said, carried), *(item.sure for item in said))
@@ -98,6 +101,8 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
                     sure = min(sure, TENTATIVE)  # "by 5 mm, 3 mm posteriorly": there less, or besides?
                 if before.last and (said[0].text.lower() in _CONTRASTING or _ends_alone(said)):
                     sure = min(sure, TENTATIVE)  # "grow the GTV by 3 mm, not the GTVp", "3 mm on the left, off"
+                if _may_be_meant_otherwise(said, carried, before, intents):
+                    sure = min(sure, TENTATIVE)
                 if before.last and _runs_on(before.last, inner[0], separator):
                     sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
                 placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
@@ -112,7 +117,92 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
     return _Reading(cost, before.intents, [*before.questions, Question(text, span)], said)
 
 
-_CONTRASTING = ("not", "but not", "never", "minus", "without", "no more")
+def _steals_a_direction(last: list[Item], said: list[Item]) -> float:
+    """`5 mm up and down and 3 mm left`: "down" belongs to the amount before it."""
+    both = bool(last) and last[-1].is_a("direction") and any(item.is_a("amount") for item in last)
+    return 0.5 if both and said[0].is_a("direction") and any(item.is_a("amount") for item in said) else 0.0
+
+
+def _check_turns(said: list[Item], *, pauses: bool) -> None:
+    """Refuse what can be read in two ways.
+
+    Raises
+    ------
+    Asked
+        It is one of those.
+    """
+    texts = [item.text.lower() for item in said]
+    verbs = {item.value("verb") for item in said if item.is_a("verb")}
+    ways = [item.text.lower() for item in said if item.is_a("direction")]
+    edges = [item.text.lower() for item in said if item.is_a("edge", "trim")]
+    backs = [item.text.lower() for item in said if ("off", "back") in item.senses]
+    if pauses and edges and len({*ways, *edges, *backs}) > 1 and (ways or backs):
+        raise Asked("On which sides? Say one after the other.")  # "2 mm off the left and the right"
+    if any(item.is_a("margin") for item in said) and (verbs & {"raise", "lower", "shift"} or set(texts) & _COMPARED):
+        raise Asked("By how much is it to grow or to shrink?")  # "lower the margin", "a tighter margin of 3 mm"
+    if "put" in verbs and any(way.startswith("to ") for way in ways):
+        raise Asked("Grow it, or shift it?")
+    slabs = [n for n, item in enumerate(said) if item.is_a("side")]
+    slices = [n for n, item in enumerate(said) if item.is_a("slice", "this_slice")]
+    if pauses and slabs and slices and slices[0] < slabs[0]:
+        raise Asked("With that slice, or without it?")  # "slice 40 and above"
+    clicks = any(item.is_a("here") and _CLICKS & set(item.text.lower().split()) for item in said)
+    if clicks and verbs & {"delete", "remove"}:
+        raise Asked("Take the click back, or exclude that place?")
+    others = [item for item in said if item.is_a("of", "outside_of", "out_of", "clear_of")]
+    if verbs & {"exclude", "include"} and any(item.text.lower().startswith("with") for item in others):
+        raise Asked("Of which structure?")  # "exclude the trachea with the oesophagus"
+    if texts[0] in _JOINING and sum(item.is_a("structure") for item in said) > 1 and not others:
+        raise Asked("Into which structure?")
+    if "crop" in verbs and not any(item.is_a("of", "outside_of") for item in said):
+        staying = next(n for n, item in enumerate(said) if item.is_a("verb"))
+        if _STAYING & set(texts[staying].split()) and not any(i.is_a("structure") for i in said[staying + 1 :]):
+            raise Asked("Inside which structure?")  # "the larynx must stay in"
+
+
+_JOINING = {"merge", "intersect", "unite", "join", "combine", "fuse"}
+_COMPARED = {"tighter", "smaller", "bigger", "larger", "wider", "narrower", "thinner", "thicker"}
+_CLICKS = {"click", "point", "clicked", "seed"}
+_STAYING = {"stay", "stays", "remain", "remains", "lie", "fit", "must", "should"}
+
+
+def _may_be_meant_otherwise(said: list[Item], carried: list[Item], before: _Reading, intents: list[Intent]) -> bool:
+    """What is understood in one way, and may be meant in another beside what was said before."""
+    texts = [item.text.lower() for item in said]
+    edits = any(isinstance(one, Edit) for one in intents)
+    last = before.intents[-1] if before.intents else None
+    whole = isinstance(last, Edit) and not last.directions and last.how in ("grow", "shrink")
+    if edits and whole and any(isinstance(one, Edit) and one.directions for one in intents):
+        return True  # "by 5 mm all round, 3 mm posteriorly": there less, or besides?
+    verbs = [item for item in said if _does(item) and item.text.lower() not in ("plus", "add", "more", "less")]
+    if edits and last is not None and not isinstance(last, Edit) and not verbs and not carried:
+        return True  # "subtract the cord, 3 mm margin"
+    if edits and any(isinstance(one, Go | Copy) for one in before.intents):
+        return True  # "slice 40, take 2 mm off the left": on that slice alone?
+    if edits and not verbs and any(t.startswith(("to the", "toward")) for t in texts):
+        return True  # "it needs to go 2 mm to the left": shift, or grow?
+    inwards = any(item.is_a("direction") and item.text.lower().startswith(("toward", "up", "down")) for item in said)
+    edges = any(item.is_a("edge", "trim") for item in said)
+    if inwards and not edges and any(isinstance(one, Edit) and one.how == "shrink" for one in intents):
+        return True  # "shrink it towards the midline"
+    named = any(item.is_a("structure", "side", "everything", "of") for item in said)
+    joins = any(isinstance(one, Part | Here) and one.polarity is Polarity.INCLUDE for one in intents)
+    joins |= any(isinstance(one, Slab) and one.how == "include" for one in intents)
+    if (
+        named
+        and joins
+        and any(item.is_a("verb", "verdict") and item.text.lower().split()[0] in _REPORTING for item in said)
+    ):
+        return True  # "the cord is in it"
+    listed = all(item.is_a("structure") for item in said) and not carried
+    if listed and (isinstance(last, Part) or (isinstance(last, Command) and last.verb in ("lock", "unlock"))):
+        return True  # "lock the cord, then the parotid"
+    keeps = any(isinstance(one, Slab) and one.how == "keep" for one in intents)
+    return keeps and (texts[-1] in ("stays", "stay") or texts[0].startswith(("preserve", "hold")))
+
+
+_REPORTING = ("is", "are", "there", "goes", "it's")
+_CONTRASTING = ("except", "except for", "plus", "not", "but not", "never", "minus", "without", "no more")
 
 
 def _ends_alone(said: list[Item]) -> bool:
@@ -277,6 +367,8 @@ def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
         if _denied_twice(said, senses):
             continue
         slots: dict[str, list[Any]] = {}
+        if sum(kind == "command" for kind, _ in senses) > 1:
+            continue  # "undo, undo"
         for kind, value in senses:
             if kind == "filler":
                 continue

@@ -7,6 +7,7 @@ fits one of the `rules`. A word that fits nowhere makes its clause a question; a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -177,8 +178,10 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
         return Understanding(sentence, (), (Question("Nothing was said.", whole),))
     intents, questions = parted(items, known)
     asked = ASKED if any(item.is_a("question") for item in items) else 1.0
-    if sentence.lower().split()[0] in _ENQUIRING and sentence.rstrip().endswith("?"):
+    if _enquires(sentence, items):
         asked = TENTATIVE  # "should the cord be locked?"
+    if read[0].text.lower() == "right" and len(read) > 1 and read[1].is_a(*STARTS, "amount"):
+        asked = TENTATIVE  # "right contour the parotid": the right one, or: now then?
     gone = any(item.is_a("structure") and item not in left for item in read)
     if gone and any(item.is_a("it") and item.text.lower() == "it" for item in left):
         asked = TENTATIVE  # "accept the GTV, no, lock it": is it the GTV?
@@ -191,6 +194,9 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
         if not (isinstance(one, Reply | Here) and one in intents[max(0, n - 1) : n])
     ]
     intents = _referred(_said_once(intents, sentence), sentence)
+    last = intents[-1] if len(intents) > 1 else None
+    if last is not None and sentence[slice(*last.span)].lower() in ("scrap that", "bin that"):
+        questions = [*questions, Question("Is all of it to be left, or is its proposal to be rejected?", whole)]
     if not intents and not questions:
         questions = [Question(NOT_UNDERSTOOD, whole)]
     if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):
@@ -206,6 +212,18 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
 
 _ENQUIRED = "should must do does did is are was has have need that's it's this"
 _ENQUIRING = frozenset(_ENQUIRED.split())
+_INVERTED = re.compile(r"(should|must|is|are|was|were|did|does|has|have|do (we|i|you|they)) ")
+_OPENLY = frozenset(["can", "could", "would", "will", "where", "what", "which", "how", "may", "might", "please"])
+
+
+def _enquires(sentence: str, items: list[Item]) -> bool:
+    """Is it a question for an answer, not for something to be done?"""
+    said = sentence.lower().strip()
+    if said.endswith("?") and (said.split()[0] in _ENQUIRING or not items[0].is_a(*STARTS)):
+        return said.split()[0] not in _OPENLY
+    return _INVERTED.match(said) is not None
+
+
 _EXCEPTING = frozenset({"except", "but", "unless", "besides", "apart"})
 
 
@@ -273,9 +291,16 @@ def _referred(intents: list[Intent], sentence: str, name: str | None = None) -> 
             one = replace(one, structure=name, confidence=min(one.confidence, TENTATIVE if doubt else 1.0))
         elif refers and name and isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS:
             one = replace(one, name=name, confidence=min(one.confidence, TENTATIVE if "them" in words else 1.0))
+        elif refers and isinstance(one, Command) and found and isinstance(found[-1], Part):
+            one = replace(one, confidence=min(one.confidence, TENTATIVE))  # "exclude the cord and lock it"
+        elif words & {"them", "these"} and isinstance(one, Edit | Command):
+            one = replace(one, confidence=min(one.confidence, TENTATIVE))  # of several, this is said of one
         elif isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS and not words & _OBJECTS:
             follows = n + 1 < len(intents) and _name_of(intents[n + 1])  # "accept and lock the GTV": which is accepted?
             one = replace(one, confidence=min(one.confidence, TENTATIVE)) if follows else one
+        last = found[-1] if found else None
+        if isinstance(one, Slab) and isinstance(last, Slab) and not _leave_some(one, last):
+            one = replace(one, confidence=min(one.confidence, TENTATIVE))
         made = isinstance(one, Contour) or (isinstance(one, Command) and one.verb == "new")
         name = None if made else _name_of(one)  # what is made is the active one from now on
         found.append(one)
@@ -283,6 +308,14 @@ def _referred(intents: list[Intent], sentence: str, name: str | None = None) -> 
 
 
 _OBJECTS = {"it", "this", "that", "them", "contour", "proposal", "outline", "structure", "one", "everything", "all"}
+
+
+def _leave_some(a: Slab, b: Slab) -> bool:
+    """Is anything left, once what is above one slice and below another is taken away?"""
+    if (a.how, b.how) != ("exclude", "exclude") or a.side == b.side:
+        return True
+    above, below = (a, b) if a.side == "above" else (b, a)
+    return above.slice is None or below.slice is None or above.slice > below.slice
 
 
 def _bare(said: str) -> bool:
@@ -293,7 +326,7 @@ def _bare(said: str) -> bool:
 
 def _name_of(one: Intent) -> str | None:
     """The structure that an intent is about, where it was named."""
-    if isinstance(one, Command):
+    if isinstance(one, Command | Rename):
         return one.name
     return one.structure if isinstance(one, Contour | Edit | Crop | Fill | Copy | Part | Here | Rename) else None
 
@@ -317,6 +350,9 @@ def _said_once(intents: list[Intent], sentence: str) -> list[Intent]:
         if isinstance(one, Command) and one == before and one.verb in _STEPS and _otherwise(before, words, sentence):
             found[-1] = replace(before, confidence=min(before.confidence, TENTATIVE))  # "go back one step, undo"
             continue
+        again = isinstance(one, Copy) and isinstance(before, Copy)  # "to the next slice and the one after"
+        if again or (isinstance(before, Copy) and one == Command("next")):
+            one = replace(one, confidence=TENTATIVE)
         if isinstance(one, Go) and one == before and _otherwise(before, words, sentence):
             one = replace(one, confidence=TENTATIVE)  # "the slice before, one slice back": once, or twice?
         tentative = isinstance(one, Command) and not one.name and one.confidence <= TENTATIVE

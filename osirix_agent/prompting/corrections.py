@@ -10,8 +10,10 @@ from osirix_agent.prompting.moods import SEPARATORS, STARTS
 _ALIKE = {
     "number": ("number", "amount", "slice", "times"),
     "slices": ("slices", "number"), "amount": ("amount", "number"), "slice": ("slice", "this_slice"),
-    "direction": ("direction", "all_round"), "structure": ("structure", "of"), "times": ("times", "number"),
+    "direction": ("direction", "all_round", "trim", "edge"), "structure": ("structure", "of"),
+    "times": ("times", "number"),
     "of": ("of", "structure"), "this_slice": ("slice", "this_slice"), "all_round": ("direction", "all_round"),
+    "trim": ("trim", "edge", "direction"), "edge": ("edge", "trim", "direction"),
     "beside": ("beside",), "side": ("side",), "free_name": ("free_name", "of"),
 }  # fmt: skip
 
@@ -34,6 +36,8 @@ def corrected(items: list[Item]) -> list[Item] | None:
                 return [item] if not done and item.text.lower().startswith("no") else None
             if not done:
                 continue  # "no, undo": what was asked before is answered by what follows
+            if items[at].text.lower() in ("not", "but not"):
+                return None  # "lock the cord, sorry, not the cord"
             if items[at].is_a(*STARTS):
                 del done[_clause_start(done) :]
             else:
@@ -42,6 +46,13 @@ def corrected(items: list[Item]) -> list[Item] | None:
                     return None
                 done = replaced
                 at += 2 if items[at + 1 : at + 2] and items[at + 1].text.lower() == "one" else 1  # "the right one"
+                while at < len(items) and items[at].is_a(*_SLOTS):  # "3 mm superiorly, no, 5 mm inferiorly"
+                    replaced = _replaced(done, items[at])
+                    done = [*done, items[at]] if replaced is None else replaced
+                    at += 1
+                listed = items[at : at + 2]
+                if len(listed) == 2 and listed[0].text.lower() == "and" and listed[1].is_a(*_SLOTS, "structure"):
+                    return None  # "left and right, no, up and down"
             continue
         if item.is_a("cancel") and item.text.lower().endswith(_DENYING) and not _ends_clause(items, at):
             return None  # "no, don't accept it"
@@ -56,6 +67,7 @@ def corrected(items: list[Item]) -> list[Item] | None:
     return done
 
 
+_SLOTS = ("amount", "direction", "edge", "trim")
 _DENYING = ("don't", "do not", " not")
 
 

@@ -91,15 +91,15 @@ def _without_particles(items: list[Item]) -> list[Item]:
             continue
         if item.is_a(*STARTS):
             ends = _PARTICLES.get(item.text.lower(), ())
-        elif not item.is_a("structure", "it", "filler"):
+        elif not item.is_a("structure", "it", "filler", "edge", "direction", "everything"):
             ends = ()
         found.append(item)
     return found
 
 
 _PARTICLES = {
-    **dict.fromkeys(("blow", "beef", "bulk", "fatten", "loosen", "tighten", "tidy"), ("up",)),
-    **dict.fromkeys(("slim", "narrow", "shrink", "trim", "shave", "cut", "lock", "lock it"), ("down",)),
+    **dict.fromkeys(("blow", "beef", "bulk", "fatten", "loosen", "tighten", "thicken", "tidy"), ("up",)),
+    **dict.fromkeys(("slim", "narrow", "shrink", "trim", "shave", "cut", "whittle", "lock", "lock it"), ("down",)),
     "pare": ("down", "back"), "puff": ("out", "up"),
     **dict.fromkeys(("scooch", "slide", "shift", "move", "nudge"), ("over", "across")), "open": ("up", "back up"),
 }  # fmt: skip
@@ -249,9 +249,12 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         return 1, replace(item, senses=(("unknown", None),))  # "copy the previous slice": from it, or to it?
     if item.is_a("named"):
         return _free_name(items, at, sentence)
+    if item.is_a("structure") and before and _a_landmark(items, at, before):
+        return 1, replace(item, senses=(("unknown", None),))  # "3 mm to the left of the cord", "2 mm off at the cord"
     if (
         item.text.lower() == "right"
-        and before
+        and len(before) > 1
+        and not before[-2].is_a("correction")
         and before[-1].text == ","
         and not any(one.senses != (("filler", True),) and not one.is_a("question") for one in following)
         and any(one.is_a("amount") for one in before)
@@ -294,6 +297,20 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
             return 1, replace(item, senses=(("unknown", None),))  # "3 mm away from the left", "grow it to 5 mm"
         return 1, None
     return 1, item
+
+
+def _a_landmark(items: list[Item], at: int, before: list[Item]) -> bool:
+    """Is a structure where something is to be done, not what it is done to?"""
+    beside = [one.text.lower() for one in items[max(0, at - 3) : at]]
+    if beside[-1:] == ["the"]:
+        beside.pop()
+    changing = any(one.is_a("amount", "verb") for one in before)
+    if changing and beside and beside[-1] in ("at", "near", "along"):
+        return not any(("verb", "contour") in one.senses for one in before)
+    way = before[-1].text.lower() if before[-1].is_a("direction", "edge") else ""
+    amounts = any(one.is_a("amount") for one in before)
+    ends_of = beside[-1:] == ["of"] and way.startswith(("to the", "left", "right", "in front", "on the"))
+    return amounts and (ends_of or way in ("above", "below", "behind", "in front", "over", "under"))
 
 
 def _to_an_amount(following: list[Item]) -> bool:

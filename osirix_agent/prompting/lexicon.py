@@ -462,7 +462,7 @@ PHRASES: dict[str, dict[object, str]] = {
             "can you|will you|i'd like (you) to|i would like (you) to|i want you to|let's|let us|"
             "go ahead and|well|so|right then|kindly|thanks|thank you|like|you know|let me|i think|alright|"
             "after all|any more|any longer|anymore|from now on|up again|to you|i did|that i did|"
-            "all right then|hey|basically|then please|make|made|give it|give|about|approximately|"
+            "all right then|hey|basically|then please|make|give it|give|about|approximately|"
             "exactly|around it|let|me|want to|i want to|we need to|we should|please can you|please could you|"
             "cheers|also please|if you would|quickly|for me|do|'|\"|:|again|number|along|round|my|your|its|"
             "entire|whole|only|another|around|side|is|are|should be|go|i'd like|as well|instead|say|size|"
@@ -522,14 +522,14 @@ PHRASES: dict[str, dict[object, str]] = {
         "medial": (
             "the medial end/side/edge/border/margin/aspect/surface|"
             "medial end/side/edge/border/margin/aspect/surface|"
-            "the inner end/side/edge/border/margin/aspect/surface|"
-            "inner end/side/edge/border/margin/aspect/surface"
+            "the inner end/side/edge/border/aspect/surface|"
+            "inner end/side/edge/border/aspect/surface"
         ),
         "lateral": (
             "the lateral end/side/edge/border/margin/aspect/surface|"
             "lateral end/side/edge/border/margin/aspect/surface|"
-            "the outer end/side/edge/border/margin/aspect/surface|"
-            "outer end/side/edge/border/margin/aspect/surface"
+            "the outer end/side/edge/border/aspect/surface|"
+            "outer end/side/edge/border/aspect/surface"
         ),
         "left": (
             "the left end/side/edge/border/margin/aspect/surface|"

@@ -272,7 +272,10 @@ def off_by(clause: Clause) -> list[Intent]:
 
 def out_of(clause: Clause) -> list[Intent]:
     """`keep the cord out of the CTV`."""
-    return [Part(Polarity.EXCLUDE, part, clause.structure("out_of")) for part in clause.structures()]
+    whole, parts = clause.structure("out_of"), clause.structures()
+    if whole and kind_of(whole) == "organ" and any(kind_of(part) != "organ" for part in parts):
+        raise Asked("Which of the two is to be changed?")  # "keep the GTV out of the cord"
+    return [Part(Polarity.EXCLUDE, part, whole) for part in parts]
 
 
 def here_is(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
@@ -333,12 +336,16 @@ def cropped(clause: Clause) -> list[Intent]:
     if clause.leaving or clause.called:
         raise Asked("Crop to which structure?")
     to, structure = clause.structures("of"), clause.structures()
+    if not to and {"it", "this"} & clause.slots.keys():
+        raise Asked("Crop to which structure?")  # "crop the GTV to it"
     if "subject" in clause.slots:
         to, structure = structure, clause.structures("subject")
     if not to and len(structure) == 1:
         to, structure = structure, ()
     if len(to) != 1 or len(structure) > 1:
         raise Asked("Crop to which structure?")
+    if structure and kind_of(structure[0]) == "organ" and kind_of(to[0]) != "organ":
+        raise Asked("Crop which of the two?")  # "keep the trachea in the GTV"
     return [Crop(to[0], structure[0] if structure else None)]
 
 

@@ -117,7 +117,7 @@ RULES = (
       for verb, how in _SLABS if verb),
     _rule("crop", "", "structure of it this inside to", m.cropped),
     _rule("crop", "subject structure", "it inside", m.cropped),
-    _rule("keep", "of", "structure it this everything", m.cropped),
+    _rule("keep", "of", "structure it everything", m.cropped),
     *(_rule(verb, "outside_of", "everything it off from structure of", m.outside)
       for verb in ("exclude", "remove", "delete", "take", "shrink")),
     _rule("crop", "everything outside_of", "it off from structure of", m.outside),

@@ -179,21 +179,21 @@ class VisionLanguageSegmenter:
         spacing = np.array(volume.geometry.spacing_kji_mm)
         hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
         belief = trimmed(logit, box, volume.geometry.shape_kji, weights.source)
-        if weights.refiner is None or volume.modality != "CT" or kind_of(request.structure) != "organ":
+        if weights is not self._base or volume.modality != "CT" or kind_of(request.structure) != "organ":
             return belief
-        if unwanted:  # a refiner is not told what words took away
-            return belief
-        if not self._knows(weights.refiner, volume):
-            return belief
-        seen = see(belief, volume, marks_of(request))
-        if seen is None:
-            return belief
-        with self._precision():
-            logit, box = refined(belief, seen, weights.refiner, name)
-        if not request.drawn and not fixed and without_core(logit, volume.geometry.voxel_volume_mm3):
-            logit = np.minimum(logit, np.float32(NOTHING_LOGIT))
-        hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
-        return trimmed(logit, box, volume.geometry.shape_kji, weights.source)
+        seen = None
+        # a refiner is not told what words took away
+        if weights.refiner is not None and not unwanted and self._knows(weights.refiner, volume):
+            seen = see(belief, volume, marks_of(request))
+        if weights.refiner is not None and seen is not None:
+            with self._precision():
+                logit, box = refined(belief, seen, weights.refiner, name)
+            hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
+            belief = trimmed(logit, box, volume.geometry.shape_kji, weights.source)
+        faint = without_core(belief.mean_logit, volume.geometry.voxel_volume_mm3)
+        if faint and not request.drawn and not fixed:
+            belief = replace(belief, mean_logit=np.minimum(belief.mean_logit, np.float32(NOTHING_LOGIT)))
+        return belief
 
     def _knows(self, refiner: Refiner, volume: Volume) -> bool:
         if volume.digest not in self._known:
