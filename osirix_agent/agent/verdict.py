@@ -8,7 +8,10 @@ from osirix_agent.imaging.geometry import Geometry
 
 
 def volume_said(belief: Belief, geometry: Geometry) -> str:
-    """The volume, with the interval that holds nine tenths of the worlds where there is a spread."""
+    """The volume, with the interval that holds nine tenths of the worlds where there is a spread; or that there is
+    none, and what then."""
+    if not belief.crop_mask.any():
+        return "nothing was found (click inside it, or draw)"
     found = f"{belief.volume_mm3(geometry) / 1000:.1f} cm3"
     if belief.spread is None:
         return found

@@ -164,6 +164,7 @@ def test_what_she_is_told_is_never_more_than_is_known(pair):
     assert verdict_said(plain) == "not calibrated"
     assert volume_said(plain, GEOMETRY).endswith("cm3")
     assert " to " in volume_said(believed, GEOMETRY)
+    assert "nothing" in volume_said(replace(plain, mean_logit=np.minimum(plain.mean_logit, -1)), GEOMETRY)
     for verdict, word in ((Verdict.OK, "calibrated"), (Verdict.REVIEW, "review"), (Verdict.WITHHELD, "withheld")):
         said = verdict_said(replace(believed, judgement=Judgement(verdict, "odd")))
         assert word in said
