@@ -8,6 +8,7 @@ from itertools import combinations, pairwise, product
 from math import prod
 from typing import Any
 
+from osirix_agent.imaging.structure import kind_of
 from osirix_agent.prompting import lexicon
 from osirix_agent.prompting.intent import Command, Copy, Edit, Go, Here, Intent, Part, Slab
 from osirix_agent.prompting.items import MISSPELT, Item
@@ -99,7 +100,7 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
                     sure = min(sure, TENTATIVE)  # "take off 3 mm up and 2 mm down": of the verb, or to be added?
                 if amounts and carried and not any(i.is_a("direction", "edge", "trim") for i in before.last):
                     sure = min(sure, TENTATIVE)  # "by 5 mm, 3 mm posteriorly": there less, or besides?
-                if before.last and (said[0].text.lower() in _CONTRASTING or _ends_alone(said)):
+                if before.last and (_contrasts(before.last, said) or _ends_alone(said)):
                     sure = min(sure, TENTATIVE)  # "grow the GTV by 3 mm, not the GTVp", "3 mm on the left, off"
                 if _may_be_meant_otherwise(said, carried, before, intents):
                     sure = min(sure, TENTATIVE)
@@ -203,6 +204,15 @@ def _may_be_meant_otherwise(said: list[Item], carried: list[Item], before: _Read
 
 _REPORTING = ("is", "are", "there", "goes", "it's")
 _CONTRASTING = ("except", "except for", "plus", "not", "but not", "never", "minus", "without", "no more")
+
+
+def _contrasts(last: list[Item], said: list[Item]) -> bool:
+    """`grow the GTV by 3 mm, not the GTVp`; but "use the GTV, not the trachea" takes an organ out of a target."""
+    kinds = [
+        {kind_of(item.value("structure").base) for item in items if item.is_a("structure")} for items in (last, said)
+    ]
+    apart = all(kinds) and kinds[0].isdisjoint(kinds[1]) and not any(item.is_a("command") for item in last)
+    return said[0].text.lower() in _CONTRASTING and not apart
 
 
 def _ends_alone(said: list[Item]) -> bool:
