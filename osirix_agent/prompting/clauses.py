@@ -95,13 +95,8 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
                 sure = min(_confidence(said, carried), *(item.sure for item in said))
                 if carried and separator and not _goes_on(carried, separator):
                     sure = min(sure, TENTATIVE)
-                amounts = all(item.is_a("amount", "direction", "edge", "trim", "all_round") for item in said)
-                if amounts and not carried and any(map(_does, before.last)):
+                if all(map(_measures, said)) and not carried and any(map(_does, before.last)):
                     sure = min(sure, TENTATIVE)  # "take off 3 mm up and 2 mm down": of the verb, or to be added?
-                if amounts and carried and not any(i.is_a("direction", "edge", "trim") for i in before.last):
-                    sure = min(sure, TENTATIVE)  # "by 5 mm, 3 mm posteriorly": there less, or besides?
-                if before.last and (_contrasts(before.last, said) or _ends_alone(said)):
-                    sure = min(sure, TENTATIVE)  # "grow the GTV by 3 mm, not the GTVp", "3 mm on the left, off"
                 if _may_be_meant_otherwise(said, carried, before, intents):
                     sure = min(sure, TENTATIVE)
                 if before.last and _runs_on(before.last, inner[0], separator):
@@ -170,11 +165,15 @@ _STAYING = {"stay", "stays", "remain", "remains", "lie", "fit", "must", "should"
 def _may_be_meant_otherwise(said: list[Item], carried: list[Item], before: _Reading, intents: list[Intent]) -> bool:
     """What is understood in one way, and may be meant in another beside what was said before."""
     texts = [item.text.lower() for item in said]
+    if before.last and (_contrasts(before.last, said) or _ends_alone(said)):
+        return True  # "grow the GTV by 3 mm, not the GTVp", "3 mm on the left, off"
+    if carried and all(map(_measures, said)) and not any(i.is_a("direction", "edge", "trim") for i in before.last):
+        return True  # "grow by 5 mm, 3 mm posteriorly": there less, or besides?
     edits = any(isinstance(one, Edit) for one in intents)
     last = before.intents[-1] if before.intents else None
     whole = isinstance(last, Edit) and not last.directions and last.how in ("grow", "shrink")
     if edits and whole and any(isinstance(one, Edit) and one.directions for one in intents):
-        return True  # "by 5 mm all round, 3 mm posteriorly": there less, or besides?
+        return True  # "5 mm all round, 3 mm posteriorly": likewise
     verbs = [item for item in said if _does(item) and item.text.lower() not in ("plus", "add", "more", "less")]
     if edits and last is not None and not isinstance(last, Edit) and not verbs and not carried:
         return True  # "subtract the cord, 3 mm margin"
@@ -223,6 +222,10 @@ def _lists_subjects(last: list[Item], inner: list[Item], separator: Item | None)
     """`the trachea and the larynx are not part of it`: no clause ends at the "and"."""
     listed = last and separator and separator.is_a("and") and all(item.is_a("structure") for item in last)
     return bool(listed) and inner[0].is_a("structure") and any(item.is_a(*STARTS) for item in inner)
+
+
+def _measures(item: Item) -> bool:
+    return item.is_a("amount", "direction", "edge", "trim", "all_round")
 
 
 def _does(item: Item) -> bool:
@@ -309,7 +312,7 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
         return []
     verbs = [item for item in last if _does(item)] or [item for item in last if item.is_a(*STARTS)]
     structures = all(item.is_a("structure") for item in said)
-    amounts = all(item.is_a("amount", "direction", "edge", "trim", "all_round") for item in said)
+    amounts = all(map(_measures, said))
 
     def both(*kinds: str) -> bool:
         return all(any(item.is_a(kind) for item in one) for kind in kinds for one in (said, last))

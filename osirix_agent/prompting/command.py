@@ -210,8 +210,6 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     return Understanding(sentence, tuple(intents), tuple(questions))
 
 
-_ENQUIRED = "should must do does did is are was has have need that's it's this"
-_ENQUIRING = frozenset(_ENQUIRED.split())
 _INVERTED = re.compile(r"(should|must|is|are|was|were|did|does|has|have|do (we|i|you|they)) ")
 _OPENLY = frozenset(["can", "could", "would", "will", "where", "what", "which", "how", "may", "might", "please"])
 
@@ -219,7 +217,7 @@ _OPENLY = frozenset(["can", "could", "would", "will", "where", "what", "which", 
 def _enquires(sentence: str, items: list[Item]) -> bool:
     """Is it a question for an answer, not for something to be done?"""
     said = sentence.lower().strip()
-    if said.endswith("?") and (said.split()[0] in _ENQUIRING or not items[0].is_a(*STARTS)):
+    if said.endswith("?") and not items[0].is_a(*STARTS):
         return said.split()[0] not in _OPENLY
     return _INVERTED.match(said) is not None
 
@@ -292,15 +290,15 @@ def _referred(intents: list[Intent], sentence: str, name: str | None = None) -> 
         elif refers and name and isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS:
             one = replace(one, name=name, confidence=min(one.confidence, TENTATIVE if "them" in words else 1.0))
         elif refers and isinstance(one, Command) and found and isinstance(found[-1], Part):
-            one = replace(one, confidence=min(one.confidence, TENTATIVE))  # "exclude the cord and lock it"
+            one = _tentative(one)  # "exclude the cord and lock it"
         elif words & {"them", "these"} and isinstance(one, Edit | Command):
-            one = replace(one, confidence=min(one.confidence, TENTATIVE))  # of several, this is said of one
+            one = _tentative(one)  # of several, this is said of one
         elif isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS and not words & _OBJECTS:
             follows = n + 1 < len(intents) and _name_of(intents[n + 1])  # "accept and lock the GTV": which is accepted?
-            one = replace(one, confidence=min(one.confidence, TENTATIVE)) if follows else one
+            one = _tentative(one) if follows else one
         last = found[-1] if found else None
         if isinstance(one, Slab) and isinstance(last, Slab) and not _leave_some(one, last):
-            one = replace(one, confidence=min(one.confidence, TENTATIVE))
+            one = _tentative(one)
         made = isinstance(one, Contour) or (isinstance(one, Command) and one.verb == "new")
         name = None if made else _name_of(one)  # what is made is the active one from now on
         found.append(one)
@@ -308,6 +306,10 @@ def _referred(intents: list[Intent], sentence: str, name: str | None = None) -> 
 
 
 _OBJECTS = {"it", "this", "that", "them", "contour", "proposal", "outline", "structure", "one", "everything", "all"}
+
+
+def _tentative(one: Intent) -> Intent:
+    return replace(one, confidence=min(one.confidence, TENTATIVE))
 
 
 def _leave_some(a: Slab, b: Slab) -> bool:

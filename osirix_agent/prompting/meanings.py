@@ -226,14 +226,14 @@ def held(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
 
 def belongs(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
     """`the cord is not part of the CTV`."""
+    return lambda clause: _parts_of(polarity, clause.structures("subject"), clause.structure())
 
-    def build(clause: Clause) -> list[Intent]:
-        whole, parts = clause.structure(), clause.structures("subject")
-        if whole and kind_of(whole) == "organ" and any(kind_of(part) != "organ" for part in parts):
-            raise Asked("Which of the two is to be changed?")  # "the GTV must not be in the cord"
-        return [Part(polarity, part, whole) for part in parts]
 
-    return build
+def _parts_of(polarity: Polarity, parts: tuple[str, ...], whole: str | None) -> list[Intent]:
+    """No target is a part of an organ: `the GTV must not be in the cord`, `keep the GTV out of the cord`."""
+    if whole and kind_of(whole) == "organ" and any(kind_of(part) != "organ" for part in parts):
+        raise Asked("Which of the two is to be changed?")
+    return [Part(polarity, part, whole) for part in parts]
 
 
 def here_out_of(clause: Clause) -> list[Intent]:
@@ -272,10 +272,7 @@ def off_by(clause: Clause) -> list[Intent]:
 
 def out_of(clause: Clause) -> list[Intent]:
     """`keep the cord out of the CTV`."""
-    whole, parts = clause.structure("out_of"), clause.structures()
-    if whole and kind_of(whole) == "organ" and any(kind_of(part) != "organ" for part in parts):
-        raise Asked("Which of the two is to be changed?")  # "keep the GTV out of the cord"
-    return [Part(Polarity.EXCLUDE, part, whole) for part in parts]
+    return _parts_of(Polarity.EXCLUDE, clause.structures(), clause.structure("out_of"))
 
 
 def here_is(polarity: Polarity) -> Callable[[Clause], list[Intent]]:

@@ -40,7 +40,7 @@ from osirix_agent.network.refiner import Refiner
 from osirix_agent.network.text import Phrase
 from osirix_agent.network.weights import Weights, load_weights
 from osirix_agent.prompting.prompt import MaskPrompt, Polarity, Prompt, TextPrompt
-from osirix_agent.segmenter.certain import CERTAIN_LOGIT, CLICK_RADIUS_MM, fixed_masks, hold, trimmed
+from osirix_agent.segmenter.certain import CERTAIN_LOGIT, CLICK_RADIUS_MM, Box, fixed_masks, hold, trimmed
 from osirix_agent.segmenter.levels import box_of, coarse_grid, cut, cut_grid, fine_grid, index_to_lps, on_volume, window
 from osirix_agent.segmenter.marking import marks_on
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
@@ -181,19 +181,27 @@ class VisionLanguageSegmenter:
         belief = trimmed(logit, box, volume.geometry.shape_kji, weights.source)
         if weights is not self._base or volume.modality != "CT" or kind_of(request.structure) != "organ":
             return belief
-        seen = None
-        # a refiner is not told what words took away
-        if weights.refiner is not None and not unwanted and self._knows(weights.refiner, volume):
-            seen = see(belief, volume, marks_of(request))
-        if weights.refiner is not None and seen is not None:
-            with self._precision():
-                logit, box = refined(belief, seen, weights.refiner, name)
+        found = None if unwanted else self._refined(belief, request, weights.refiner, name)  # it hears of no such words
+        if found is not None:
+            logit, box = found
             hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
             belief = trimmed(logit, box, volume.geometry.shape_kji, weights.source)
-        faint = without_core(belief.mean_logit, volume.geometry.voxel_volume_mm3)
-        if faint and not request.drawn and not fixed:
+        words_alone = not request.drawn and not fixed
+        if words_alone and without_core(belief.mean_logit, volume.geometry.voxel_volume_mm3):
             belief = replace(belief, mean_logit=np.minimum(belief.mean_logit, np.float32(NOTHING_LOGIT)))
         return belief
+
+    def _refined(
+        self, belief: Belief, request: SegmentationRequest, refiner: Refiner | None, name: str
+    ) -> tuple[npt.NDArray[np.float32], Box] | None:
+        """Changed logits and where they lie; None: there is nothing to refine it by, or nothing that it knows."""
+        if refiner is None or not self._knows(refiner, request.volume):
+            return None
+        seen = see(belief, request.volume, marks_of(request))
+        if seen is None:
+            return None
+        with self._precision():
+            return refined(belief, seen, refiner, name)
 
     def _knows(self, refiner: Refiner, volume: Volume) -> bool:
         if volume.digest not in self._known:

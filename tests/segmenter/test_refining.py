@@ -180,7 +180,7 @@ def test_finer_voxels_are_seen_in_blocks_and_changed_smoothly():
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_the_order_of_voxels_does_not_matter(axis):
     torch.manual_seed(0)
-    refiner = Refiner(("Parotid",), (8, 8, 8)).eval().requires_grad_(False)
+    refiner = Refiner(("Parotid",), (8, 8, 8)).eval()
     torch.nn.init.normal_(refiner.change.weight, std=0.5)
     spacing, shape = (3.0, 4.0, 4.0), VOLUME.array.shape
     volume = Volume(VOLUME.array, Geometry(shape, (0.0, 0.0, 0.0), spacing, UPRIGHT), "CT")
