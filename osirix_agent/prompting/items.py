@@ -245,7 +245,7 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
             return 3, _merged(items[at : at + 3], "slice", number)  # "slice one twelve"
         return 2, _merged(items[at : at + 2], "slice", following[0].value("number"))
     copied = before and before[-1].text.lower() in _COPYING and items[at - 1].start == before[-1].start
-    if copied and item.is_a("beside"):
+    if copied and item.is_a("beside") and item.text.lower().split()[0] not in ("up", "down"):
         return 1, replace(item, senses=(("unknown", None),))  # "copy the previous slice": from it, or to it?
     if item.is_a("named"):
         return _free_name(items, at, sentence)

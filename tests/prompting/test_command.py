@@ -81,6 +81,7 @@ KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
         ("remove everything outside the body", [Crop("Body")]),
         ("keep the cord as it is", [Command("lock", "SpinalCord")]),
         ("copy it down one", [Copy("below")]),
+        ("copy down one slice", [Copy("below")]),
         ("right, accept the GTV", [Command("accept", "GTV")]),
         ("looks good, accept it", [Command("accept")]),
         ("that is a vessel, leave it out", [Here(OUT)]),
