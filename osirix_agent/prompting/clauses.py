@@ -182,6 +182,8 @@ def _may_be_meant_otherwise(said: list[Item], carried: list[Item], before: _Read
     if edits and not verbs and any(t.startswith(("to the", "toward")) for t in texts):
         return True  # "it needs to go 2 mm to the left": shift, or grow?
     inwards = any(item.is_a("direction") and item.text.lower().startswith(("toward", "up", "down")) for item in said)
+    if edits and {"plus", "growth", "expansion", "enlargement"} & set(texts) and any(i.is_a("structure") for i in said):
+        return True  # "cord plus 3 mm", "tumour growth of 5 mm": another structure, a report?
     edges = any(item.is_a("edge", "trim") for item in said)
     if inwards and not edges and any(isinstance(one, Edit) and one.how == "shrink" for one in intents):
         return True  # "shrink it towards the midline"
@@ -225,7 +227,7 @@ def _lists_subjects(last: list[Item], inner: list[Item], separator: Item | None)
 
 
 def _measures(item: Item) -> bool:
-    return item.is_a("amount", "direction", "edge", "trim", "all_round")
+    return item.is_a("amount", "direction", "edge", "trim", "all_round", "all_but")
 
 
 def _does(item: Item) -> bool:
@@ -327,6 +329,8 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
         any(i.is_a("of", "out_of", "clear_of") for i in last) or verbs[0].text.lower() in ("not", "but not")
     ):
         raise Asked(_WHICH)  # "keep the cord out of the GTV and the GTVp", "not the cord, the GTV"
+    if structures and verbs[0].text.lower().split()[0] in _JOINING:
+        raise Asked("Into which structure?")  # "merge the GTV and the GTVp"
     if amounts:
         kept = ("structure", "it", "this", "off")
         return [*verbs, *(i for i in last if i.is_a(*kept))] if any(i.is_a("amount") for i in last) else []
@@ -335,6 +339,9 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
         return verbs if verbs[0].value("verb") == "contour" else []
     if not any(item.is_a("structure") for item in last):
         named = verbs[0].is_a("command") and verbs[0].value("command") in NAMED_COMMANDS and len(last) > 1
+        parts = ("verb", "include") in verbs[0].senses or ("verb", "exclude") in verbs[0].senses
+        if separator.text != "," and parts and len(last) == 2 and last[1].is_a("here", "this"):
+            return verbs  # "exclude this and the trachea"
         if separator.text != "," and (verbs[0].is_a("verb") or named):
             raise Asked(_WHAT)  # "accept it and the GTVp"
         return []

@@ -280,17 +280,22 @@ def _referred(intents: list[Intent], sentence: str, name: str | None = None) -> 
         refers = bool(words & {"it", "them"})
         if isinstance(one, Slab) and one.slice is None and refers and found and isinstance(found[-1], Go):
             one = replace(one, slice=found[-1].slice)  # "go to slice 36 and exclude everything below it"
-        if refers and found and isinstance(found[-1], Contour) and _bare(sentence[slice(*found[-1].span)]):
-            found[-1] = replace(found[-1], confidence=TENTATIVE)  # "the left parotid, expand it": to be contoured anew?
+        if refers and found and isinstance(found[-1], Contour):
+            if _bare(sentence[slice(*found[-1].span)]):
+                found[-1] = replace(found[-1], confidence=TENTATIVE)  # "the left parotid, expand it": contoured anew?
+            elif sum(isinstance(before, Contour) for before in found) == 1:
+                name = found[-1].structure  # "outline the brainstem and lock it"
+        if isinstance(one, Edit) and name and not one.structure and not words & _OBJECTS and found:
+            one = _implied(one, found[-1], name)
         if refers and name and isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename) and not one.structure:
             last = found[-1] if found else None
             put_away = isinstance(last, Command) and last.verb in _PUT_AWAY  # what is locked is not edited
             doubt = put_away or "them" in words or (isinstance(one, Crop) and said.lower().endswith(" it"))
             one = replace(one, structure=name, confidence=min(one.confidence, TENTATIVE if doubt else 1.0))
+        elif refers and isinstance(one, Command) and found and _takes_part(found[-1]):
+            one = _tentative(one)  # "exclude the cord and lock it", "add the GTVp to the GTV, then reject it"
         elif refers and name and isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS:
             one = replace(one, name=name, confidence=min(one.confidence, TENTATIVE if "them" in words else 1.0))
-        elif refers and isinstance(one, Command) and found and isinstance(found[-1], Part):
-            one = _tentative(one)  # "exclude the cord and lock it"
         elif words & {"them", "these"} and isinstance(one, Edit | Command):
             one = _tentative(one)  # of several, this is said of one
         elif isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS and not words & _OBJECTS:
@@ -303,6 +308,25 @@ def _referred(intents: list[Intent], sentence: str, name: str | None = None) -> 
         name = None if made else _name_of(one)  # what is made is the active one from now on
         found.append(one)
     return found
+
+
+def _takes_part(one: Intent) -> bool:
+    """May "it" be the part as well as the whole?"""
+    return isinstance(one, Part) and (one.structure is None or one.polarity is Polarity.INCLUDE)
+
+
+def _implied(one: Edit, last: Intent, name: str) -> Edit:
+    """`grow the GTV by 3 mm and smooth by 2 mm`: an edit goes on with the structure of the edit before it; "unlock the
+    cord and expand by 2 mm" may mean the active one.
+
+    Parameters
+    ----------
+    name : of the structure that was named last
+    """
+    if isinstance(last, Edit):
+        return replace(one, structure=name)
+    freed = isinstance(last, Command) and last.verb in ("unlock", "reopen")
+    return replace(one, confidence=min(one.confidence, TENTATIVE)) if freed else one
 
 
 _OBJECTS = {"it", "this", "that", "them", "contour", "proposal", "outline", "structure", "one", "everything", "all"}

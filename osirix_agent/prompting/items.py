@@ -243,7 +243,9 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         if len(following) > 1 and following[1].is_a("number") and _run_together(following[0], following[1]):
             number = 100 * following[0].value("number") + following[1].value("number")
             return 3, _merged(items[at : at + 3], "slice", number)  # "slice one twelve"
-        return 2, _merged(items[at : at + 2], "slice", following[0].value("number"))
+        of_all = len(following) > 2 and following[1].text.lower() == "of" and following[2].is_a("number")
+        taken = 4 if of_all else 2  # "slice 31 of 120"
+        return taken, _merged(items[at : at + taken], "slice", following[0].value("number"))
     copied = before and before[-1].text.lower() in _COPYING and items[at - 1].start == before[-1].start
     if copied and item.is_a("beside") and item.text.lower().split()[0] not in ("up", "down"):
         return 1, replace(item, senses=(("unknown", None),))  # "copy the previous slice": from it, or to it?
@@ -260,6 +262,10 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         and any(one.is_a("amount") for one in before)
     ):
         return 1, replace(item, senses=(("unknown", None),))  # "grow it by 3 mm, right?"
+    if item.is_a("all_round") and following and following[0].text.lower() in _EXCEPT:
+        taken, ways = _listed_ways(following[1:])
+        if ways and not {"medial", "lateral"} & set(ways):
+            return 2 + taken, _merged(items[at : at + 2 + taken], "all_but", ways)
     if item.is_a("direction") and following and following[0].text.lower() == "one":
         sided = _other_side(item.value("direction"), before)  # "the left parotid, then the right one"
         if sided is not None:
@@ -297,6 +303,18 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
             return 1, replace(item, senses=(("unknown", None),))  # "3 mm away from the left", "grow it to 5 mm"
         return 1, None
     return 1, item
+
+
+def _listed_ways(items: list[Item]) -> tuple[int, tuple[str, ...]]:
+    """`posteriorly and on the left`: how many items, and which directions."""
+    taken, ways = 0, list[str]()
+    for n, item in enumerate(items):
+        if item.is_a("direction"):
+            ways.append(item.value("direction"))
+            taken = n + 1
+        elif not item.is_a("and", "filler") or item.text == ",":
+            break
+    return taken, tuple(ways)
 
 
 def _a_landmark(items: list[Item], at: int, before: list[Item]) -> bool:
@@ -367,7 +385,8 @@ def _awaits_name(before: list[Item]) -> bool:
 def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | None]:
     """What follows `called`: a structure, or the words as they stand up to a pause."""
     following = items[at + 1 :]
-    if following and following[0].is_a("structure"):
+    longer = len(following) > 1 and following[1].is_a("unknown")  # "called tumour bed"
+    if following and following[0].is_a("structure") and not longer:
         return 2, _merged(items[at : at + 2], "of", following[0].value("structure"))
     ends = (*SEPARATORS, "correction", "question")
     n = next((n for n, one in enumerate(following) if one.is_a(*ends)), len(following))
@@ -381,6 +400,7 @@ def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | N
     return n + 1, _merged(items[at : at + n + 1], "free_name", ascii_name(text))
 
 
+_EXCEPT = ("except", "except for", "but", "but not", "not", "excluding", "apart from", "other than")
 _COPYING = ("copy", "duplicate", "clone", "replicate", "repeat", "paste")
 _POLITE = ("please", "thanks", "thank you", "for me", "now", "cheers")
 _PLACES = ("direction", "edge", "filler")  # "two millimetres from the top"

@@ -108,6 +108,10 @@ def edited(how: Any) -> Callable[[Clause], list[Intent]]:
         if clause.directions and "all_round" in clause.slots:
             raise Asked("All round, or in one direction?")
         ways = clause.directions
+        if "all_but" in clause.slots:
+            if ways or how not in ("grow", "shrink"):
+                raise Asked("In which directions?")
+            ways = tuple(way for pair in _PAIRS[:3] for way in pair if way not in clause.one("all_but"))
         edges = {way for kind in ("edge", "trim") for way in clause.slots.get(kind, [])}
         if edges and "direction" in clause.slots and set(clause.slots["direction"]) != edges:
             if how != "shrink" or {_OPPOSITE[way] for way in clause.slots["direction"]} != edges:
@@ -115,7 +119,8 @@ def edited(how: Any) -> Callable[[Clause], list[Intent]]:
             ways = tuple(edges)  # "trim the top down by 3 mm"
         if clause.leaving and how == "grow":
             raise Asked("By how much is which structure to change?")  # "a margin of 3 mm from the cord"
-        sure = MENTIONED if {"left", "right"} <= set(ways) else 1.0  # each by so much, or one of them a slip?
+        sides = {"left", "right"} <= set(ways) and "all_but" not in clause.slots
+        sure = MENTIONED if sides else 1.0  # each by so much, or one of them a slip?
         return [Edit(how, clause.mm(how), ways, clause.structure() or clause.structure("of"), confidence=sure)]
 
     return build
@@ -239,6 +244,18 @@ def _parts_of(polarity: Polarity, parts: tuple[str, ...], whole: str | None) -> 
 def here_out_of(clause: Clause) -> list[Intent]:
     """`bring this out of the GTV`."""
     return [Here(Polarity.EXCLUDE, clause.structure("out_of"))]
+
+
+def here_clear_of(clause: Clause) -> list[Intent]:
+    """`take this away from the GTV`."""
+    return [Here(Polarity.EXCLUDE, clause.structure("clear_of"))]
+
+
+def part_inside(clause: Clause) -> list[Intent]:
+    """`remove the part of the GTV that lies in the trachea`."""
+    if clause.leaving or clause.called:
+        raise Asked("Which of the two is to be changed?")
+    return _parts_of(Polarity.EXCLUDE, clause.structures("of"), clause.structure())
 
 
 def kept_off(place: str) -> Callable[[Clause], list[Intent]]:

@@ -26,7 +26,7 @@ def _rule(verb: str | None, needs: str, may: str, build: Callable[[Clause], list
     return Rule(verb, frozenset(needs.split()), frozenset(may.split()), build)
 
 
-_AMOUNT = "amount vague direction all_round structure it this margin edge everything"
+_AMOUNT = "amount vague direction all_round all_but structure it this margin edge everything"
 _OFF = _AMOUNT + " off from of trim"
 _FILLED = "structure of it this inside gap everything slice_word"
 _IN, _OUT = Polarity.INCLUDE, Polarity.EXCLUDE
@@ -70,7 +70,7 @@ RULES = (
     *(_rule(verb, "isolines heading", "off", m.constant(Command("show")))
       for verb in ("put", "bring", "go", "contour")),
     _rule(None, "amount direction", "", m.edited("grow")),
-    _rule(None, "amount all_round", "", m.edited("grow")),
+    _rule(None, "amount all_round", "all_but", m.edited("grow")),
     _rule(None, "amount edge", "", m.edited("grow")),
     _rule(None, "amount margin", "structure it this direction all_round of edge", m.edited("grow")),
     _rule("smooth", "", "amount vague structure it this all_round off everything of", m.edited("smooth")),
@@ -88,6 +88,8 @@ RULES = (
     *(_rule(verb, "structure out_of", "it", m.out_of) for verb in ("keep", "crop", "leave", "put", "bring")),
     *(_rule(verb, f"{what} out_of", "", m.here_out_of) for verb in ("keep", "leave", "put", "bring", "take", "remove")
       for what in ("this", "here")),
+    *(_rule(verb, f"{what} clear_of", "", m.here_clear_of) for verb in ("take", "remove") for what in ("this", "here")),
+    *(_rule(verb, "everything structure of", "", m.part_inside) for verb in ("remove", "delete", "exclude", "take")),
     *(_rule(verb, place, "structure it", m.kept_off(place))
       for verb in ("keep", "crop", "leave", "bring", "remove", "shrink")
       for place in (("clear_of", "out_of") if verb in ("keep", "crop") else ("clear_of",))),
