@@ -8,17 +8,27 @@ from itertools import combinations, pairwise, product
 from math import prod
 from typing import Any
 
-from osirix_agent.imaging.structure import kind_of
 from osirix_agent.prompting import lexicon
-from osirix_agent.prompting.intent import Command, Copy, Edit, Go, Here, Intent, Part, Slab
+from osirix_agent.prompting.doubts import (
+    JOINING,
+    TENTATIVE,
+    WHAT,
+    WHICH,
+    check_pauses,
+    check_turns,
+    confidence,
+    does,
+    may_be_meant_otherwise,
+    measures,
+    runs_on,
+)
+from osirix_agent.prompting.intent import Edit, Intent
 from osirix_agent.prompting.items import MISSPELT, Item
 from osirix_agent.prompting.meanings import NAMED_COMMANDS, Asked, Clause
 from osirix_agent.prompting.moods import SEPARATORS, STARTS, without_pauses
-from osirix_agent.prompting.prompt import Polarity
 from osirix_agent.prompting.rules import rules_for, with_side
 
 GRAVE = frozenset({"accept", "reject", "release", "quit"})
-BARE, TENTATIVE = 0.85, 0.7  # confidence of an amount without a verb, of praise
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,6 @@ class _Reading:
     last: list[Item] = field(default_factory=list)
 
 
-_WHICH = "The same for that structure too, or is it the next one? Say one after the other."
-_WHAT = "What is to be done with that structure?"
 NOT_UNDERSTOOD = "Part of that was not understood: say it in other words ('help' lists what can be said)."
 _MOST_ITEMS, _MOST_WAYS = 12, 1000  # of a clause, and of reading it
 _PER_CLAUSE, _PER_PAUSE, _LACKING, _PASSED, _STRANGE = 1.0, 1.5, 10.0, 20.0, 100.0
@@ -86,20 +94,20 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
         cost += _PER_PAUSE
     try:
         if all(item.is_a(*STARTS) for item in inner if item.is_a("then")):
-            _check_pauses(inner)
+            check_pauses(inner)
             carried = _carried(before.last, said, separator)
-            _check_turns(said, pauses=len(inner) > len(said))
+            check_turns(said, pauses=len(inner) > len(said))
             cost += _steals_a_direction(before.last, said)
             intents = _intents([*carried, *said], known)
             if intents is not None:
-                sure = min(_confidence(said, carried), *(item.sure for item in said))
+                sure = min(confidence(said, carried), *(item.sure for item in said))
                 if carried and separator and not _goes_on(carried, separator):
                     sure = min(sure, TENTATIVE)
-                if all(map(_measures, said)) and not carried and any(map(_does, before.last)):
+                if all(map(measures, said)) and not carried and any(map(does, before.last)):
                     sure = min(sure, TENTATIVE)  # "take off 3 mm up and 2 mm down": of the verb, or to be added?
-                if _may_be_meant_otherwise(said, carried, before, intents):
+                if may_be_meant_otherwise(said, carried, intents, before.last, before.intents):
                     sure = min(sure, TENTATIVE)
-                if before.last and _runs_on(before.last, inner[0], separator):
+                if before.last and runs_on(before.last, inner[0], separator):
                     sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
                 placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
                 return _Reading(cost, [*before.intents, *placed], before.questions, [*carried, *said])
@@ -119,185 +127,15 @@ def _steals_a_direction(last: list[Item], said: list[Item]) -> float:
     return 0.5 if both and said[0].is_a("direction") and any(item.is_a("amount") for item in said) else 0.0
 
 
-def _check_turns(said: list[Item], *, pauses: bool) -> None:
-    """Refuse what can be read in two ways.
-
-    Raises
-    ------
-    Asked
-        It is one of those.
-    """
-    texts = [item.text.lower() for item in said]
-    verbs = {item.value("verb") for item in said if item.is_a("verb")}
-    ways = [item.text.lower() for item in said if item.is_a("direction")]
-    edges = [item.text.lower() for item in said if item.is_a("edge", "trim")]
-    backs = [item.text.lower() for item in said if ("off", "back") in item.senses]
-    if pauses and edges and len({*ways, *edges, *backs}) > 1 and (ways or backs):
-        raise Asked("On which sides? Say one after the other.")  # "2 mm off the left and the right"
-    if any(item.is_a("margin") for item in said) and (verbs & {"raise", "lower", "shift"} or set(texts) & _COMPARED):
-        raise Asked("By how much is it to grow or to shrink?")  # "lower the margin", "a tighter margin of 3 mm"
-    if "put" in verbs and any(way.startswith("to ") for way in ways):
-        raise Asked("Grow it, or shift it?")
-    slabs = [n for n, item in enumerate(said) if item.is_a("side")]
-    slices = [n for n, item in enumerate(said) if item.is_a("slice", "this_slice")]
-    if pauses and slabs and slices and slices[0] < slabs[0]:
-        raise Asked("With that slice, or without it?")  # "slice 40 and above"
-    clicks = any(item.is_a("here") and _CLICKS & set(item.text.lower().split()) for item in said)
-    if clicks and verbs & {"delete", "remove"}:
-        raise Asked("Take the click back, or exclude that place?")
-    others = [item for item in said if item.is_a("of", "outside_of", "out_of", "clear_of")]
-    if verbs & {"exclude", "include"} and any(item.text.lower().startswith("with") for item in others):
-        raise Asked("Of which structure?")  # "exclude the trachea with the oesophagus"
-    if texts[0] in _JOINING and sum(item.is_a("structure") for item in said) > 1 and not others:
-        raise Asked("Into which structure?")
-    if "crop" in verbs and not any(item.is_a("of", "outside_of") for item in said):
-        staying = next(n for n, item in enumerate(said) if item.is_a("verb"))
-        if _STAYING & set(texts[staying].split()) and not any(i.is_a("structure") for i in said[staying + 1 :]):
-            raise Asked("Inside which structure?")  # "the larynx must stay in"
-
-
-_JOINING = {"merge", "intersect", "unite", "join", "combine", "fuse"}
-_COMPARED = {"tighter", "smaller", "bigger", "larger", "wider", "narrower", "thinner", "thicker"}
-_CLICKS = {"click", "point", "clicked", "seed"}
-_STAYING = {"stay", "stays", "remain", "remains", "lie", "fit", "must", "should"}
-
-
-def _may_be_meant_otherwise(said: list[Item], carried: list[Item], before: _Reading, intents: list[Intent]) -> bool:
-    """What is understood in one way, and may be meant in another beside what was said before."""
-    texts = [item.text.lower() for item in said]
-    if before.last and (_contrasts(before.last, said) or _ends_alone(said)):
-        return True  # "grow the GTV by 3 mm, not the GTVp", "3 mm on the left, off"
-    if carried and all(map(_measures, said)) and not any(i.is_a("direction", "edge", "trim") for i in before.last):
-        return True  # "grow by 5 mm, 3 mm posteriorly": there less, or besides?
-    edits = any(isinstance(one, Edit) for one in intents)
-    last = before.intents[-1] if before.intents else None
-    whole = isinstance(last, Edit) and not last.directions and last.how in ("grow", "shrink")
-    if edits and whole and any(isinstance(one, Edit) and one.directions for one in intents):
-        return True  # "5 mm all round, 3 mm posteriorly": likewise
-    verbs = [item for item in said if _does(item) and item.text.lower() not in ("plus", "add", "more", "less")]
-    if edits and last is not None and not isinstance(last, Edit) and not verbs and not carried:
-        return True  # "subtract the cord, 3 mm margin"
-    if edits and any(isinstance(one, Go | Copy) for one in before.intents):
-        return True  # "slice 40, take 2 mm off the left": on that slice alone?
-    if edits and not verbs and any(t.startswith(("to the", "toward")) for t in texts):
-        return True  # "it needs to go 2 mm to the left": shift, or grow?
-    inwards = any(item.is_a("direction") and item.text.lower().startswith(("toward", "up", "down")) for item in said)
-    if edits and {"plus", "growth", "expansion", "enlargement"} & set(texts) and any(i.is_a("structure") for i in said):
-        return True  # "cord plus 3 mm", "tumour growth of 5 mm": another structure, a report?
-    edges = any(item.is_a("edge", "trim") for item in said)
-    if inwards and not edges and any(isinstance(one, Edit) and one.how == "shrink" for one in intents):
-        return True  # "shrink it towards the midline"
-    named = any(item.is_a("structure", "side", "everything", "of") for item in said)
-    joins = any(isinstance(one, Part | Here) and one.polarity is Polarity.INCLUDE for one in intents)
-    joins |= any(isinstance(one, Slab) and one.how == "include" for one in intents)
-    if (
-        named
-        and joins
-        and any(item.is_a("verb", "verdict") and item.text.lower().split()[0] in _REPORTING for item in said)
-    ):
-        return True  # "the cord is in it"
-    listed = all(item.is_a("structure") for item in said) and not carried
-    if listed and (isinstance(last, Part) or (isinstance(last, Command) and last.verb in ("lock", "unlock"))):
-        return True  # "lock the cord, then the parotid"
-    keeps = any(isinstance(one, Slab) and one.how == "keep" for one in intents)
-    return keeps and (texts[-1] in ("stays", "stay") or texts[0].startswith(("preserve", "hold")))
-
-
-_REPORTING = ("is", "are", "there", "goes", "it's")
-_CONTRASTING = ("except", "except for", "plus", "not", "but not", "never", "minus", "without", "no more")
-
-
-def _contrasts(last: list[Item], said: list[Item]) -> bool:
-    """`grow the GTV by 3 mm, not the GTVp`; but "use the GTV, not the trachea" takes an organ out of a target."""
-    kinds = [
-        {kind_of(item.value("structure").base) for item in items if item.is_a("structure")} for items in (last, said)
-    ]
-    apart = all(kinds) and kinds[0].isdisjoint(kinds[1]) and not any(item.is_a("command") for item in last)
-    return said[0].text.lower() in _CONTRASTING and not apart
-
-
-def _ends_alone(said: list[Item]) -> bool:
-    return len(said) == 1 and said[0].text.lower() in ("off", "on", "away", "lose")
-
-
 def _lists_subjects(last: list[Item], inner: list[Item], separator: Item | None) -> bool:
     """`the trachea and the larynx are not part of it`: no clause ends at the "and"."""
     listed = last and separator and separator.is_a("and") and all(item.is_a("structure") for item in last)
     return bool(listed) and inner[0].is_a("structure") and any(item.is_a(*STARTS) for item in inner)
 
 
-def _measures(item: Item) -> bool:
-    return item.is_a("amount", "direction", "edge", "trim", "all_round", "all_but")
-
-
-def _does(item: Item) -> bool:
-    """Is it a verb or a command, whatever its sense?"""
-    return all(kind in STARTS for kind, _ in item.senses)
-
-
 def _goes_on(carried: list[Item], separator: Item) -> bool:
     """Not surely: `lock the cord, the brainstem`, `Shift it 2 mm left. 3 mm up.`"""
     return separator.text not in (".", ";", "!") and not (separator.text == "," and carried[0].is_a("command"))
-
-
-def _runs_on(last: list[Item], first: Item, separator: Item | None) -> bool:
-    """Words without a pause between two clauses (not `undo redo`, but `undo the lock`, `accept all`), or a structure or
-    a verb alone and an order: one clause, that is not known?"""
-    if separator is not None and separator.is_a(*SEPARATORS):
-        return False
-    ends = ("command", "tentative", "amount", "slice", "isolines")
-    alone = first.is_a("filler") or not any(item.is_a(*ends) for item in last)
-    return (
-        alone
-        or last[-1].is_a("last")
-        or last[-1].text.lower().endswith("last")
-        or first.text.lower() == "all"
-        or first.start - last[-1].end > 1
-    )
-
-
-def _confidence(said: list[Item], carried: list[Item]) -> float:
-    if any(item.is_a("tentative") for item in said):
-        return TENTATIVE
-    if sum(item.is_a("verb") for item in said) > 1 and said[0].text.lower() == "next":
-        return TENTATIVE  # "next segment the trachea"
-    if any(item.is_a("verb") and item.text.lower() == "next" for item in said[1:]):
-        return TENTATIVE  # "the thyroid next"
-    bare = not carried and all(item.is_a("amount", "direction", "all_round", "edge") for item in said)
-    return BARE if bare else 1.0
-
-
-def _check_pauses(inner: list[Item]) -> None:
-    """Within a clause, a structure after a pause must go on a list of structures.
-
-    Raises
-    ------
-    Asked
-        It may belong to the clause, or be a clause of its own.
-    """
-    verb = next((item.value("verb") for item in inner if item.is_a("verb")), None)
-    if any(a.is_a("structure") and b.is_a("structure") for a, b in pairwise(inner)) and verb != "rename":
-        raise Asked("One structure after the other: say 'and' between them.")
-    named = [n for n, item in enumerate(inner) if item.is_a("structure")]
-    if verb != "rename" and any(not any(_parts(i) for i in inner[a:b]) for a, b in pairwise(named)):
-        raise Asked(_WHICH)
-    for a, pause, c in zip(inner, inner[1:], inner[2:], strict=False):
-        if pause.is_a(*SEPARATORS) and c.is_a("structure"):
-            if not a.is_a("structure") and verb != "new":
-                raise Asked(_WHAT)
-            if pause.text == "," and verb not in ("contour", "new") and not _list_ends(inner):
-                raise Asked(_WHICH)
-
-
-def _list_ends(inner: list[Item]) -> bool:
-    """`subtract the mandible, the larynx and the oral cavity from it`: is the last of the listed joined by a word?"""
-    last = max((n for n, item in enumerate(inner) if item.is_a("structure")), default=0)
-    return last > 0 and inner[last - 1].is_a("and") and inner[last - 1].text != ","
-
-
-def _parts(item: Item) -> bool:
-    """A pause or a verb."""
-    return item.is_a(*SEPARATORS) or all(kind in STARTS for kind, _ in item.senses)
 
 
 def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list[Item]:
@@ -312,9 +150,9 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
         return []
     if not separator.is_a("and") and not all(item.is_a("amount", "direction", "all_round") for item in said):
         return []
-    verbs = [item for item in last if _does(item)] or [item for item in last if item.is_a(*STARTS)]
+    verbs = [item for item in last if does(item)] or [item for item in last if item.is_a(*STARTS)]
     structures = all(item.is_a("structure") for item in said)
-    amounts = all(map(_measures, said))
+    amounts = all(map(measures, said))
 
     def both(*kinds: str) -> bool:
         return all(any(item.is_a(kind) for item in one) for kind in kinds for one in (said, last))
@@ -328,8 +166,8 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
     if structures and (
         any(i.is_a("of", "out_of", "clear_of") for i in last) or verbs[0].text.lower() in ("not", "but not")
     ):
-        raise Asked(_WHICH)  # "keep the cord out of the GTV and the GTVp", "not the cord, the GTV"
-    if structures and verbs[0].text.lower().split()[0] in _JOINING:
+        raise Asked(WHICH)  # "keep the cord out of the GTV and the GTVp", "not the cord, the GTV"
+    if structures and verbs[0].text.lower().split()[0] in JOINING:
         raise Asked("Into which structure?")  # "merge the GTV and the GTVp"
     if amounts:
         kept = ("structure", "it", "this", "off")
@@ -343,10 +181,10 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
         if separator.text != "," and parts and len(last) == 2 and last[1].is_a("here", "this"):
             return verbs  # "exclude this and the trachea"
         if separator.text != "," and (verbs[0].is_a("verb") or named):
-            raise Asked(_WHAT)  # "accept it and the GTVp"
+            raise Asked(WHAT)  # "accept it and the GTVp"
         return []
     if separator.text == "," and not verbs[0].is_a("verb") and verbs[0].value("command") in GRAVE:
-        raise Asked(_WHICH)
+        raise Asked(WHICH)
     return [*verbs, *(item for item in last if item.is_a("of"))]
 
 
@@ -378,7 +216,7 @@ def _more(said: list[Item]) -> bool:
 
 def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
     """What a clause means; None when it fits no rule. The first of its senses that fits is taken."""
-    doing = sum(map(_does, said))
+    doing = sum(map(does, said))
     ways = prod(len(item.senses) for item in said)
     if len(said) > _MOST_ITEMS or doing > 3 or ways > _MOST_WAYS or any(item.is_a("unknown") for item in said):
         return None

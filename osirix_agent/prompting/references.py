@@ -1,0 +1,171 @@
+"""What "it" stands for, and what was said twice: the intents of a sentence beside one another."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from osirix_agent.prompting.doubts import TENTATIVE
+from osirix_agent.prompting.intent import (
+    Command,
+    Contour,
+    Copy,
+    Crop,
+    Edit,
+    Fill,
+    Go,
+    Here,
+    Intent,
+    Part,
+    Rename,
+    Slab,
+)
+from osirix_agent.prompting.items import items_of
+from osirix_agent.prompting.meanings import NAMED_COMMANDS
+from osirix_agent.prompting.prompt import Polarity
+from osirix_agent.prompting.words import words_of
+
+_TWICE = {"help", "status", "use", "show", "hide", "lock", "unlock", "accept", "reject", "reopen", "release"}
+_STEPS = ("undo", "redo", "next")
+_PUT_AWAY = ("lock", "accept", "reject", "release")
+_OBJECTS = {"it", "this", "that", "them", "contour", "proposal", "outline", "structure", "one", "everything", "all"}
+
+
+def said_once(intents: list[Intent], sentence: str) -> list[Intent]:
+    """`looks good, accept it`: praise before the command that it might have meant; `I want to change the GTV again,
+    reopen it`: the name was said before; `the trachea is not part of it, leave it out`."""
+    found: list[Intent] = []
+    for n, one in enumerate(intents):
+        later = [other for other in intents[n + 1 :] if isinstance(other, Command)]
+        before = found[-1] if found else None
+        if isinstance(one, Contour) and isinstance(before, Command) and before == Command("next"):
+            found[-1] = replace(before, confidence=TENTATIVE)  # "next, the larynx": the next structure, or slice?
+        words = sentence[slice(*one.span)].lower().split()
+        if before is not None and _again(before, one, words):
+            found[-1] = replace(before, confidence=max(before.confidence, one.confidence))
+            continue
+        out = isinstance(before, Part) and before.polarity is Polarity.EXCLUDE
+        if out and one == Here(Polarity.EXCLUDE) and "it" in words and not {"this", "that", "here"} & set(words):
+            continue
+        if isinstance(one, Command) and one == before and one.verb in _STEPS and _otherwise(before, words, sentence):
+            found[-1] = replace(before, confidence=min(before.confidence, TENTATIVE))  # "go back one step, undo"
+            continue
+        again = isinstance(one, Copy) and isinstance(before, Copy)  # "to the next slice and the one after"
+        if again or (isinstance(before, Copy) and one == Command("next")):
+            one = replace(one, confidence=TENTATIVE)
+        if isinstance(one, Go) and one == before and _otherwise(before, words, sentence):
+            one = replace(one, confidence=TENTATIVE)  # "the slice before, one slice back": once, or twice?
+        tentative = isinstance(one, Command) and not one.name and one.confidence <= TENTATIVE
+        if tentative and any(other.verb == one.verb for other in later if isinstance(one, Command)):
+            continue
+        found.append(one)
+    return found
+
+
+def _again(before: Intent | None, one: Intent, words: Collection[str]) -> bool:
+    """`the GTV must stay in the body, crop it to the body`: what would do the same once more, perhaps by a pronoun.
+
+    Parameters
+    ----------
+    words : that it was read from
+    """
+    refers = not {"this", "that", "here", "there"} & set(words)
+    if isinstance(one, Command) and isinstance(before, Command):
+        return before.verb == one.verb in _TWICE and (one.name == before.name or (one.name is None and refers))
+    if isinstance(one, Crop | Part) and isinstance(before, Crop | Part) and one.structure is None and refers:
+        return one == replace(before, structure=None)
+    return isinstance(one, Contour | Crop | Part) and one == before
+
+
+def _otherwise(before: Intent, words: list[str], sentence: str) -> bool:
+    """Was it said in other words? `undo, undo` is said twice because it is meant twice."""
+    return sentence[slice(*before.span)].lower().strip(" ,.").split() != words
+
+
+def referred(intents: list[Intent], sentence: str, name: str | None = None) -> list[Intent]:
+    """`accept the GTV and lock it`: what "it" stands for, where the sentence has just named it; whichever structure
+    is active, it is not meant.
+
+    Parameters
+    ----------
+    name : of the structure that was spoken of before
+    """
+    found: list[Intent] = []
+    for n, one in enumerate(intents):
+        said = sentence[slice(*one.span)]
+        words = {w.text for w in words_of(said)}
+        refers = bool(words & {"it", "them"})
+        if isinstance(one, Slab) and one.slice is None and refers and found and isinstance(found[-1], Go):
+            one = replace(one, slice=found[-1].slice)  # "go to slice 36 and exclude everything below it"
+        if refers and found and isinstance(found[-1], Contour):
+            if _bare(sentence[slice(*found[-1].span)]):
+                found[-1] = replace(found[-1], confidence=TENTATIVE)  # "the left parotid, expand it": contoured anew?
+            elif sum(isinstance(before, Contour) for before in found) == 1:
+                name = found[-1].structure  # "outline the brainstem and lock it"
+        if isinstance(one, Edit) and name and not one.structure and not words & _OBJECTS and found:
+            one = _implied(one, found[-1], name)
+        if refers and name and isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename) and not one.structure:
+            last = found[-1] if found else None
+            put_away = isinstance(last, Command) and last.verb in _PUT_AWAY  # what is locked is not edited
+            doubt = put_away or "them" in words or (isinstance(one, Crop) and said.lower().endswith(" it"))
+            one = replace(one, structure=name, confidence=min(one.confidence, TENTATIVE if doubt else 1.0))
+        elif refers and isinstance(one, Command) and found and _takes_part(found[-1]):
+            one = _tentative(one)  # "exclude the cord and lock it", "add the GTVp to the GTV, then reject it"
+        elif refers and name and isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS:
+            one = replace(one, name=name, confidence=min(one.confidence, TENTATIVE if "them" in words else 1.0))
+        elif words & {"them", "these"} and isinstance(one, Edit | Command):
+            one = _tentative(one)  # of several, this is said of one
+        elif isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS and not words & _OBJECTS:
+            follows = n + 1 < len(intents) and _name_of(intents[n + 1])  # "accept and lock the GTV": which is accepted?
+            one = _tentative(one) if follows else one
+        last = found[-1] if found else None
+        if isinstance(one, Slab) and isinstance(last, Slab) and not _leave_some(one, last):
+            one = _tentative(one)
+        made = isinstance(one, Contour) or (isinstance(one, Command) and one.verb == "new")
+        name = None if made else _name_of(one)  # what is made is the active one from now on
+        found.append(one)
+    return found
+
+
+def _takes_part(one: Intent) -> bool:
+    """May "it" be the part as well as the whole?"""
+    return isinstance(one, Part) and (one.structure is None or one.polarity is Polarity.INCLUDE)
+
+
+def _implied(one: Edit, last: Intent, name: str) -> Edit:
+    """`grow the GTV by 3 mm and smooth by 2 mm`: an edit goes on with the structure of the edit before it; "unlock the
+    cord and expand by 2 mm" may mean the active one.
+
+    Parameters
+    ----------
+    name : of the structure that was named last
+    """
+    if isinstance(last, Edit):
+        return replace(one, structure=name)
+    freed = isinstance(last, Command) and last.verb in ("unlock", "reopen")
+    return replace(one, confidence=min(one.confidence, TENTATIVE)) if freed else one
+
+
+def _tentative(one: Intent) -> Intent:
+    return replace(one, confidence=min(one.confidence, TENTATIVE))
+
+
+def _leave_some(a: Slab, b: Slab) -> bool:
+    """Is anything left, once what is above one slice and below another is taken away?"""
+    if (a.how, b.how) != ("exclude", "exclude") or a.side == b.side:
+        return True
+    above, below = (a, b) if a.side == "above" else (b, a)
+    return above.slice is None or below.slice is None or above.slice > below.slice
+
+
+def _bare(said: str) -> bool:
+    """Is it a structure's name alone?"""
+    first = next(iter(items_of(said, ())), None)
+    return first is not None and first.is_a("structure")
+
+
+def _name_of(one: Intent) -> str | None:
+    """The structure that an intent is about, where it was named."""
+    if isinstance(one, Command | Rename):
+        return one.name
+    return one.structure if isinstance(one, Contour | Edit | Crop | Fill | Copy | Part | Here | Rename) else None
