@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage, optimize
 from scipy.special import expit
 
-from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
+from osirix_agent.belief.belief import DRAWN_LOGIT, Belief
 from osirix_agent.belief.card import FEWEST, Calibration, Fit
 from osirix_agent.belief.spread import probability, probability_and_slope, smooth_spread
 from osirix_agent.belief.tissue import KNOTS_HU, Curves, brightness, changed, hats, weigh
@@ -21,6 +21,7 @@ DEVIATION = 3.0  # logits: with it the worlds' own contours spread nearly as the
 REACH_MM = 15.0  # voxels so near to the proposed boundary are fitted
 RANK = 16
 SCALES = (0.3, 3.0)  # of the line, between which the 90 % band is set
+HOLDS = (0.90, 0.93)  # share of surfaces in the 90 % band, as it is drawn: what is likeliest, but no less and no more
 CENTRE = 2.0  # logits about the boundary within which the line may be steeper than farther off
 CENTRES = (-0.8, 1.0)  # how much steeper: beyond, patients left out become less likely
 TINY_LOGIT = 0.1  # outside, if only just
@@ -131,13 +132,20 @@ class Sample:
     around: FloatArray
     weight: FloatArray
 
+    def drawn(self, line: Line) -> FloatArray:
+        """(m,) probability at the points as isolines are drawn, which tells none beyond 98 % from one another."""
+        p = self._around(line)
+        odds = np.clip(np.log(p) - np.log1p(-p), -DRAWN_LOGIT, DRAWN_LOGIT)
+        return np.asarray(expit((self.weight * odds).sum(1) - (1 - self.weight.sum(1)) * DRAWN_LOGIT))
+
     def at_surface(self, line: Line) -> FloatArray:
-        """(2 m,) probability at the points, each twice, as it differs on large voxels: between voxels linear in the
-        log-odds, as isolines are drawn, and linear in the probability, as coverage is defined."""
+        """(m,) probability at the points, linear between voxels."""
+        return np.asarray((self.weight * self._around(line)).sum(1))
+
+    def _around(self, line: Line) -> FloatArray:
+        """(m, 8) of the voxels around the points."""
         logit, distance, moved, variance = np.moveaxis(self.around[..., :4], -1, 0)
-        p = probability(line.at(logit, distance, self.around[..., 4:]) + moved, variance)
-        odds = (self.weight * (np.log(p) - np.log1p(-p))).sum(1) + (1 - self.weight.sum(1)) * OUTSIDE_LOGIT
-        return np.concatenate([expit(odds), (self.weight * p).sum(1)])
+        return probability(line.at(logit, distance, self.around[..., 4:]) + moved, variance)
 
     def surprise(self, line: Line) -> float:
         """How unlikely the observer's labels are, nats a voxel."""
@@ -149,9 +157,9 @@ def fit_calibration(samples: Sequence[Sample], curved: bool = False) -> Line:
     """The line that makes the observers' labels near the boundary most likely.
 
     Fitted on voxels within `REACH_MM` of the *proposed* boundary: where probabilities are right there, the observer's
-    surface falls between two isolines as often as they say (probability integral transform). Errors have longer tails
-    than the law allows, so the line is then scaled until the 90 % band holds its share, and as much steeper about the
-    boundary as is then likeliest. Cases weigh the same.
+    surface falls between two isolines as often as they say (probability integral transform). The line is then scaled
+    where the 90 % band would not hold its share, as of errors with longer tails than the law allows, and made as much
+    steeper about the boundary as is then likeliest. Cases weigh the same.
 
     Parameters
     ----------
@@ -193,13 +201,19 @@ def fit_calibration(samples: Sequence[Sample], curved: bool = False) -> Line:
 
 
 def _scale(samples: Sequence[Sample], line: Line) -> float:
-    """Of a line whose 90 % band then holds its share: what is steeper holds less."""
-    wide, narrow = SCALES
-    for _ in range(12):
-        scale = (narrow + wide) / 2
-        held = np.mean([shares(s.at_surface(line.scaled(scale)))[0] for s in samples])
-        narrow, wide = (narrow, scale) if held > 0.9 else (scale, wide)
-    return (narrow + wide) / 2
+    """Of a line whose 90 % band then holds its share; 1 where it does."""
+
+    def held(scale: float) -> float:
+        return float(np.mean([shares(s.drawn(line.scaled(scale)))[0] for s in samples]))
+
+    goal = float(np.clip(held(1.0), *HOLDS))
+    if goal == held(1.0):
+        return 1.0
+    low, high = SCALES
+    for _ in range(12):  # what is steeper holds less
+        scale = (low + high) / 2
+        low, high = (scale, high) if held(scale) > goal else (low, scale)
+    return (low + high) / 2
 
 
 def shares(p: FloatArray) -> tuple[float, float]:

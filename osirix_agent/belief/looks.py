@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.calibration import signed_distance
@@ -18,6 +18,7 @@ from osirix_agent.prompting.gaze.place import Place, looked_at
 
 SEEN_NOISE = 1.0  # logits: how well a boundary voxel is known once its slice was reviewed
 POINTS = 48  # boundary voxels of a slice that a review settles
+ISOLINES = tuple((n + 0.5) / 20 for n in range(20))  # probabilities, evenly spread
 
 
 @dataclass(frozen=True)
@@ -142,27 +143,18 @@ def _lean(
 def doubt(
     belief: Belief, spacing_kji: npt.ArrayLike, points: npt.NDArray[np.float64], reach_mm: float
 ) -> npt.NDArray[np.float64]:
-    """(m,) how likely the boundary lies farther than `reach_mm` from each point of the outline, on either side.
+    """(m,) how likely the boundary lies farther than `reach_mm` from each point: the share of the isolines, one as
+    likely as the other, that pass so far away.
 
     Parameters
     ----------
-    points : (m, 3) crop index (k, j, i) on the surface of the mask
+    points : (m, 3) crop index (k, j, i), such as of the surface of the mask
     """
-    spacing = np.asarray(spacing_kji, float)
-    depth = ndimage.gaussian_filter(signed_distance(belief.mean_logit, spacing), 1.0)
-    slopes = [
-        np.gradient(depth, step, axis=a) if depth.shape[a] > 1 else np.zeros(depth.shape)
-        for a, step in enumerate(spacing)
-    ]
-    inwards = np.stack([ndimage.map_coordinates(g, points.T, order=1, mode="nearest") for g in slopes], 1)
-    inwards /= np.maximum(np.linalg.norm(inwards, axis=1, keepdims=True), 1e-6)
-    p = expit(belief.crop_logit.astype(float))
-
-    def at(way: float) -> npt.NDArray[np.float64]:
-        found = points + way * reach_mm * inwards / spacing
-        return np.asarray(ndimage.map_coordinates(p, found.T, order=1, mode="constant", cval=0.0))
-
-    return np.asarray(1 - at(1.0) + at(-1.0))
+    far = np.zeros(len(points))
+    for level in ISOLINES:
+        distance = signed_distance(belief.crop_logit - np.float32(logit(level)), spacing_kji)
+        far += np.abs(ndimage.map_coordinates(distance, points.T, order=1, mode="nearest")) > reach_mm
+    return far / len(ISOLINES)
 
 
 def _reviewed(known: npt.NDArray[np.float64], part: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

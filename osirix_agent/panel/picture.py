@@ -12,7 +12,7 @@ from osirix_agent.agent.outline import CERTAIN_LOGIT
 from osirix_agent.agent.scene import HUES
 from osirix_agent.agent.sight import Sight
 from osirix_agent.agent.state import StructureState
-from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief, logit
+from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief, drawable, logit
 from osirix_agent.imaging.contour import FloatArray, fill, isocontour
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.panel.plane import Plane
@@ -74,7 +74,8 @@ def _structure(
     if plane.axis != 0:
         field = _across(held, belief, plane, index, sight.pixels)
         for level in levels:
-            yield level, tuple(plane.turn(ring) for ring in isocontour(field, logit(level)))
+            rings = isocontour(drawable(field, level), logit(level))
+            yield level, tuple(plane.turn(ring) for ring in rings)
     elif index in held.edits:
         yield 50, tuple(ring for _, roi in held.edits[index] for ring in sight.pixels.rings_of(roi))
     elif belief is not None:

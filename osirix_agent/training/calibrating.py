@@ -326,9 +326,9 @@ def _fit(key: Key, held: list[Sample]) -> Fit:
             unseen = with_curves
     scores, covers = [], []
     for name in names:  # a patient's structures together are one case
-        p = np.concatenate([s.at_surface(unseen[name]) for s in held if s.patient == name])
-        scores.append(surface_score(p))
-        covers.append(shares(p))
+        own, line = [s for s in held if s.patient == name], unseen[name]
+        scores.append(surface_score(np.concatenate([s.at_surface(line) for s in own])))
+        covers.append(shares(np.concatenate([s.drawn(line) for s in own])))
     line = fit_calibration(held, curved)
     wide, narrow = (round(float(v), 4) for v in np.mean(covers, 0))
     slope, per_mm, shift, centre = (round(v, 4) for v in line[:4])

@@ -22,11 +22,12 @@ from osirix_agent.training.calibrating import fit_cards
 from osirix_agent.training.staging import Stage
 from osirix_agent.training.uncertainty import band_row
 
-SHAPE, SPACING = (18, 32, 32), (4.0, 3.0, 3.0)
+SHAPE, SPACING = (36, 64, 64), (2.0, 1.5, 1.5)  # on coarser voxels coverage is by definition more than what is drawn
 RADIUS_MM, SIGMA_MM = 22.0, 2.5
 PATIENTS, OBSERVERS = 30, 4
 GEOMETRY = Geometry(SHAPE, (0.0, 0.0, 0.0), SPACING, ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)))
-_CENTRE = np.array([34.0, 46.5, 46.5])
+_MIDDLE = [n // 2 for n in SHAPE]
+_CENTRE = np.array(_MIDDLE) * SPACING
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -43,7 +44,7 @@ def observed(first: int, patients: int, observers: int, seed: int) -> Iterator[S
     """A stage for each observer of each phantom patient."""
     random = np.random.default_rng(seed)
     volume = Volume(np.zeros(SHAPE, np.float32), GEOMETRY, "CT")
-    k, j, i = (float(v) for v in GEOMETRY.to_lps((8, 15, 15)))
+    k, j, i = (float(v) for v in GEOMETRY.to_lps(_MIDDLE))
     request = SegmentationRequest(volume, "GTV", (PointPrompt(position_lps=(k, j, i)),))
     logit = (4 * depth_mm(RADIUS_MM, np.zeros(3))).astype(np.float32)
     for n in range(patients):

@@ -32,7 +32,7 @@ from osirix_agent.training.tabulated import OURS, Shifted, StageRow, figures_of
 from osirix_agent.training.uncertainty import band_row, gain_curve, orders, tempered
 from osirix_agent.whole import write_whole
 
-FORMAT = 3  # of the rows that are kept
+FORMAT = 4  # of the rows that are kept
 DROPPED, DROPPED_PASSES = 0.1, 6  # of the decoder's feature maps
 NOISE_HU, NOISE_SHARE = 150.0, 0.5  # on CT; elsewhere a share of the image's own deviation
 FARTHEST = 1e6

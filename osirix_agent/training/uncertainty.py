@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.special import expit
 
-from osirix_agent.belief.belief import OUTSIDE_LOGIT, Belief
+from osirix_agent.belief.belief import DRAWN_LOGIT, OUTSIDE_LOGIT, Belief, drawable
 from osirix_agent.belief.calibration import REACH_MM, Line, Sample, shares, signed_distance
 from osirix_agent.belief.looks import doubt, looks
 from osirix_agent.belief.tissue import brightness
@@ -99,7 +99,7 @@ class BandRow:
     ----------
     cover90, cover50 : share of the observer's surface with a probability of 5 to 95 %, 25 to 75 %, which is linear
         between voxels
-    drawn90, drawn50 : share between the isolines as they are drawn, which are linear in the log-odds between voxels
+    drawn90, drawn50 : share between the isolines as they are drawn
     width90_mm : volume between the 5 and 95 % isolines over the area of the 50 % one
     bins : per bin of probability: voxels within 5 mm of the observer's surface, their probabilities' and labels' sums
     curve : per level of `LEVELS`, cover and width of the band between its two isolines
@@ -130,7 +130,7 @@ def band_row(stage: Stage, belief: Belief, method: str, seed: int = 42) -> BandR
     p = expit(belief.crop_logit.astype(np.float64))
     points = surface_points(stage, np.random.default_rng(seed), 2000)
     on_surface = _at(p.astype(np.float32), belief, points, 0.0)
-    drawn = expit(_at(belief.crop_logit, belief, points, OUTSIDE_LOGIT))
+    drawn = expit(_at(drawable(belief.crop_logit), belief, points, -DRAWN_LOGIT))
     voxel = float(np.prod(stage.spacing))
     around, distance = stage.around
     whole = np.full(stage.truth.shape, expit(OUTSIDE_LOGIT), np.float32)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from osirix_agent.belief.belief import Belief, logit
+from osirix_agent.belief.belief import Belief, drawable, logit
 from osirix_agent.imaging.contour import fill
 
 
@@ -19,6 +19,16 @@ def test_mask_isoline_and_probability_say_the_same():
     assert belief.probability_at(0, 0, 0) < 1e-4
     assert list(belief.slices()) == [2, 3]
     assert belief.isoline(0) == ()
+
+
+def test_between_a_sure_and_an_unsure_voxel_a_line_is_not_pushed_onto_the_unsure_one():
+    logits = np.full((1, 1, 8), -10.0, np.float32)
+    logits[..., 2:5] = 2.0
+    ring = Belief(np.repeat(logits, 5, 1), (0, 0, 0), (1, 5, 8), "test").isoline(0)[0]
+    assert ring[:, 1].max() == pytest.approx(4 + 2 / 6, abs=0.06)  # linear from 2 to -4, not to -10
+    assert ring[:, 1].min() == pytest.approx(2 - 2 / 6, abs=0.06)
+    assert drawable(logits, 99.5).max() == 2.0  # a line beyond the limit moves the limit
+    assert drawable(logits, 0.5).min() < logit(0.5)
 
 
 def test_isolines_are_nested():

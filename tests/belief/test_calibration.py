@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from osirix_agent.belief import calibration
 from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.calibration import (
     DEVIATION,
+    HOLDS,
+    Line,
     Sample,
     calibrated,
     conformal_level,
@@ -35,7 +38,7 @@ def flat_case(random, sigma_mm, slope=2.0, bias_mm=0.0):
 
 
 def covered(line, samples):
-    return np.mean([shares(s.at_surface(line)) for s in samples], axis=0)
+    return np.mean([shares(s.drawn(line)) for s in samples], axis=0)
 
 
 @pytest.mark.parametrize("sigma_mm", [1.0, 3.0])
@@ -45,6 +48,18 @@ def test_bands_cover_what_they_promise(sigma_mm):
     unseen = [flat_case(random, sigma_mm) for _ in range(12)]
     assert covered(fit, unseen)[0] == pytest.approx(0.90, abs=0.03)
     assert covered(fit, unseen)[1] == pytest.approx(0.50, abs=0.05)
+
+
+def test_a_line_that_is_likeliest_is_scaled_only_where_its_band_would_not_hold():
+    random = np.random.default_rng(5)
+    cases = [flat_case(random, 2.0) for _ in range(12)]
+    for slope in (0.3, 1.0, 2.0):
+        line = Line(slope, 0.0, 0.0)
+        low, high = HOLDS
+        before = covered(line, cases)[0]
+        scale = calibration._scale(cases, line)
+        assert (scale == 1.0) == (low <= before <= high)
+        assert low - 0.01 <= covered(line.scaled(scale), cases)[0] <= high + 0.01
 
 
 def test_a_bias_is_taken_out():

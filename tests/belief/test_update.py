@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from osirix_agent.agent.look import ranked
 from osirix_agent.belief.belief import Belief
-from osirix_agent.belief.looks import looks
+from osirix_agent.belief.looks import ISOLINES, doubt, looks
 from osirix_agent.belief.spread import Spread, probability, smooth_spread
 from osirix_agent.belief.update import Evidence, condition, scatter_given
 from osirix_agent.prompting.gaze.place import Place
@@ -210,6 +210,17 @@ def test_doubt_where_her_eyes_rested_counts_for_less_and_no_probability_changes(
 def test_the_band_finds_its_voxels():
     s = Spread(np.array([2, 5, 9]), np.zeros((3, 1), np.float32), np.zeros(3, np.float32))
     assert s.at([5, 3, 9, 11, 0]).tolist() == [1, -1, 2, -1, -1]
+
+
+def test_doubt_is_the_share_of_isolines_that_pass_far_off():
+    at = np.arange(41.0)[None, None] - 19.5  # mm from the boundary, along columns
+    for per_mm in (0.2, 0.45, 2.0):
+        logits = np.tile((per_mm * at).astype(np.float32), (31, 31, 1))
+        found = doubt(Belief(logits, (0, 0, 0), logits.shape, "test"), (1, 1, 1), np.array([[15, 15, 19.5]]), 5.0)
+        off = np.abs(np.log([(1 - p) / p for p in ISOLINES])) / per_mm  # where each passes
+        assert found[0] == pytest.approx(np.mean(off > 5.0), abs=0.11)  # voxels of 1 mm: one line on either side
+    nowhere = Belief(np.full((3, 3, 9), -10, np.float32), (0, 0, 0), (3, 3, 9), "test")
+    assert doubt(nowhere, (1, 1, 1), np.array([[1, 1, 4.0]]), 5.0)[0] == 1.0
 
 
 def test_a_look_leans_to_where_the_outline_is_in_doubt():
