@@ -185,7 +185,10 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
         return []
     if separator.text == "," and not verbs[0].is_a("verb") and verbs[0].value("command") in GRAVE:
         raise Asked(WHICH)
-    return [*verbs, *(item for item in last if item.is_a("of"))]
+    subject = (
+        last[: last.index(verbs[0])] if verbs[0].is_a("verb") else []
+    )  # "the GTV must not include the larynx or ..."
+    return [*(item for item in subject if item.is_a("structure")), *verbs, *(item for item in last if item.is_a("of"))]
 
 
 def _without_strange(said: list[Item], known: Collection[str]) -> list[Intent] | None:

@@ -50,6 +50,8 @@ def check_turns(said: list[Item], *, pauses: bool) -> None:
         raise Asked("Of which structure?")  # "exclude the trachea with the oesophagus"
     if texts[0] in JOINING and sum(item.is_a("structure") for item in said) > 1 and not others:
         raise Asked("Into which structure?")
+    if "crop" in verbs and texts[0] in _CROPPING and all(item.is_a("verb", "structure") for item in said):
+        raise Asked("Crop to which structure?")  # "crop the GTVp"
     if "crop" in verbs and not any(item.is_a("of", "outside_of") for item in said):
         staying = next(n for n, item in enumerate(said) if item.is_a("verb"))
         if _STAYING & set(texts[staying].split()) and not any(i.is_a("structure") for i in said[staying + 1 :]):
@@ -58,6 +60,7 @@ def check_turns(said: list[Item], *, pauses: bool) -> None:
 
 _COMPARED = {"tighter", "smaller", "bigger", "larger", "wider", "narrower", "thinner", "thicker"}
 _CLICKS = {"click", "point", "clicked", "seed"}
+_CROPPING = {"crop", "clip", "mask", "intersect", "bound", "limit", "restrict"}
 _STAYING = {"stay", "stays", "remain", "remains", "lie", "fit", "must", "should"}
 
 

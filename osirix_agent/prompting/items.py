@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -262,10 +263,13 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         and any(one.is_a("amount") for one in before)
     ):
         return 1, replace(item, senses=(("unknown", None),))  # "grow it by 3 mm, right?"
-    if item.is_a("all_round") and following and following[0].text.lower() in _EXCEPT:
-        taken, ways = _listed_ways(following[1:])
+    told = any(one.is_a("amount", "all_round") for one in before) and not any(one.is_a("direction") for one in before)
+    if item.text.lower() in _EXCEPT and told:
+        taken, ways = _listed_ways(following)
         if ways and not {"medial", "lateral"} & set(ways):
-            return 2 + taken, _merged(items[at : at + 2 + taken], "all_but", ways)
+            return 1 + taken, _merged(items[at : at + 1 + taken], "all_but", ways)
+    if item.text.lower() in ("or", "nor") and any(sense in one.senses for one in before for sense in _DENYING):
+        return 1, replace(item, senses=(("and", True),))  # "do not touch the cord or the parotid"
     if item.is_a("direction") and following and following[0].text.lower() == "one":
         sided = _other_side(item.value("direction"), before)  # "the left parotid, then the right one"
         if sided is not None:
@@ -397,10 +401,29 @@ def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | N
     text = sentence[following[0].start : following[n - 1].end]
     if not text.isascii() or len(text) > MAX_NAME_LENGTH or n > 4:
         return n + 1, _merged(items[at : at + n + 1], "unknown", None)
-    return n + 1, _merged(items[at : at + n + 1], "free_name", ascii_name(text))
+    return n + 1, _merged(items[at : at + n + 1], "free_name", _target(ascii_name(text)))
 
 
-_EXCEPT = ("except", "except for", "but", "but not", "not", "excluding", "apart from", "other than")
+def _target(name: str) -> str:
+    """`gtvn` as a recogniser of speech writes it: GTVn."""
+    found = _TARGET.fullmatch(name)
+    return found[1].upper() + found[2] if found else name
+
+
+_TARGET = re.compile(r"(i?gtv|ctv|ptv|itv)([a-z]?[_ ]?\d*)")
+_DENYING = (("verb", "exclude"), ("verb", "hold_out"), ("verb", "part_out"), ("command", "lock"))
+_EXCEPT = (
+    "all but",
+    "all except",
+    "except",
+    "except for",
+    "but",
+    "but not",
+    "not",
+    "excluding",
+    "apart from",
+    "other than",
+)
 _COPYING = ("copy", "duplicate", "clone", "replicate", "repeat", "paste")
 _POLITE = ("please", "thanks", "thank you", "for me", "now", "cheers")
 _PLACES = ("direction", "edge", "filler")  # "two millimetres from the top"

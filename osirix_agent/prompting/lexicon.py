@@ -387,7 +387,7 @@ PHRASES: dict[str, dict[object, str]] = {
             "it|the contour/outline/structure/proposal/volume/segmentation/target/mask/draft/border/edge|"
             "the whole thing|this/that contour/outline/structure/proposal/volume/one/segmentation|"
             "the active structure|the current structure/contour|contour|outline|structure|proposal|the lot|"
-            "the current one|them|these|the edges|the corners|edges|the surface|the volume"
+            "the current one|them|these|the edges|the corners|edges|the surface|the volume|around it"
         ),
     },
     "isolines": {
@@ -463,7 +463,7 @@ PHRASES: dict[str, dict[object, str]] = {
             "go ahead and|well|so|right then|kindly|thanks|thank you|like|you know|let me|i think|alright|"
             "after all|any more|any longer|anymore|from now on|up again|to you|i did|that i did|"
             "all right then|hey|basically|then please|make|give it|give|about|approximately|"
-            "exactly|around it|let|me|want to|i want to|we need to|we should|please can you|please could you|"
+            "exactly|let|me|want to|i want to|we need to|we should|please can you|please could you|"
             "cheers|also please|if you would|quickly|for me|do|'|\"|:|again|number|along|round|my|your|its|"
             "entire|whole|only|another|around|side|is|are|should be|go|i'd like|as well|instead|say|size|"
             "the size|too|apply|would you please|this time|of the contour|a total of|simply|straight away|"

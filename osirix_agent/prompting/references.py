@@ -102,8 +102,10 @@ def referred(intents: list[Intent], sentence: str, name: str | None = None) -> l
                 found[-1] = replace(found[-1], confidence=TENTATIVE)  # "the left parotid, expand it": contoured anew?
             elif sum(isinstance(before, Contour) for before in found) == 1:
                 name = found[-1].structure  # "outline the brainstem and lock it"
-        if isinstance(one, Edit) and name and not one.structure and not words & _OBJECTS and found:
+        if isinstance(one, Edit | Copy) and name and not one.structure and not words & _OBJECTS and found:
             one = _implied(one, found[-1], name)
+        if isinstance(one, Contour) and found and _bare(said) and isinstance(found[-1], Edit):
+            found[-1] = _tentative(found[-1])  # "3 mm laterally, left parotid": of that one?
         if refers and name and isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename) and not one.structure:
             last = found[-1] if found else None
             put_away = isinstance(last, Command) and last.verb in _PUT_AWAY  # what is locked is not edited
@@ -132,7 +134,7 @@ def _takes_part(one: Intent) -> bool:
     return isinstance(one, Part) and (one.structure is None or one.polarity is Polarity.INCLUDE)
 
 
-def _implied(one: Edit, last: Intent, name: str) -> Edit:
+def _implied(one: Edit | Copy, last: Intent, name: str) -> Edit | Copy:
     """`grow the GTV by 3 mm and smooth by 2 mm`: an edit goes on with the structure of the edit before it; "unlock the
     cord and expand by 2 mm" may mean the active one.
 
@@ -140,7 +142,7 @@ def _implied(one: Edit, last: Intent, name: str) -> Edit:
     ----------
     name : of the structure that was named last
     """
-    if isinstance(last, Edit):
+    if isinstance(last, type(one)):
         return replace(one, structure=name)
     freed = isinstance(last, Command) and last.verb in ("unlock", "reopen")
     return replace(one, confidence=min(one.confidence, TENTATIVE)) if freed else one

@@ -180,6 +180,23 @@ KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
         ("the GTVp is not to be altered", [Command("lock", "GTVp")]),
         ("start a new structure called tumour bed", [Command("new", "tumour bed")]),
         ("show slice 31 of 120", [Go(31)]),
+        (
+            "the GTVp must not overlap the larynx and the trachea",
+            [Part(OUT, "Larynx", "GTVp"), Part(OUT, "Trachea", "GTVp")],
+        ),
+        (
+            "the GTVp should not include the larynx or the trachea",
+            [Part(OUT, "Larynx", "GTVp"), Part(OUT, "Trachea", "GTVp")],
+        ),
+        ("don't touch the larynx or the trachea", [Command("lock", "Larynx"), Command("lock", "Trachea")]),
+        ("rename the gtvp to ctvn", [Rename("CTVn", "GTVp")]),
+        (
+            "expand the GTVp by 5 mm but not posteriorly",
+            [Edit("grow", 5, ("superior", "inferior", "left", "right", "anterior"), "GTVp")],
+        ),
+        ("switch to the GTVp and put a 3 mm margin around it", [Command("use", "GTVp"), Edit("grow", 3, (), "GTVp")]),
+        ("bump the GTVp out by 5 mm", [Edit("grow", 5, (), "GTVp")]),
+        ("cut everything sup of slice 77", [Slab("exclude", "above", 77)]),
         ("exclude the trachea, then smooth it by 2 mm", [Part(OUT, "Trachea"), Edit("smooth", 2)]),
         ("take one millimetre off the posterior border", [Edit("shrink", 1, ("posterior",))]),
         ("take off one millimetre from the posterior border", [Edit("shrink", 1, ("posterior",))]),
@@ -319,7 +336,8 @@ def test_doubtful_intents_wait_for_a_yes(sentence):
         "reopen the GTV and smooth by 1 mm", "exclude everything on and above slice 40", "exclude at or below slice 40",
         "add the GTVp to the GTV, then reject it",
         "remove the part of the cord that lies in the GTV", "shift by 5 mm everywhere but posteriorly",
-        "grow by 5 mm everywhere except medially", "grow by 5 mm superiorly everywhere except posteriorly",
+        "grow by 5 mm everywhere except medially", "crop the GTVp", "clip the GTV", "lat 3 mm, left parotid",
+        "grow by 5 mm superiorly everywhere except posteriorly",
     ],
 )  # fmt: skip
 def test_nothing_is_done_that_was_denied_reported_or_meant_of_something_else(sentence):
