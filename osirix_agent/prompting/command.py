@@ -20,10 +20,12 @@ from osirix_agent.prompting.intent import (
     Contour,
     Here,
     Intent,
+    Part,
     Reply,
     Slab,
 )
 from osirix_agent.prompting.items import Item, items_of
+from osirix_agent.prompting.meanings import IT
 from osirix_agent.prompting.meanings import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.moods import ASKED, SEPARATORS, STARTS, STATING
 from osirix_agent.prompting.references import referred, said_once
@@ -191,6 +193,8 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     last = intents[-1] if len(intents) > 1 else None
     if last is not None and sentence[slice(*last.span)].lower() in ("scrap that", "bin that"):
         questions = [*questions, Question("Is all of it to be left, or is its proposal to be rejected?", whole)]
+    if any(isinstance(one, Part) and one.part in (IT, one.structure) for one in intents):
+        intents, questions = [], [*questions, Question("Which structure is to be taken in or out?", whole)]
     if not intents and not questions:
         questions = [Question(NOT_UNDERSTOOD, whole)]
     if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):

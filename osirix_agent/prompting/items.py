@@ -215,6 +215,11 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         return 1, None
     if item.text.lower() == "oh" and at == 0 and not (following and following[0].is_a("number")):
         return 1, None
+    told = any(one.is_a("amount", "all_round") for one in before) and not any(one.is_a("direction") for one in before)
+    if item.text.lower() in _EXCEPT and told:
+        taken, ways = _listed_ways(following)
+        if ways and not {"medial", "lateral"} & set(ways):
+            return 1 + taken, _merged(items[at : at + 1 + taken], "all_but", ways)
     if item.senses == (("filler", True),):
         if not (item.text.lower() in ("a", "an") and following and following[0].is_a("unit")):
             return 1, None
@@ -263,11 +268,6 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         and any(one.is_a("amount") for one in before)
     ):
         return 1, replace(item, senses=(("unknown", None),))  # "grow it by 3 mm, right?"
-    told = any(one.is_a("amount", "all_round") for one in before) and not any(one.is_a("direction") for one in before)
-    if item.text.lower() in _EXCEPT and told:
-        taken, ways = _listed_ways(following)
-        if ways and not {"medial", "lateral"} & set(ways):
-            return 1 + taken, _merged(items[at : at + 1 + taken], "all_but", ways)
     if item.text.lower() in ("or", "nor") and any(sense in one.senses for one in before for sense in _DENYING):
         return 1, replace(item, senses=(("and", True),))  # "do not touch the cord or the parotid"
     if item.is_a("direction") and following and following[0].text.lower() == "one":

@@ -28,6 +28,9 @@ MENTIONED = 0.7  # confidence of what may be meant otherwise
 NAMED_COMMANDS = frozenset({"accept", "reject", "lock", "unlock", "release", "reopen", "refine"})
 
 
+IT = ""  # a part that was named before
+
+
 class Asked(Exception):
     """A clause that is understood so far, but lacks or exceeds something."""
 
@@ -246,6 +249,17 @@ def here_out_of(clause: Clause) -> list[Intent]:
     return [Here(Polarity.EXCLUDE, clause.structure("out_of"))]
 
 
+def it_as_part(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
+    """`contour the mandible and subtract it from the GTV`: a part that `references` knows."""
+
+    def build(clause: Clause) -> list[Intent]:
+        if polarity is Polarity.EXCLUDE and not clause.leaving:
+            raise Asked("In or out?")
+        return [Part(polarity, IT, clause.structure("of") or clause.structure("to_of"))]
+
+    return build
+
+
 def here_clear_of(clause: Clause) -> list[Intent]:
     """`take this away from the GTV`."""
     return [Here(Polarity.EXCLUDE, clause.structure("clear_of"))]
@@ -431,6 +445,8 @@ def new_name(clause: Clause) -> str:
 def renamed(clause: Clause) -> list[Intent]:
     structures, free = clause.structures(), clause.one("free_name")
     of = clause.structures("of")
+    if of and set(of) & {*structures, *clause.structures("subject")}:
+        raise Asked("It is called that already. Rename it to what?")  # "change the name of the GTV to tumour"
     if len(structures) == 1 and "subject" in clause.slots:
         return [Rename(structures[0], clause.structure("subject"))]
     if len(structures) == 2 and len(clause.slots["structure"]) == 2 and not free and not of:

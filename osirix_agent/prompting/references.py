@@ -21,7 +21,7 @@ from osirix_agent.prompting.intent import (
     Slab,
 )
 from osirix_agent.prompting.items import items_of
-from osirix_agent.prompting.meanings import NAMED_COMMANDS
+from osirix_agent.prompting.meanings import IT, NAMED_COMMANDS
 from osirix_agent.prompting.prompt import Polarity
 from osirix_agent.prompting.words import words_of
 
@@ -106,6 +106,8 @@ def referred(intents: list[Intent], sentence: str, name: str | None = None) -> l
             one = _implied(one, found[-1], name)
         if isinstance(one, Contour) and found and _bare(said) and isinstance(found[-1], Edit):
             found[-1] = _tentative(found[-1])  # "3 mm laterally, left parotid": of that one?
+        if isinstance(one, Part) and one.part == IT and name and "them" not in words:
+            one = replace(one, part=name)
         if refers and name and isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename) and not one.structure:
             last = found[-1] if found else None
             put_away = isinstance(last, Command) and last.verb in _PUT_AWAY  # what is locked is not edited

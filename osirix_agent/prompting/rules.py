@@ -89,6 +89,8 @@ RULES = (
     *(_rule(verb, "structure out_of", "it", m.out_of) for verb in ("keep", "crop", "leave", "put", "bring")),
     *(_rule(verb, f"{what} out_of", "", m.here_out_of) for verb in ("keep", "leave", "put", "bring", "take", "remove")
       for what in ("this", "here")),
+    *(_rule(verb, "it of", "off", m.it_as_part(_OUT)) for verb in ("exclude", "remove", "take", "delete")),
+    _rule("add", "it to_of", "", m.it_as_part(_IN)),
     *(_rule(verb, f"{what} clear_of", "", m.here_clear_of) for verb in ("take", "remove") for what in ("this", "here")),
     *(_rule(verb, "everything structure of", "", m.part_inside) for verb in ("remove", "delete", "exclude", "take")),
     *(_rule(verb, place, "structure it", m.kept_off(place))

@@ -197,6 +197,18 @@ KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
         ("switch to the GTVp and put a 3 mm margin around it", [Command("use", "GTVp"), Edit("grow", 3, (), "GTVp")]),
         ("bump the GTVp out by 5 mm", [Edit("grow", 5, (), "GTVp")]),
         ("cut everything sup of slice 77", [Slab("exclude", "above", 77)]),
+        (
+            "contour the mandible and subtract it from the GTVp",
+            [Contour("Bone_Mandible"), Part(OUT, "Bone_Mandible", "GTVp")],
+        ),
+        (
+            "grow the cord by 3 mm and subtract it from the GTVp",
+            [Edit("grow", 3, (), "SpinalCord"), Part(OUT, "SpinalCord", "GTVp")],
+        ),
+        (
+            "expand by 6 mm in all directions but inferior",
+            [Edit("grow", 6, ("superior", "left", "right", "anterior", "posterior"))],
+        ),
         ("exclude the trachea, then smooth it by 2 mm", [Part(OUT, "Trachea"), Edit("smooth", 2)]),
         ("take one millimetre off the posterior border", [Edit("shrink", 1, ("posterior",))]),
         ("take off one millimetre from the posterior border", [Edit("shrink", 1, ("posterior",))]),
@@ -336,7 +348,9 @@ def test_doubtful_intents_wait_for_a_yes(sentence):
         "reopen the GTV and smooth by 1 mm", "exclude everything on and above slice 40", "exclude at or below slice 40",
         "add the GTVp to the GTV, then reject it",
         "remove the part of the cord that lies in the GTV", "shift by 5 mm everywhere but posteriorly",
-        "grow by 5 mm everywhere except medially", "crop the GTVp", "clip the GTV", "lat 3 mm, left parotid",
+        "grow by 5 mm everywhere except medially", "crop the GTVp", "clip the GTV", "subtract it from the GTV",
+        "add it to the GTVp",
+        "change the name of the GTV to tumour", "subtract the GTV from the GTV", "lat 3 mm, left parotid",
         "grow by 5 mm superiorly everywhere except posteriorly",
     ],
 )  # fmt: skip
