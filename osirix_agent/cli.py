@@ -220,8 +220,6 @@ def _parser() -> argparse.ArgumentParser:
     refiner.add_argument("data", type=Path, help="folder with splits.json and openkbp")
     refiner.add_argument("--base", type=Path, required=True, help="model folder of the base, which takes it from there "
                          "when it lies in its folder 'refiner'")  # fmt: skip
-    refiner.add_argument("--adapter", type=Path, help="model folder of an adapter on it, to refine what that answers; "
-                         "then it goes into the adapter's folder 'refiner'")  # fmt: skip
     for kind in (base, adapter, peer, refiner):
         kind.add_argument("--out", type=Path, required=True, help="model folder to write")
         kind.add_argument("--work", type=Path, required=True, help="folder for checkpoints and TensorBoard logs")
@@ -658,10 +656,7 @@ def _train(arguments: argparse.Namespace) -> None:
         from osirix_agent.training.refining import RefinerRecipe, train_refiner
 
         refiner = RefinerRecipe(**changes)
-        train_refiner(
-            refiner, arguments.data, arguments.base, arguments.work, arguments.out, __version__, arguments.adapter,
-            to_stderr,
-        )  # fmt: skip
+        train_refiner(refiner, arguments.data, arguments.base, arguments.work, arguments.out, __version__, to_stderr)
     else:
         from osirix_agent.training.adapter import RECIPES, train_adapter
 

@@ -8,10 +8,8 @@ import torch
 
 from osirix_agent.network.checkpoint import (
     FORMAT,
-    WEIGHTS,
     AdapterDescription,
     ModelDescription,
-    check_sums,
     load_model,
     save_adapter,
     save_model,
@@ -58,10 +56,7 @@ def write_model(folder: Path, encoder: Path, seed: int = 1) -> Path:
     return folder
 
 
-def write_adapter(
-    folder: Path, base: Path, *, strength: float = 0.0, serves: str = "GTV", leads: bool = True,
-    structures: tuple[str, ...] = (),
-) -> Path:  # fmt: skip
+def write_adapter(folder: Path, base: Path, *, strength: float = 0.0, serves: str = "GTV", leads: bool = True) -> Path:
     """An adapter whose factors add random weights of a given strength."""
     model = load_model(base)
     add_lora(model.network, 2, 4)
@@ -72,20 +67,20 @@ def write_adapter(
     }
     description = AdapterDescription(
         format=FORMAT, name=f"tiny-{serves.lower()}", version="0", licence="Apache-2.0", base=model.digest, rank=2,
-        alpha=4, serves=(serves,), leads=leads, structures=structures,
+        alpha=4, serves=(serves,), leads=leads,
     )  # fmt: skip
     save_adapter(folder, tensors, description, {})
     return folder
 
 
-def write_refiner(weights: Path, *, strength: float = 0.0) -> Path:
-    """A refiner in a base's or an adapter's folder that changes logits at random, by about `strength`."""
+def write_refiner(base: Path, *, strength: float = 0.0) -> Path:
+    """A refiner in a base's folder that changes logits at random, by about `strength`."""
     torch.manual_seed(4)
     refiner = Refiner(("Parotid",), (8, 8, 8))
     torch.nn.init.normal_(refiner.change.weight, std=strength)
     described = RefinerDescription(
-        name="tiny-refiner", version="0", licence="Apache-2.0", base=check_sums(weights)[WEIGHTS],
+        name="tiny-refiner", version="0", licence="Apache-2.0", base=load_model(base).digest,
         structures=refiner.structures, widths=(8, 8, 8),
     )  # fmt: skip
-    write_folder(weights / FOLDER, refiner.state_dict(), DESCRIPTION, described, {})
-    return weights / FOLDER
+    write_folder(base / FOLDER, refiner.state_dict(), DESCRIPTION, described, {})
+    return base / FOLDER

@@ -21,7 +21,7 @@ from osirix_agent.network.checkpoint import FORMAT, WEIGHTS, check_sums, read_de
 CHANNELS = ("logit", "inside", "soft", "wide", "point+", "point-", "region+", "region-")
 USUAL_MM = (3.0, 4.0, 4.0)
 DESCRIPTION = "refiner.json"
-FOLDER = "refiner"  # in that of the base or the adapter whose answers it refines
+FOLDER = "refiner"  # in the base's
 STRIDE = 4
 NAME_WIDTH = 16
 
@@ -95,25 +95,21 @@ class Refiner(nn.Module):
         return self.structures.index(plain) if plain in self.structures else len(self.structures)
 
 
-def load_refiner(folder: Path, weights_digest: str, device: str = "cpu") -> tuple[Refiner, str]:
+def load_refiner(folder: Path, base_digest: str, device: str = "cpu") -> tuple[Refiner, str]:
     """A refiner and what it is called: name, version and digest.
-
-    Parameters
-    ----------
-    weights_digest : SHA-256 of the weights, a base's or an adapter's, whose answers it is to refine
 
     Raises
     ------
     ModelError
-        A file is missing or altered, newer than this program, or made for other weights.
+        A file is missing or altered, newer than this program, or made for another base.
     """
     described = read_description(folder, DESCRIPTION, RefinerDescription)
     digest = check_sums(folder)[WEIGHTS]
-    if described.base != weights_digest:
+    if described.base != base_digest:
         raise ModelError(
-            f"The refiner '{described.name}' was made for other weights (theirs begin with "
-            f"{described.base[:12]}, these with {weights_digest[:12]}).",
-            "Delete its folder, or train it again on these.",
+            f"The refiner '{described.name}' was made for another base (its weights begin with "
+            f"{described.base[:12]}, these with {base_digest[:12]}).",
+            "Delete its folder, or train it again on this base.",
         )
     refiner = Refiner(described.structures, described.widths, described.gallery, described.reach)
     try:

@@ -26,7 +26,7 @@ class Weights:
     serves : beginnings of the structure names that they answer for; empty for the base, which takes all others
     structures : that they find from words
     leads : does `auto` ask them rather than the classical segmenter?
-    refiner : where their folder holds one
+    refiner : of the base alone, where its folder holds one
     """
 
     source: str
@@ -43,17 +43,20 @@ def load_weights(folder: Path, adapters: Iterable[Path], device: str, refine: bo
 
     Parameters
     ----------
-    refine : with the refiners that lie in these folders, where they do
+    refine : with the refiner that lies in the base's folder, if one does
 
     Raises
     ------
     ModelError
-        A folder is missing or altered, an adapter does not fit the base, or a refiner not what it lies beside.
+        A folder is missing or altered, or an adapter or the refiner does not fit the base.
     """
     model = load_model(folder, device)
     called = f"{model.description.name} {model.description.version}"
-    base = f"{called} ({model.digest[:12]})"
-    refiner, source = _refined(folder, model.digest, base, device, refine)
+    source = base = f"{called} ({model.digest[:12]})"
+    refiner = None
+    if refine and (folder / FOLDER / DESCRIPTION).is_file():
+        refiner, name = load_refiner(folder / FOLDER, model.digest, device)
+        source = f"{base} refined by {name}"
     found = [Weights(source, called, model.network, (), model.description.structures, refiner=refiner)]
     for path in adapters:
         described, tensors = load_adapter(path, model.digest)
@@ -65,16 +68,7 @@ def load_weights(folder: Path, adapters: Iterable[Path], device: str, refine: bo
                 "Train the adapter again on this base.",
             ) from None
         called = f"{described.name} {described.version}"
-        digest = check_sums(path)[WEIGHTS]
-        refiner, source = _refined(path, digest, f"{called} ({digest[:12]}) on {base}", device, refine)
+        source = f"{called} ({check_sums(path)[WEIGHTS][:12]}) on {base}"
         network = network.to(memory_format=torch.channels_last_3d)
-        found.append(Weights(source, called, network, described.serves, described.structures, described.leads, refiner))
+        found.append(Weights(source, called, network, described.serves, described.structures, described.leads))
     return found
-
-
-def _refined(folder: Path, digest: str, source: str, device: str, refine: bool) -> tuple[Refiner | None, str]:
-    """The refiner of the answers that the weights in a folder give, if it holds one, and what those come from then."""
-    if not refine or not (folder / FOLDER / DESCRIPTION).is_file():
-        return None, source
-    refiner, name = load_refiner(folder / FOLDER, digest, device)
-    return refiner, f"{source} refined by {name}"

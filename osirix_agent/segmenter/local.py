@@ -86,8 +86,7 @@ class VisionLanguageSegmenter:
     folder : model folder of the base
     adapters : model folders; each serves structures whose names begin as its description says
     device : "cpu", "cuda", "mps"
-    refine : with the refiners that there are, on CT like what they learnt from: the base's answers about organs, and an
-        adapter's about what it serves
+    refine : the base's answers about organs with its refiner, where there is one, on CT like what that learnt from
     """
 
     def __init__(
@@ -101,7 +100,7 @@ class VisionLanguageSegmenter:
         self._sights: OrderedDict[str, _Sight] = OrderedDict()
         self._encoded: OrderedDict[tuple[object, ...], Encoded] = OrderedDict()
         self._answers: OrderedDict[tuple[object, ...], _Answer] = OrderedDict()
-        self._known: dict[tuple[str, int], bool] = {}  # the last volume: is it like those that a refiner learnt from?
+        self._known: dict[str, bool] = {}  # the last volume: is it like those that the refiner learnt from?
 
     @property
     def name(self) -> str:
@@ -180,8 +179,7 @@ class VisionLanguageSegmenter:
         spacing = np.array(volume.geometry.spacing_kji_mm)
         hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
         belief = trimmed(logit, box, volume.geometry.shape_kji, weights.source)
-        organ = weights is self._base and kind_of(request.structure) == "organ"
-        if volume.modality != "CT" or (weights is self._base and not organ):
+        if weights is not self._base or volume.modality != "CT" or kind_of(request.structure) != "organ":
             return belief
         found = None if unwanted else self._refined(belief, request, weights.refiner, name)  # it hears of no such words
         if found is not None:
@@ -189,7 +187,7 @@ class VisionLanguageSegmenter:
             hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
             belief = trimmed(logit, box, volume.geometry.shape_kji, weights.source)
         words_alone = not request.drawn and not fixed
-        if organ and words_alone and without_core(belief.mean_logit, volume.geometry.voxel_volume_mm3):
+        if words_alone and without_core(belief.mean_logit, volume.geometry.voxel_volume_mm3):
             belief = replace(belief, mean_logit=np.minimum(belief.mean_logit, np.float32(NOTHING_LOGIT)))
         return belief
 
@@ -206,11 +204,9 @@ class VisionLanguageSegmenter:
             return refined(belief, seen, refiner, name)
 
     def _knows(self, refiner: Refiner, volume: Volume) -> bool:
-        key = (volume.digest, id(refiner))
-        if key not in self._known:
-            others = {k: known for k, known in self._known.items() if k[0] == volume.digest}
-            self._known = others | {key: knows(refiner, self.describe(volume))}
-        return self._known[key]
+        if volume.digest not in self._known:
+            self._known = {volume.digest: knows(refiner, self.describe(volume))}
+        return self._known[volume.digest]
 
     def _weights_for(self, structure: str) -> Weights:
         """Those that answer for a structure."""

@@ -1,6 +1,6 @@
-"""Train a refiner: what a base or an adapter answers about its own training patients, and what it should have answered.
+"""Train the refiner: what a base answers about its own training patients, and what it should have answered.
 
-The patients are its own: its answers about them are hardly better than about others (it is far from knowing
+The patients are the base's own: its answers about them are hardly better than about others (it is far from knowing
 them by heart), and no other patients may be learnt from.
 """
 
@@ -22,12 +22,12 @@ from osirix_agent.belief.card import FEWEST
 from osirix_agent.belief.gate import Gallery, fit_gallery
 from osirix_agent.errors import SettingsError
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.network.checkpoint import WEIGHTS, check_sums, load_adapter, write_folder
+from osirix_agent.network.checkpoint import load_model, write_folder
 from osirix_agent.network.refiner import Refiner, RefinerDescription
 from osirix_agent.prompting.prompt import TextPrompt
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.refining import Seen, blocks_of, marks_of, see
-from osirix_agent.training.benchmark import SETS, images_of
+from osirix_agent.training.benchmark import images_of
 from osirix_agent.training.contouring import Contoured, spelt
 from osirix_agent.training.examples import LESION, MIN_VOXELS, DrawRecipe, lesion_in
 from osirix_agent.training.loop import first_process, run
@@ -89,24 +89,15 @@ class Lesson:
         return any(isinstance(prompt, TextPrompt) for prompt in self.stage.request.prompts)
 
 
-def lessons(staging: Staging, images: Iterable[Contoured], seed: int, adapted: bool = False) -> list[Lesson]:
+def lessons(staging: Staging, images: Iterable[Contoured], seed: int) -> list[Lesson]:
     """Every structure of every image, from its name and from a box, and by name where it is not; and a synthetic
-    shape in each, from a box.
-
-    Parameters
-    ----------
-    adapted : only what begins with a name, as an adapter's answers do: a box without one is the base's to answer
-    """
+    shape in each, from a box."""
     found = []
     for image in images:
         for structure in image.truths:
-            stages = [
-                s for start in (STARTS[:1] if adapted else STARTS) for s in staging.stages(image, structure, start)
-            ]
+            stages = [stage for start in STARTS for stage in staging.stages(image, structure, start)]
             stages += [stage for stage in [staging.absent(image, structure)] if stage is not None]
             found += _lessons(stages)
-        if adapted:
-            continue
         number = int.from_bytes(hashlib.sha256(image.name.encode()).digest()[:8])
         changed = with_lesion(image, np.random.default_rng([seed, number]))
         for structure in changed.truths:
@@ -206,7 +197,7 @@ def familiar(held: Iterable[Lesson]) -> tuple[Gallery | None, float]:
 
 
 def train_refiner(
-    recipe: RefinerRecipe, data: Path, base: Path, work: Path, out: Path, version: str, adapter: Path | None = None,
+    recipe: RefinerRecipe, data: Path, base: Path, work: Path, out: Path, version: str,
     tell: Callable[[str], object] = lambda _: None, images: Iterable[Contoured] | None = None,
 ) -> None:  # fmt: skip
     """Train, or go on where `work` says training stopped, and write the folder `out`.
@@ -214,21 +205,11 @@ def train_refiner(
     Parameters
     ----------
     data : folder with splits.json; its patients for training are contoured first, which takes most of the time
-    adapter : refine its answers instead of the base's
     images : instead of those patients
     """
-    name, digest = "organs", check_sums(base)[WEIGHTS]
-    if adapter is not None:
-        described, _ = load_adapter(adapter, digest)
-        name, digest = described.name, check_sums(adapter)[WEIGHTS]
-        # a target is so large that one which is not there would outweigh all that are: words would find nothing
-        recipe = recipe.model_copy(update={"structures": described.structures, "absent": 0.0})
-    bare = VisionLanguageSegmenter(base, (adapter,) if adapter else (), refine=False)
+    bare = VisionLanguageSegmenter(base, refine=False)
     staging = Staging(bare, work / "stages", tell)
-    if images is None:
-        of = next((of for of, held in SETS.items() if set(recipe.structures) <= set(held)), "organs")
-        images = images_of(data, of, "train", None)
-    held = lessons(staging, images, recipe.seed, adapter is not None)
+    held = lessons(staging, images_of(data, "organs", "train", None) if images is None else images, recipe.seed)
     by_structure = defaultdict[str, list[Lesson]](list)
     for lesson in held:
         by_structure[lesson.stage.structure if lesson.truth.any() else ABSENT].append(lesson)
@@ -260,7 +241,7 @@ def train_refiner(
     if not first_process():
         return
     description = RefinerDescription(
-        name=name, version=version, licence="Apache-2.0", base=digest,
+        name="organs", version=version, licence="Apache-2.0", base=load_model(base).digest,
         structures=refiner.structures, widths=recipe.widths,
         gallery=None if gallery is None else gallery.model_dump(), reach=reach,
     )  # fmt: skip

@@ -1,7 +1,5 @@
 """The refiner's training: what it learns from, and that it learns, can be repeated and is then used."""
 
-import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +7,7 @@ import pytest
 import torch
 
 from osirix_agent.belief.belief import Belief
-from osirix_agent.errors import ModelError, SettingsError
+from osirix_agent.errors import SettingsError
 from osirix_agent.network.refiner import FOLDER, Refiner
 from osirix_agent.prompting.prompt import TextPrompt
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
@@ -20,7 +18,7 @@ from osirix_agent.training.contouring import Contoured, contoured
 from osirix_agent.training.examples import LESION
 from osirix_agent.training.refining import Lesson, RefinerRecipe, drawn, familiar, lessons, refining_loss, train_refiner
 from osirix_agent.training.staging import Stage, Staging
-from tests.tiny import write_adapter, write_model
+from tests.tiny import write_model
 from tests.training.test_training import CASE
 
 RECIPE = RefinerRecipe(
@@ -128,26 +126,6 @@ def test_what_was_trained_is_used_and_can_be_repeated(tiny_encoder, tmp_path):
     assert "refined by organs 1 (" in segmenter.name
     request = SegmentationRequest(image().volume, "Parotid_L", (TextPrompt(phrase="Parotid_L"),))
     assert segmenter.propose(request).source == segmenter.name
-
-
-def test_an_adapters_answers_are_learnt_from_by_name_and_refined(tiny_encoder, tmp_path):
-    base = write_model(tmp_path / "base", tiny_encoder)
-    adapter = write_adapter(tmp_path / "adapter", base, serves="Parotid", structures=("Parotid_L",))
-    staging = Staging(VisionLanguageSegmenter(base, (adapter,), refine=False), tmp_path / "stages")
-    held = lessons(staging, [image()], 1, adapted=True)
-    assert held
-    assert all(lesson.named and "tiny-parotid 0" in lesson.stage.belief.source for lesson in held)
-    train_refiner(
-        RECIPE, tmp_path, base, tmp_path / "work", adapter / FOLDER, "1", adapter=adapter, images=[image()]
-    )  # fmt: skip
-    segmenter = VisionLanguageSegmenter(base, (adapter,))
-    assert "refined by tiny-parotid 1 (" in segmenter.source_for("Parotid_L")
-    assert "refined" not in segmenter.source_for("Brainstem")
-    recipe = json.loads((adapter / FOLDER / "recipe.json").read_text())
-    assert recipe["structures"] == ["Parotid_L"]
-    shutil.copytree(adapter / FOLDER, base / FOLDER)
-    with pytest.raises(ModelError, match="other weights"):  # it belongs to the adapter
-        VisionLanguageSegmenter(base)
 
 
 def test_nothing_to_learn_from_is_said(tiny_encoder, tmp_path):
