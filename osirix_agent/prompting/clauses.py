@@ -242,8 +242,9 @@ def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
             continue
         _with_subject(senses, slots)
         turns = [kind for kind, _ in senses if kind in ("amount", "direction")]
+        apart = _moves(said) or slots.get("verb") == ["rename"]  # a direction beside a structure is not its side
         clause = Clause(
-            slots if _moves(said) else with_side(slots), known, all(a != b for a, b in pairwise(turns)),
+            slots if apart else with_side(slots), known, all(a != b for a, b in pairwise(turns)),
             leaving=any(item.is_a("out_of") and kind == "of" for item, (kind, _) in zip(said, senses, strict=True)),
             called=any(kind == "of" and _CALLED & set(item.text.lower().split())
                        for item, (kind, _) in zip(said, senses, strict=True)),

@@ -139,6 +139,7 @@ def _drawn_or_used(ordered: list[Item], names: Collection[str]) -> tuple[Intent,
     return tuple(Command("use", name, span=span) for name in names if ("verb", "use") in ordered[0].senses)
 
 
+_OPENING = ("not", "except", "except for", "without")  # "not the GTV, accept the GTVp"
 _LEADING = {
     "so",
     "okay",
@@ -178,9 +179,8 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
         asked = TENTATIVE  # "should the cord be locked?"
     if read[0].text.lower() == "right" and len(read) > 1 and read[1].is_a(*STARTS, "amount"):
         asked = TENTATIVE  # "right contour the parotid": the right one, or: now then?
-    gone = any(item.is_a("structure") and item not in left for item in read)
-    if gone and any(item.is_a("it") and item.text.lower() == "it" for item in left):
-        asked = TENTATIVE  # "accept the GTV, no, lock it": is it the GTV?
+    if _lost_in_correcting(read, left, intents, sentence):
+        asked = TENTATIVE
     if len(read) > 1 and read[0].is_a("correction") and not read[1].is_a(*SEPARATORS, "correction"):
         asked = TENTATIVE  # "no left lung": a correction, or none is there?
     intents = [replace(one, confidence=round(min(one.confidence, asked) * heard, 4)) for one in intents]
@@ -190,10 +190,12 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
         if not (isinstance(one, Reply | Here) and one in intents[max(0, n - 1) : n])
     ]
     intents = referred(said_once(intents, sentence), sentence)
+    if (len(intents) > 1 and read[0].text.lower() in _OPENING) or re.search(r"\band again\W*$", sentence.lower()):
+        intents = [replace(one, confidence=min(one.confidence, TENTATIVE)) for one in intents]
     last = intents[-1] if len(intents) > 1 else None
     if last is not None and sentence[slice(*last.span)].lower() in ("scrap that", "bin that"):
         questions = [*questions, Question("Is all of it to be left, or is its proposal to be rejected?", whole)]
-    if any(isinstance(one, Part) and one.part in (IT, one.structure) for one in intents):
+    if any(isinstance(one, Part) and one.part == IT for one in intents):
         intents, questions = [], [*questions, Question("Which structure is to be taken in or out?", whole)]
     if not intents and not questions:
         questions = [Question(NOT_UNDERSTOOD, whole)]
@@ -206,6 +208,23 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     if questions and strange and texts & lexicon.FOREIGN:
         questions = [Question("Only English is understood so far. Say it in English, or draw.", whole)]
     return Understanding(sentence, tuple(intents), tuple(questions))
+
+
+def _lost_in_correcting(read: list[Item], left: list[Item], intents: list[Intent], sentence: str) -> bool:
+    """`accept the GTV, no, lock it`, `grow the GTV by 3 mm, no, shrink by 2 mm`, `exclude the cord from the GTV, sorry,
+    the trachea`: does what was taken back hold a name, or one of several, that what stays may mean?"""
+    at = next((n for n, item in enumerate(read) if item.is_a("correction", "cancel") and n), None)
+    if at is None or len(left) == len(read):
+        return False
+    named = [item for item in read[:at] if item.is_a("structure", "of", "out_of", "to_of")]
+    gone = any(item not in left for item in named)
+    nameless = any(not isinstance(one, Contour | Reply) and not _name(one) for one in intents)
+    several = len(named) > 1 or sum(item.is_a("amount") for item in read[:at]) > 1
+    return (gone and (nameless or "it" in {word.text for word in words_of(sentence)})) or several
+
+
+def _name(one: Intent) -> str | None:
+    return getattr(one, "name", None) or getattr(one, "structure", None)
 
 
 _INVERTED = re.compile(r"(should|must|is|are|was|were|did|does|has|have|do (we|i|you|they)) ")

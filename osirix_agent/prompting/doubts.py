@@ -50,6 +50,22 @@ def check_turns(said: list[Item], *, pauses: bool) -> None:
         raise Asked("Of which structure?")  # "exclude the trachea with the oesophagus"
     if texts[0] in JOINING and sum(item.is_a("structure") for item in said) > 1 and not others:
         raise Asked("Into which structure?")
+    named = [n for n, item in enumerate(said) if item.is_a("structure")]
+    amounts = any(item.is_a("amount") for item in said)
+    sided = any(item.is_a("off", "trim", "direction", "edge") for item in said)
+    if named and amounts and "remove" in verbs and (pauses or not sided):
+        raise Asked("Take that structure out, or make it smaller?")  # "remove the cord with a 3 mm margin"
+    if amounts and any(item.is_a("margin") for item in said) and texts[0].split()[0] in _DRAWING:
+        raise Asked("Contour it, or grow the contour that is there?")  # "contour the cord with a 5 mm margin"
+    doing = [n for n, item in enumerate(said) if item.is_a("verb")]
+    if len(named) > 1 and doing and "overlap" in texts[doing[-1]] and named[-1] < doing[-1]:
+        raise Asked("Which of them is to be changed?")  # "the GTV and the cord must not overlap"
+    if "crop" in verbs and named and texts[0].startswith("keep") and any(item.is_a("out_of") for item in said):
+        raise Asked("In which, and out of which? Say one after the other.")  # "keep it in the body and out of the cord"
+    if any(item.is_a("margin") for item in said) and texts[0] in ("up", "down"):
+        raise Asked("By how much is it to grow or to shrink?")
+    if "copy" in verbs and any(text in ("of", "from") for text in texts):
+        raise Asked("From that slice, or to it?")
     if "crop" in verbs and texts[0] in _CROPPING and all(item.is_a("verb", "structure") for item in said):
         raise Asked("Crop to which structure?")  # "crop the GTVp"
     if "crop" in verbs and not any(item.is_a("of", "outside_of") for item in said):
@@ -60,6 +76,7 @@ def check_turns(said: list[Item], *, pauses: bool) -> None:
 
 _COMPARED = {"tighter", "smaller", "bigger", "larger", "wider", "narrower", "thinner", "thicker"}
 _CLICKS = {"click", "point", "clicked", "seed"}
+_DRAWING = {"contour", "outline", "segment", "delineate", "draw"}
 _CROPPING = {"crop", "clip", "mask", "intersect", "bound", "limit", "restrict"}
 _STAYING = {"stay", "stays", "remain", "remains", "lie", "fit", "must", "should"}
 
@@ -111,7 +128,9 @@ def may_be_meant_otherwise(
     if listed and (isinstance(last, Part) or (isinstance(last, Command) and last.verb in ("lock", "unlock"))):
         return True  # "lock the cord, then the parotid"
     keeps = any(isinstance(one, Slab) and one.how == "keep" for one in intents)
-    return keeps and (texts[-1] in ("stays", "stay") or texts[0].startswith(("preserve", "hold")))
+    return keeps and (
+        texts[-1].endswith(("stays", "stay", "kept", "preserved")) or texts[0].startswith(("preserve", "hold"))
+    )
 
 
 _REPORTING = ("is", "are", "there", "goes", "it's")
@@ -148,6 +167,11 @@ def runs_on(last: list[Item], first: Item, separator: Item | None) -> bool:
 
 
 def confidence(said: list[Item], carried: list[Item]) -> float:
+    if said[0].text.lower().startswith(_LOOSELY) and any(item.is_a("structure", "this") for item in said):
+        return TENTATIVE  # "I don't need the GTVp", "label this tumour"
+    found = any(item.is_a("verb", "verdict") and "no tumo" in item.text.lower() for item in said)
+    if found and any(item.is_a("structure", "of") for item in said):
+        return TENTATIVE  # "there is no tumour in the left parotid"
     if any(item.is_a("tentative") for item in said):
         return TENTATIVE
     if sum(item.is_a("verb") for item in said) > 1 and said[0].text.lower() == "next":
@@ -156,6 +180,9 @@ def confidence(said: list[Item], carried: list[Item]) -> float:
         return TENTATIVE  # "the thyroid next"
     bare = not carried and all(item.is_a("amount", "direction", "all_round", "edge") for item in said)
     return BARE if bare else 1.0
+
+
+_LOOSELY = ("i don't need", "i do not need", "we don't need", "we do not need", "label", "tag")
 
 
 def check_pauses(inner: list[Item]) -> None:

@@ -255,6 +255,13 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
     copied = before and before[-1].text.lower() in _COPYING and items[at - 1].start == before[-1].start
     if copied and item.is_a("beside") and item.text.lower().split()[0] not in ("up", "down"):
         return 1, replace(item, senses=(("unknown", None),))  # "copy the previous slice": from it, or to it?
+    if (
+        item.is_a("beside")
+        and at
+        and items[at - 1].text.lower() == "of"
+        and any(("verb", "copy") in b.senses for b in before)
+    ):
+        return 1, replace(item, senses=(("unknown", None),))  # "copy the contour of the slice above to this one"
     if item.is_a("named"):
         return _free_name(items, at, sentence)
     if item.is_a("structure") and before and _a_landmark(items, at, before):
@@ -268,7 +275,7 @@ def _compound(items: list[Item], at: int, before: list[Item], sentence: str) -> 
         and any(one.is_a("amount") for one in before)
     ):
         return 1, replace(item, senses=(("unknown", None),))  # "grow it by 3 mm, right?"
-    if item.text.lower() in ("or", "nor") and any(sense in one.senses for one in before for sense in _DENYING):
+    if item.text.lower() in ("or", "nor") and any(map(_denies, before)):
         return 1, replace(item, senses=(("and", True),))  # "do not touch the cord or the parotid"
     if item.is_a("direction") and following and following[0].text.lower() == "one":
         sided = _other_side(item.value("direction"), before)  # "the left parotid, then the right one"
@@ -390,6 +397,13 @@ def _free_name(items: list[Item], at: int, sentence: str) -> tuple[int, Item | N
     """What follows `called`: a structure, or the words as they stand up to a pause."""
     following = items[at + 1 :]
     longer = len(following) > 1 and following[1].is_a("unknown")  # "called tumour bed"
+    if (
+        len(following) > 2
+        and following[0].is_a("structure")
+        and following[1].is_a("and")
+        and following[2].is_a("structure")
+    ):
+        return 2, _merged(items[at : at + 2], "unknown", None)  # "called cord and parotid"
     if following and following[0].is_a("structure") and not longer:
         return 2, _merged(items[at : at + 2], "of", following[0].value("structure"))
     ends = (*SEPARATORS, "correction", "question")
@@ -412,6 +426,14 @@ def _target(name: str) -> str:
 
 _TARGET = re.compile(r"(i?gtv|ctv|ptv|itv)([a-z]?[_ ]?\d*)")
 _DENYING = (("verb", "exclude"), ("verb", "hold_out"), ("verb", "part_out"), ("command", "lock"))
+
+
+def _denies(item: Item) -> bool:
+    said = item.text.lower()
+    denied = "not" in said or "n't" in said or said.startswith(("no", "never", "without", "hands off"))
+    return denied and any(sense in item.senses for sense in _DENYING)
+
+
 _EXCEPT = (
     "all but",
     "all except",

@@ -160,10 +160,10 @@ def bring(clause: Clause) -> list[Intent]:
     way = clause.one("off")
     if "edge" in clause.slots and (way or "direction" in clause.slots):
         return edge_moved(clause)
-    if way is None:
+    if way in (None, "away"):
         raise Asked("Out or in?")
-    if way == "away":
-        raise Asked("Out or in?")
+    if way == "back" and not clause.directions:
+        raise Asked("Backwards, or back in?")
     return edited("grow" if way == "out" else "shrink")(clause)
 
 
@@ -182,7 +182,9 @@ def put(clause: Clause) -> list[Intent]:
     if clause.leaving or way == "back" or (way is None and not clause.slots.get("of")):
         raise Asked("In or out?")
     polarity = Polarity.EXCLUDE if way in _AWAY else Polarity.INCLUDE
-    return (part_of if "structure" in clause.slots else here_is)(polarity)(clause)
+    found = (part_of if "structure" in clause.slots else here_is)(polarity)(clause)
+    stays = polarity is Polarity.INCLUDE and clause.slots.get("verb") == ["leave"]  # "leave the cord in": as it is?
+    return [replace(one, confidence=MENTIONED) for one in found] if stays else found
 
 
 def taken_in(clause: Clause) -> list[Intent]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from osirix_agent.imaging.structure import kind_of
 from osirix_agent.prompting.doubts import TENTATIVE
 from osirix_agent.prompting.intent import (
     Command,
@@ -91,6 +92,7 @@ def referred(intents: list[Intent], sentence: str, name: str | None = None) -> l
     name : of the structure that was spoken of before
     """
     found: list[Intent] = []
+    changed = frozenset[str]()  # what was named to be worked on, and may be meant by what comes after
     for n, one in enumerate(intents):
         said = sentence[slice(*one.span)]
         words = {w.text for w in words_of(said)}
@@ -125,10 +127,60 @@ def referred(intents: list[Intent], sentence: str, name: str | None = None) -> l
         last = found[-1] if found else None
         if isinstance(one, Slab) and isinstance(last, Slab) and not _leave_some(one, last):
             one = _tentative(one)
+        pointed = bool(words & {"this", "that", "here", "there"}) and not refers
+        if (not pointed and _may_belong_elsewhere(one, last, changed, refers)) or _turned_round(one):
+            one = _tentative(one)
+        if last is not None and _says_more(last, one, said, sentence):
+            one, found[-1] = _tentative(one), _tentative(last)
+        changed = _changed(one, changed)
         made = isinstance(one, Contour) or (isinstance(one, Command) and one.verb == "new")
         name = None if made else _name_of(one)  # what is made is the active one from now on
         found.append(one)
     return found
+
+
+_DONE_TO = Edit | Crop | Fill | Copy | Part | Here | Slab
+
+
+def _changed(one: Intent, before: frozenset[str]) -> frozenset[str]:
+    """The structures that the sentence has named as what is worked on; what is made active is what is meant anyway."""
+    if isinstance(one, Contour) or (isinstance(one, Command) and one.verb in ("new", "use")):
+        return frozenset()
+    put_off = isinstance(one, Command) and one.verb == "lock"  # a bystander
+    name = None if put_off else one.structure if isinstance(one, Rename) else _name_of(one)
+    return before | {name} if name else before
+
+
+def _may_belong_elsewhere(one: Intent, last: Intent | None, changed: frozenset[str], refers: bool) -> bool:
+    """`grow the GTV by 3 mm and exclude the cord`: from the GTV, or from the active one? `grow the GTV by 3 mm, lock
+    the cord and accept it`: which?"""
+    if not changed:
+        return False
+    command = isinstance(one, Command) and one.verb in NAMED_COMMANDS and one.verb not in ("new", "use")
+    nameless = (isinstance(one, Slab) or _name_of(one) is None) and (command or isinstance(one, _DONE_TO))
+    bystander = refers and isinstance(last, Command) and last.verb == "lock" and last.name not in changed
+    return nameless or bystander
+
+
+def _turned_round(one: Intent) -> bool:
+    """`contour the larynx and keep it out of the GTV`: a target that is taken out of an organ."""
+    if not isinstance(one, Part) or one.structure is None or one.polarity is Polarity.INCLUDE:
+        return False
+    return kind_of(one.structure) == "organ" and kind_of(one.part) != "organ"
+
+
+def _says_more(last: Intent, one: Intent, said: str, sentence: str) -> bool:
+    """`accept the GTV, then the GTVp`, `undo the last click and the one before`, `GTV, accept`: is it what it seems?"""
+    if isinstance(one, Contour) and _bare(said):
+        graver = isinstance(last, Command) and last.verb in ("accept", "reject", "reopen", "unlock", "release")
+        return graver or isinstance(last, Crop | Fill | Copy | Slab)
+    if (isinstance(one, Go) and one.slice is None) or one == Command("next"):
+        return last == Command("undo") or isinstance(last, Copy)
+    if last == Command("next"):
+        return isinstance(one, _DONE_TO)  # "next, remove everything above slice 40"
+    alone = isinstance(last, Contour) and _bare(sentence[slice(*last.span)]) and _name_of(one) is None
+    command = isinstance(one, Command) and one.verb in (*NAMED_COMMANDS, "undo", "redo")
+    return alone and (command or isinstance(one, Edit | Part))
 
 
 def _takes_part(one: Intent) -> bool:
