@@ -40,8 +40,8 @@ class Fit(BaseModel):
     structure : the only one that it is for; None: for all of the kind that have no fit of their own
     prompts : number of prompts the fit is for; the last one also for more
     temperature : of the baseline that only divides the logits; for comparison
-    held_out : share of the observers' surfaces in the 90 and the 50 % band, each half of the patients under the other
-        half's fit
+    held_out : share of the observers' surfaces in the 90 and the 50 % band as they are drawn, each half of the patients
+        under the other half's fit
     conformal_level : probability beyond which, on either side, at least `surface` of the surface lies in at least
         `cases` of new cases; None: too few cases for that promise
     """
