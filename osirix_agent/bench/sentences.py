@@ -24,7 +24,7 @@ from osirix_agent.prompting.prompt import Polarity
 SETS = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
     "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth",
-    "nineteenth",
+    "nineteenth", "twentieth",
 )  # fmt: skip
 PARAPHRASES = {name: Path(__file__).with_name(f"paraphrases-{n}.jsonl") for n, name in enumerate(SETS, 1)}
 UNSEEN = ("fifth", "ninth")  # the grammar was never improved on these

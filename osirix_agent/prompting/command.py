@@ -20,7 +20,6 @@ from osirix_agent.prompting.intent import (
     Contour,
     Here,
     Intent,
-    Part,
     Reply,
     Slab,
 )
@@ -195,8 +194,8 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     last = intents[-1] if len(intents) > 1 else None
     if last is not None and sentence[slice(*last.span)].lower() in ("scrap that", "bin that"):
         questions = [*questions, Question("Is all of it to be left, or is its proposal to be rejected?", whole)]
-    if any(isinstance(one, Part) and one.part == IT for one in intents):
-        intents, questions = [], [*questions, Question("Which structure is to be taken in or out?", whole)]
+    if any(IT in (getattr(one, "part", None), getattr(one, "structure", None)) for one in intents):
+        intents, questions = [], [*questions, Question("Which structure is meant?", whole)]
     if not intents and not questions:
         questions = [Question(NOT_UNDERSTOOD, whole)]
     if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):

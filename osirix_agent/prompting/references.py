@@ -110,6 +110,8 @@ def referred(intents: list[Intent], sentence: str, name: str | None = None) -> l
             found[-1] = _tentative(found[-1])  # "3 mm laterally, left parotid": of that one?
         if isinstance(one, Part) and one.part == IT and name and "them" not in words:
             one = replace(one, part=name)
+        if isinstance(one, Contour) and one.structure == IT and name and "it" in words:
+            one = replace(one, structure=name)
         if refers and name and isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename) and not one.structure:
             last = found[-1] if found else None
             put_away = isinstance(last, Command) and last.verb in _PUT_AWAY  # what is locked is not edited

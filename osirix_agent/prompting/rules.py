@@ -149,6 +149,7 @@ RULES = (
     _rule("show", "beside", "to", m.go_beside),
     _rule("shift", "beside", "to", m.go_beside),
     _rule(None, "beside", "", m.go_beside),
+    _rule("contour", "it", "", m.constant(Contour(m.IT))),
     _rule("contour", "structure", "here", lambda c: [Contour(s) for s in c.structures()]),
     _rule("contour", "of", "", lambda c: [Contour(s) for s in c.structures("of")]),
     _rule(None, "structure", "", lambda c: [Contour(s) for s in c.structures()]),

@@ -197,6 +197,8 @@ KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
         ("switch to the GTVp and put a 3 mm margin around it", [Command("use", "GTVp"), Edit("grow", 3, (), "GTVp")]),
         ("bump the GTVp out by 5 mm", [Edit("grow", 5, (), "GTVp")]),
         ("cut everything sup of slice 77", [Slab("exclude", "above", 77)]),
+        ("reject the GTVp and contour it again", [Command("reject", "GTVp"), Contour("GTVp")]),
+        ("everything above slice 55 should be taken away", [Slab("exclude", "above", 55)]),
         (
             "contour the mandible and subtract it from the GTVp",
             [Contour("Bone_Mandible"), Part(OUT, "Bone_Mandible", "GTVp")],
@@ -349,6 +351,7 @@ def test_doubtful_intents_wait_for_a_yes(sentence):
         "add the GTVp to the GTV, then reject it",
         "remove the part of the cord that lies in the GTV", "shift by 5 mm everywhere but posteriorly",
         "grow by 5 mm everywhere except medially", "crop the GTVp", "clip the GTV", "subtract it from the GTV",
+        "contour it",
         "add it to the GTVp",
         "change the name of the GTV to tumour", "lat 3 mm, left parotid",
         "grow by 5 mm superiorly everywhere except posteriorly",
