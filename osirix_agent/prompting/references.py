@@ -191,17 +191,8 @@ def _takes_part(one: Intent) -> bool:
 
 
 def _implied(one: Edit | Copy, last: Intent, name: str) -> Edit | Copy:
-    """`grow the GTV by 3 mm and smooth by 2 mm`: an edit goes on with the structure of the edit before it; "unlock the
-    cord and expand by 2 mm" may mean the active one.
-
-    Parameters
-    ----------
-    name : of the structure that was named last
-    """
-    if isinstance(last, type(one)):
-        return replace(one, structure=name)
-    freed = isinstance(last, Command) and last.verb in ("unlock", "reopen")
-    return replace(one, confidence=min(one.confidence, TENTATIVE)) if freed else one
+    """`grow the GTV by 3 mm and smooth by 2 mm`: an edit goes on with the structure `name` of the edit before it."""
+    return replace(one, structure=name) if isinstance(last, type(one)) else one
 
 
 def _tentative(one: Intent) -> Intent:
