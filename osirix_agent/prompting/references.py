@@ -93,44 +93,19 @@ def referred(intents: list[Intent], sentence: str, name: str | None = None) -> l
     """
     found: list[Intent] = []
     changed = frozenset[str]()  # what was named to be worked on, and may be meant by what comes after
-    for n, one in enumerate(intents):
+    for one, following in zip(intents, [*intents[1:], None], strict=False):
         said = sentence[slice(*one.span)]
         words = {w.text for w in words_of(said)}
-        refers = bool(words & {"it", "them"})
-        if isinstance(one, Slab) and one.slice is None and refers and found and isinstance(found[-1], Go):
-            one = replace(one, slice=found[-1].slice)  # "go to slice 36 and exclude everything below it"
-        if refers and found and isinstance(found[-1], Contour):
-            if _bare(sentence[slice(*found[-1].span)]):
-                found[-1] = replace(found[-1], confidence=TENTATIVE)  # "the left parotid, expand it": contoured anew?
-            elif sum(isinstance(before, Contour) for before in found) == 1:
-                name = found[-1].structure  # "outline the brainstem and lock it"
-        if isinstance(one, Edit | Copy) and name and not one.structure and not words & _OBJECTS and found:
-            one = _implied(one, found[-1], name)
-        if isinstance(one, Contour) and found and _bare(said) and isinstance(found[-1], Edit):
-            found[-1] = _tentative(found[-1])  # "3 mm laterally, left parotid": of that one?
-        if isinstance(one, Part) and one.part == IT and name and "them" not in words:
-            one = replace(one, part=name)
-        if isinstance(one, Contour) and one.structure == IT and name and "it" in words:
-            one = replace(one, structure=name)
-        if refers and name and isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename) and not one.structure:
-            last = found[-1] if found else None
-            put_away = isinstance(last, Command) and last.verb in _PUT_AWAY  # what is locked is not edited
-            doubt = put_away or "them" in words or (isinstance(one, Crop) and said.lower().endswith(" it"))
-            one = replace(one, structure=name, confidence=min(one.confidence, TENTATIVE if doubt else 1.0))
-        elif refers and isinstance(one, Command) and found and _takes_part(found[-1]):
-            one = _tentative(one)  # "exclude the cord and lock it", "add the GTVp to the GTV, then reject it"
-        elif refers and name and isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS:
-            one = replace(one, name=name, confidence=min(one.confidence, TENTATIVE if "them" in words else 1.0))
-        elif words & {"them", "these"} and isinstance(one, Edit | Command):
-            one = _tentative(one)  # of several, this is said of one
-        elif isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS and not words & _OBJECTS:
-            follows = n + 1 < len(intents) and _name_of(intents[n + 1])  # "accept and lock the GTV": which is accepted?
-            one = _tentative(one) if follows else one
         last = found[-1] if found else None
-        if isinstance(one, Slab) and isinstance(last, Slab) and not _leave_some(one, last):
-            one = _tentative(one)
-        pointed = bool(words & {"this", "that", "here", "there"}) and not refers
-        if (not pointed and _may_belong_elsewhere(one, last, changed, refers)) or _turned_round(one):
+        if words & _IT and isinstance(last, Contour):
+            if _bare(sentence[slice(*last.span)]):
+                found[-1] = last = _tentative(last)  # "the left parotid, expand it": to be contoured anew?
+            elif sum(isinstance(before, Contour) for before in found) == 1:
+                name = last.structure  # "outline the brainstem and lock it"
+        if isinstance(one, Contour) and last is not None and _bare(said) and isinstance(last, Edit):
+            found[-1] = last = _tentative(last)  # "3 mm laterally, left parotid": of that one?
+        one = _named(one, last, name, said, words)
+        if _unsure(one, last, following, changed, words):
             one = _tentative(one)
         if last is not None and _says_more(last, one, said, sentence):
             one, found[-1] = _tentative(one), _tentative(last)
@@ -139,6 +114,56 @@ def referred(intents: list[Intent], sentence: str, name: str | None = None) -> l
         name = None if made else _name_of(one)  # what is made is the active one from now on
         found.append(one)
     return found
+
+
+_IT = frozenset({"it", "them"})
+
+
+def _named(one: Intent, last: Intent | None, name: str | None, said: str, words: Collection[str]) -> Intent:
+    """With what "it", or saying nothing, stands for.
+
+    Parameters
+    ----------
+    name : of the structure that was named last
+    words : of what was said
+    """
+    refers = bool(_IT & set(words))
+    if isinstance(one, Slab) and one.slice is None and refers and isinstance(last, Go):
+        return replace(one, slice=last.slice)  # "go to slice 36 and exclude everything below it"
+    if name is None:
+        return one
+    if isinstance(one, Part) and one.part == IT and "them" not in words:
+        one = replace(one, part=name)
+    if isinstance(one, Contour) and one.structure == IT and "it" in words:
+        return replace(one, structure=name)
+    if isinstance(one, Edit | Copy) and not one.structure and not _OBJECTS & set(words):
+        return replace(one, structure=name) if isinstance(last, type(one)) else one  # "grow the GTV and smooth by 2 mm"
+    if refers and isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename) and not one.structure:
+        put_away = isinstance(last, Command) and last.verb in _PUT_AWAY  # what is locked is not edited
+        doubt = put_away or "them" in words or (isinstance(one, Crop) and said.lower().endswith(" it"))
+        return replace(one, structure=name, confidence=min(one.confidence, TENTATIVE if doubt else 1.0))
+    free = isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS
+    if refers and isinstance(one, Command) and free and not (last is not None and _takes_part(last)):
+        return replace(one, name=name, confidence=min(one.confidence, TENTATIVE if "them" in words else 1.0))
+    return one
+
+
+def _unsure(
+    one: Intent, last: Intent | None, following: Intent | None, changed: frozenset[str], words: Collection[str]
+) -> bool:
+    """May it be meant otherwise beside what was said before and after?"""
+    said, command = set(words), isinstance(one, Command)
+    if command and said & _IT and last is not None and _takes_part(last):
+        return True  # "exclude the cord and lock it", "add the GTVp to the GTV, then reject it"
+    if said & {"them", "these"} and isinstance(one, Edit | Command):
+        return True  # of several, this is said of one
+    free = isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS
+    if free and not said & _OBJECTS and following is not None and _name_of(following):
+        return True  # "accept and lock the GTV": which is accepted?
+    if isinstance(one, Slab) and isinstance(last, Slab) and not _leave_some(one, last):
+        return True
+    pointed = said & {"this", "that", "here", "there"} and not said & _IT
+    return (not pointed and _may_belong_elsewhere(one, last, changed, bool(said & _IT))) or _turned_round(one)
 
 
 _DONE_TO = Edit | Crop | Fill | Copy | Part | Here | Slab
@@ -188,11 +213,6 @@ def _says_more(last: Intent, one: Intent, said: str, sentence: str) -> bool:
 def _takes_part(one: Intent) -> bool:
     """May "it" be the part as well as the whole?"""
     return isinstance(one, Part) and (one.structure is None or one.polarity is Polarity.INCLUDE)
-
-
-def _implied(one: Edit | Copy, last: Intent, name: str) -> Edit | Copy:
-    """`grow the GTV by 3 mm and smooth by 2 mm`: an edit goes on with the structure `name` of the edit before it."""
-    return replace(one, structure=name) if isinstance(last, type(one)) else one
 
 
 def _tentative(one: Intent) -> Intent:
