@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -158,7 +159,7 @@ class Belief:
         return mask_bytes(self.crop_mask, self.corner_kji, self.shape_kji)
 
 
-def drawable(logits: npt.NDArray[np.float32], level_percent: float = 50) -> npt.NDArray[np.float32]:
+def drawable(logits: npt.NDArray[Any], level_percent: float = 50) -> npt.NDArray[Any]:
     """Log-odds as an isoline is drawn through them, linear between voxels: what is surer than `DRAWN_LOGIT` counts as
     that sure. Else the surer of two voxels would push the line onto the other one, though all that is known is that
     the boundary lies between them."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage, optimize
 from scipy.special import expit
 
-from osirix_agent.belief.belief import DRAWN_LOGIT, Belief
+from osirix_agent.belief.belief import DRAWN_LOGIT, Belief, drawable
 from osirix_agent.belief.card import FEWEST, Calibration, Fit
 from osirix_agent.belief.spread import probability, probability_and_slope, smooth_spread
 from osirix_agent.belief.tissue import KNOTS_HU, Curves, brightness, changed, hats, weigh
@@ -135,7 +135,7 @@ class Sample:
     def drawn(self, line: Line) -> FloatArray:
         """(m,) probability at the points as isolines are drawn, which tells none beyond 98 % from one another."""
         p = self._around(line)
-        odds = np.clip(np.log(p) - np.log1p(-p), -DRAWN_LOGIT, DRAWN_LOGIT)
+        odds = drawable(np.log(p) - np.log1p(-p))
         return np.asarray(expit((self.weight * odds).sum(1) - (1 - self.weight.sum(1)) * DRAWN_LOGIT))
 
     def at_surface(self, line: Line) -> FloatArray:
@@ -206,8 +206,9 @@ def _scale(samples: Sequence[Sample], line: Line) -> float:
     def held(scale: float) -> float:
         return float(np.mean([shares(s.drawn(line.scaled(scale)))[0] for s in samples]))
 
-    goal = float(np.clip(held(1.0), *HOLDS))
-    if goal == held(1.0):
+    likeliest = held(1.0)
+    goal = float(np.clip(likeliest, *HOLDS))
+    if goal == likeliest:
         return 1.0
     low, high = SCALES
     for _ in range(12):  # what is steeper holds less

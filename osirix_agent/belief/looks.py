@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.special import expit, logit
+from scipy.special import expit
 
-from osirix_agent.belief.belief import Belief
+from osirix_agent.belief.belief import Belief, logit
 from osirix_agent.belief.calibration import signed_distance
 from osirix_agent.belief.update import root_of, scatter_given
 from osirix_agent.prompting.gaze.place import Place, looked_at
@@ -152,7 +152,7 @@ def doubt(
     """
     far = np.zeros(len(points))
     for level in ISOLINES:
-        distance = signed_distance(belief.crop_logit - np.float32(logit(level)), spacing_kji)
+        distance = signed_distance(belief.crop_logit - np.float32(logit(100 * level)), spacing_kji)
         far += np.abs(ndimage.map_coordinates(distance, points.T, order=1, mode="nearest")) > reach_mm
     return far / len(ISOLINES)
 

@@ -27,7 +27,7 @@ from osirix_agent.prompting.items import Item, items_of
 from osirix_agent.prompting.meanings import IT
 from osirix_agent.prompting.meanings import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.moods import ASKED, SEPARATORS, STARTS, STATING
-from osirix_agent.prompting.references import referred, said_once
+from osirix_agent.prompting.references import name_of, referred, said_once
 from osirix_agent.prompting.words import words_of
 
 MAX_SENTENCE = 400
@@ -217,13 +217,9 @@ def _lost_in_correcting(read: list[Item], left: list[Item], intents: list[Intent
         return False
     named = [item for item in read[:at] if item.is_a("structure", "of", "out_of", "to_of")]
     gone = any(item not in left for item in named)
-    nameless = any(not isinstance(one, Contour | Reply) and not _name(one) for one in intents)
+    nameless = any(not isinstance(one, Contour | Reply) and not name_of(one) for one in intents)
     several = len(named) > 1 or sum(item.is_a("amount") for item in read[:at]) > 1
     return (gone and (nameless or "it" in {word.text for word in words_of(sentence)})) or several
-
-
-def _name(one: Intent) -> str | None:
-    return getattr(one, "name", None) or getattr(one, "structure", None)
 
 
 _INVERTED = re.compile(r"(should|must|is|are|was|were|did|does|has|have|do (we|i|you|they)) ")

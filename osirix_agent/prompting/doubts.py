@@ -34,7 +34,9 @@ def check_turns(said: list[Item], *, pauses: bool) -> None:
     backs = [item.text.lower() for item in said if ("off", "back") in item.senses]
     if pauses and edges and len({*ways, *edges, *backs}) > 1 and (ways or backs):
         raise Asked("On which sides? Say one after the other.")  # "2 mm off the left and the right"
-    if any(item.is_a("margin") for item in said) and (verbs & {"raise", "lower", "shift"} or set(texts) & _COMPARED):
+    margin = any(item.is_a("margin") for item in said)
+    turned = verbs & {"raise", "lower", "shift"} or set(texts) & _COMPARED or texts[0] in ("up", "down")
+    if margin and turned:
         raise Asked("By how much is it to grow or to shrink?")  # "lower the margin", "a tighter margin of 3 mm"
     if "put" in verbs and any(way.startswith("to ") for way in ways):
         raise Asked("Grow it, or shift it?")
@@ -55,17 +57,13 @@ def check_turns(said: list[Item], *, pauses: bool) -> None:
     sided = any(item.is_a("off", "trim", "direction", "edge") for item in said)
     if named and amounts and "remove" in verbs and (pauses or not sided):
         raise Asked("Take that structure out, or make it smaller?")  # "remove the cord with a 3 mm margin"
-    if amounts and any(item.is_a("margin") for item in said) and texts[0].split()[0] in _DRAWING:
+    if amounts and margin and texts[0].split()[0] in _DRAWING:
         raise Asked("Contour it, or grow the contour that is there?")  # "contour the cord with a 5 mm margin"
     doing = [n for n, item in enumerate(said) if item.is_a("verb")]
     if len(named) > 1 and doing and "overlap" in texts[doing[-1]] and named[-1] < doing[-1]:
         raise Asked("Which of them is to be changed?")  # "the GTV and the cord must not overlap"
     if "crop" in verbs and named and texts[0].startswith("keep") and any(item.is_a("out_of") for item in said):
         raise Asked("In which, and out of which? Say one after the other.")  # "keep it in the body and out of the cord"
-    if any(item.is_a("margin") for item in said) and texts[0] in ("up", "down"):
-        raise Asked("By how much is it to grow or to shrink?")
-    if "copy" in verbs and any(text in ("of", "from") for text in texts):
-        raise Asked("From that slice, or to it?")
     if "crop" in verbs and texts[0] in _CROPPING and all(item.is_a("verb", "structure") for item in said):
         raise Asked("Crop to which structure?")  # "crop the GTVp"
     if "crop" in verbs and not any(item.is_a("of", "outside_of") for item in said):

@@ -240,10 +240,14 @@ def belongs(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
 
 
 def _parts_of(polarity: Polarity, parts: tuple[str, ...], whole: str | None) -> list[Intent]:
-    """No target is a part of an organ: `the GTV must not be in the cord`, `keep the GTV out of the cord`."""
-    if whole and kind_of(whole) == "organ" and any(kind_of(part) != "organ" for part in parts):
+    if whole and any(turned_round(whole, part) for part in parts):
         raise Asked("Which of the two is to be changed?")
     return [Part(polarity, part, whole) for part in parts]
+
+
+def turned_round(whole: str, part: str) -> bool:
+    """No target is a part of an organ: `the GTV must not be in the cord`, `keep the GTV out of the cord`."""
+    return kind_of(whole) == "organ" and kind_of(part) != "organ"
 
 
 def here_out_of(clause: Clause) -> list[Intent]:
@@ -374,7 +378,7 @@ def cropped(clause: Clause) -> list[Intent]:
         to, structure = structure, ()
     if len(to) != 1 or len(structure) > 1:
         raise Asked("Crop to which structure?")
-    if structure and kind_of(structure[0]) == "organ" and kind_of(to[0]) != "organ":
+    if structure and turned_round(structure[0], to[0]):
         raise Asked("Crop which of the two?")  # "keep the trachea in the GTV"
     return [Crop(to[0], structure[0] if structure else None)]
 

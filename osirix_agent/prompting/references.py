@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from osirix_agent.imaging.structure import kind_of
 from osirix_agent.prompting.doubts import TENTATIVE
 from osirix_agent.prompting.intent import (
     Command,
@@ -22,7 +21,7 @@ from osirix_agent.prompting.intent import (
     Slab,
 )
 from osirix_agent.prompting.items import items_of
-from osirix_agent.prompting.meanings import IT, NAMED_COMMANDS
+from osirix_agent.prompting.meanings import IT, NAMED_COMMANDS, turned_round
 from osirix_agent.prompting.prompt import Polarity
 from osirix_agent.prompting.words import words_of
 
@@ -97,7 +96,7 @@ def referred(intents: list[Intent], sentence: str, name: str | None = None) -> l
         said = sentence[slice(*one.span)]
         words = {w.text for w in words_of(said)}
         last = found[-1] if found else None
-        if words & _IT and isinstance(last, Contour):
+        if words & _REFERRING and isinstance(last, Contour):
             if _bare(sentence[slice(*last.span)]):
                 found[-1] = last = _tentative(last)  # "the left parotid, expand it": to be contoured anew?
             elif sum(isinstance(before, Contour) for before in found) == 1:
@@ -111,12 +110,12 @@ def referred(intents: list[Intent], sentence: str, name: str | None = None) -> l
             one, found[-1] = _tentative(one), _tentative(last)
         changed = _changed(one, changed)
         made = isinstance(one, Contour) or (isinstance(one, Command) and one.verb == "new")
-        name = None if made else _name_of(one)  # what is made is the active one from now on
+        name = None if made else name_of(one)  # what is made is the active one from now on
         found.append(one)
     return found
 
 
-_IT = frozenset({"it", "them"})
+_REFERRING = frozenset({"it", "them"})
 
 
 def _named(one: Intent, last: Intent | None, name: str | None, said: str, words: Collection[str]) -> Intent:
@@ -127,7 +126,7 @@ def _named(one: Intent, last: Intent | None, name: str | None, said: str, words:
     name : of the structure that was named last
     words : of what was said
     """
-    refers = bool(_IT & set(words))
+    refers = bool(_REFERRING & set(words))
     if isinstance(one, Slab) and one.slice is None and refers and isinstance(last, Go):
         return replace(one, slice=last.slice)  # "go to slice 36 and exclude everything below it"
     if name is None:
@@ -142,8 +141,7 @@ def _named(one: Intent, last: Intent | None, name: str | None, said: str, words:
         put_away = isinstance(last, Command) and last.verb in _PUT_AWAY  # what is locked is not edited
         doubt = put_away or "them" in words or (isinstance(one, Crop) and said.lower().endswith(" it"))
         return replace(one, structure=name, confidence=min(one.confidence, TENTATIVE if doubt else 1.0))
-    free = isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS
-    if refers and isinstance(one, Command) and free and not (last is not None and _takes_part(last)):
+    if refers and isinstance(one, Command) and _awaits_name(one) and not (last is not None and _takes_part(last)):
         return replace(one, name=name, confidence=min(one.confidence, TENTATIVE if "them" in words else 1.0))
     return one
 
@@ -152,18 +150,17 @@ def _unsure(
     one: Intent, last: Intent | None, following: Intent | None, changed: frozenset[str], words: Collection[str]
 ) -> bool:
     """May it be meant otherwise beside what was said before and after?"""
-    said, command = set(words), isinstance(one, Command)
-    if command and said & _IT and last is not None and _takes_part(last):
+    said = set(words)
+    if isinstance(one, Command) and said & _REFERRING and last is not None and _takes_part(last):
         return True  # "exclude the cord and lock it", "add the GTVp to the GTV, then reject it"
     if said & {"them", "these"} and isinstance(one, Edit | Command):
         return True  # of several, this is said of one
-    free = isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS
-    if free and not said & _OBJECTS and following is not None and _name_of(following):
+    if _awaits_name(one) and not said & _OBJECTS and following is not None and name_of(following):
         return True  # "accept and lock the GTV": which is accepted?
     if isinstance(one, Slab) and isinstance(last, Slab) and not _leave_some(one, last):
         return True
-    pointed = said & {"this", "that", "here", "there"} and not said & _IT
-    return (not pointed and _may_belong_elsewhere(one, last, changed, bool(said & _IT))) or _turned_round(one)
+    pointed = said & {"this", "that", "here", "there"} and not said & _REFERRING
+    return (not pointed and _may_belong_elsewhere(one, last, changed, bool(said & _REFERRING))) or _turned_round(one)
 
 
 _DONE_TO = Edit | Crop | Fill | Copy | Part | Here | Slab
@@ -174,7 +171,7 @@ def _changed(one: Intent, before: frozenset[str]) -> frozenset[str]:
     if isinstance(one, Contour) or (isinstance(one, Command) and one.verb in ("new", "use")):
         return frozenset()
     put_off = isinstance(one, Command) and one.verb == "lock"  # a bystander
-    name = None if put_off else one.structure if isinstance(one, Rename) else _name_of(one)
+    name = None if put_off else one.structure if isinstance(one, Rename) else name_of(one)
     return before | {name} if name else before
 
 
@@ -183,8 +180,8 @@ def _may_belong_elsewhere(one: Intent, last: Intent | None, changed: frozenset[s
     the cord and accept it`: which?"""
     if not changed:
         return False
-    command = isinstance(one, Command) and one.verb in NAMED_COMMANDS and one.verb not in ("new", "use")
-    nameless = (isinstance(one, Slab) or _name_of(one) is None) and (command or isinstance(one, _DONE_TO))
+    command = _awaits_name(one) and one not in (Command("new"), Command("use"))
+    nameless = command or (isinstance(one, _DONE_TO) and name_of(one) is None)
     bystander = refers and isinstance(last, Command) and last.verb == "lock" and last.name not in changed
     return nameless or bystander
 
@@ -193,7 +190,7 @@ def _turned_round(one: Intent) -> bool:
     """`contour the larynx and keep it out of the GTV`: a target that is taken out of an organ."""
     if not isinstance(one, Part) or one.structure is None or one.polarity is Polarity.INCLUDE:
         return False
-    return kind_of(one.structure) == "organ" and kind_of(one.part) != "organ"
+    return turned_round(one.structure, one.part)
 
 
 def _says_more(last: Intent, one: Intent, said: str, sentence: str) -> bool:
@@ -205,7 +202,7 @@ def _says_more(last: Intent, one: Intent, said: str, sentence: str) -> bool:
         return last == Command("undo") or isinstance(last, Copy)
     if last == Command("next"):
         return isinstance(one, _DONE_TO)  # "next, remove everything above slice 40"
-    alone = isinstance(last, Contour) and _bare(sentence[slice(*last.span)]) and _name_of(one) is None
+    alone = isinstance(last, Contour) and _bare(sentence[slice(*last.span)]) and name_of(one) is None
     command = isinstance(one, Command) and one.verb in (*NAMED_COMMANDS, "undo", "redo")
     return alone and (command or isinstance(one, Edit | Part))
 
@@ -233,7 +230,12 @@ def _bare(said: str) -> bool:
     return first is not None and first.is_a("structure")
 
 
-def _name_of(one: Intent) -> str | None:
+def _awaits_name(one: Intent) -> bool:
+    """Is it a command that may name a structure, and does not?"""
+    return isinstance(one, Command) and one.name is None and one.verb in NAMED_COMMANDS
+
+
+def name_of(one: Intent) -> str | None:
     """The structure that an intent is about, where it was named."""
     if isinstance(one, Command | Rename):
         return one.name
