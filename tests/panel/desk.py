@@ -69,6 +69,10 @@ class Desk:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.panel.close()
+        self.stop_engine()
+
+    def stop_engine(self) -> None:
+        """Nothing is shown from then on but by the test."""
         self.practice.engine.command(Command("quit"))
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive()

@@ -357,6 +357,8 @@ def test_a_page_that_keeps_up_has_its_lines_before_the_session_goes_on(practice,
     with Desk(practice) as desk, desk.page() as page:
         page.look(0, 6)
         page.ask(do="say", text="hide")
+        until(lambda: desk.panel._page.sent is not None)
+        desk.stop_engine()  # it would show something else meanwhile
         until(lambda: desk.panel._page.sent is desk.panel._sight)
         sight = desk.panel._sight
         desk.panel._show(replace(sight, busy=not sight.busy))
