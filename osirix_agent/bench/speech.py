@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from osirix_agent.bench.voice import interval, upper_bound
 from osirix_agent.errors import VoiceError
 from osirix_agent.figures import Figure
 from osirix_agent.prompting.command import understand
+from osirix_agent.prompting.intent import Command, Intent, Rename
 from osirix_agent.prompting.voice.detection import spoken
 from osirix_agent.prompting.voice.free import FreeRecogniser
 from osirix_agent.prompting.voice.listener import Heard, Listener
@@ -127,14 +128,24 @@ def _heard(
 
 def judged(sentence: Sentence, heard: Heard) -> tuple[bool, bool]:
     """Right: as meant (a confirmation may be asked for), or nothing where nothing was meant; wrong: something else
-    would be carried out unasked."""
+    would be carried out unasked. Capitals and figures in a new name are not heard, so they do not count."""
     found = understand(heard.text, KNOWN, heard.confidence) if heard.text else None
-    done = found.to_be_done if found else ()
-    if sentence.intents:
-        right = found is not None and not found.questions and found.intents == sentence.intents
+    done = _as_heard(found.to_be_done) if found else ()
+    meant = _as_heard(sentence.intents)
+    if meant:
+        right = found is not None and not found.questions and _as_heard(found.intents) == meant
     else:
         right = not done
-    return right, bool(done) and done != sentence.intents
+    return right, bool(done) and done != meant
+
+
+def _as_heard(intents: Sequence[Intent]) -> tuple[Intent, ...]:
+    return tuple(
+        replace(one, name=" ".join(_spelt(one.name or "")))
+        if isinstance(one, Rename) or (isinstance(one, Command) and one.verb == "new")
+        else one
+        for one in intents
+    )
 
 
 def word_errors(said: str, heard: str) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from osirix_agent.prompting import lexicon
+from osirix_agent.prompting.asides import without_asides
 from osirix_agent.prompting.clauses import GRAVE, NOT_UNDERSTOOD, Question, parted
 from osirix_agent.prompting.corrections import corrected
 from osirix_agent.prompting.doubts import TENTATIVE
@@ -84,7 +85,20 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
         understood = understood if without.questions else without
     if understood.questions:
         understood = _stated_and_ordered(sentence, known, heard) or understood
+    if understood.questions or understood.doubtful:
+        understood = _beside_remarks(sentence, known, heard) or understood
     return understood
+
+
+def _beside_remarks(sentence: str, known: Collection[str], heard: float) -> Understanding | None:
+    """`lock the GTV, for it has been agreed in the conference`: to be confirmed. None: there is no order beside it."""
+    for left in without_asides(sentence):
+        for reasons in (True, False):
+            understood = _understood(left, known, heard, reasons=reasons)
+            if understood.intents and not understood.questions:
+                unsure = (replace(one, confidence=min(one.confidence, TENTATIVE)) for one in understood.intents)
+                return Understanding(sentence, tuple(unsure))
+    return None
 
 
 def _stated_and_ordered(sentence: str, known: Collection[str], heard: float) -> Understanding | None:

@@ -34,6 +34,7 @@ def corrected(items: list[Item]) -> list[Item] | None:
                 return done  # "no, not that, sorry"
             if at == len(items):
                 return [item] if not done and item.text.lower().startswith("no") else None
+            several = any(one.text.lower() == "and" for one in done)
             if not done:
                 continue  # "no, undo": what was asked before is answered by what follows
             if items[at].text.lower() in ("not", "but not"):
@@ -50,7 +51,7 @@ def corrected(items: list[Item]) -> list[Item] | None:
                     replaced = _replaced(done, items[at])
                     done = [*done, items[at]] if replaced is None else replaced
                     at += 1
-                listed = items[at : at + 2]
+                listed = items[at : at + 2] if several else []
                 if len(listed) == 2 and listed[0].text.lower() == "and" and listed[1].is_a(*_SLOTS, "structure"):
                     return None  # "left and right, no, up and down"
             continue

@@ -119,10 +119,22 @@ def _unit_first(items: list[Item]) -> list[Item]:
     return found
 
 
+_AXES = {
+    **dict.fromkeys(("craniocaudal", "caudocranial", "superoinferior"), ("superior", "and", "inferior")),
+    **dict.fromkeys(("anteroposterior", "dorsoventral", "ventrodorsal"), ("anterior", "and", "posterior")),
+}
+
+
 def _unjoined(words: list[Word]) -> list[Word]:
-    """`the GTV's too large`: "is" on its own."""
+    """`the GTV's too large`: "is" on its own; `cranio-caudally` as "superior and inferior"."""
     found: list[Word] = []
     for word in words:
+        if found and found[-1].text + word.text.removesuffix("ly") in _AXES:
+            word = replace(word, text=found[-1].text + word.text, start=found.pop().start)
+        axis = _AXES.get(word.text.removesuffix("ly"))
+        if axis:
+            found += (replace(word, text=part, raw=part) for part in axis)
+            continue
         if word.text.endswith("'s") and len(word.text) > 3 and word.text not in VOCABULARY:
             middle = word.end - 2
             found.append(Word(word.text[:-2], word.raw[:-2], word.start, middle))

@@ -49,6 +49,8 @@ def test_nothing_that_was_understood_is_lost():
         "eighteenth": 92,
         "nineteenth": 97,
         "twentieth": 97,
+        "twenty-first": 99,
+        "twenty-second": 94,
         "unseen": 98,
         "all": 97,
     }

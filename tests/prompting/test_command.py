@@ -278,7 +278,7 @@ def test_what_is_not_understood_is_asked_back(sentence):
         "rename left levels 2 and 3", "add the cord out",
         "keep the GTV off the left parotid", "levels two and three", "levels one and two on the left",
         "the GTVp is too tight, grow it by 2 mm",
-        "grow by 3 mm craniocaudally", "don't include this", "next, contour the larynx", "drop it on the next slice",
+        "don't include this", "next, contour the larynx", "drop it on the next slice",
         "lock the cord, then grow it by 2 mm", "go back one step, undo",
         "go to slice 36 and exclude everything below it",
     ],
@@ -448,3 +448,47 @@ def test_numbers(words, value):
 
 def test_every_kind_of_intent_is_known_by_its_kind():
     assert len(KINDS) == 12
+
+
+@pytest.mark.parametrize(
+    ("sentence", "intents"),
+    [
+        ("lock the GTV, for it has been agreed in the conference", [Command("lock", "GTV")]),
+        ("push the left margin of the GTV outwards by 4 mm because the PET shows uptake there",
+         [Edit("grow", 4, ("left",), "GTV")]),
+        ("shift the GTVp, which sits a trifle too low, by four millimetres cranially",
+         [Edit("shift", 4, ("superior",), "GTVp")]),
+        ("Since the bone is intact, kindly withdraw the lower border by four millimetres.",
+         [Edit("shrink", 4, ("inferior",))]),
+        ("crop the GTVp to the body, so that no air is included", [Crop("Body", "GTVp")]),
+        ("accept the GTVp, which the whole team has now reviewed", [Command("accept", "GTVp")]),
+        ("go to slice 112, where the lesion begins", [Go(112)]),
+    ],
+)  # fmt: skip
+def test_a_reason_in_any_words_is_passed_over_and_the_rest_asked_back(sentence, intents):
+    found = understand(sentence, KNOWN)
+    assert (list(found.intents), found.questions) == (intents, ())
+    assert not found.to_be_done
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "grow the GTV, which needs 3 mm at the front, by 5 mm",  # how much
+        "grow the GTV by 5 mm, as wobbly unless the cord is near",  # on a condition
+        "lock it, as frobnicated",
+        "accept it, though not if it frobnicates",
+    ],
+)
+def test_what_may_change_the_order_is_no_reason(sentence):
+    assert not understand(sentence, KNOWN).to_be_done
+    assert understand(sentence, KNOWN).questions
+
+
+def test_an_axis_is_two_directions_and_a_corrected_amount_leaves_the_list():
+    both = Edit("grow", 4, ("superior", "inferior"))
+    for said in ("extend by 4 mm cranio-caudally", "grow 4 mm in the craniocaudal direction"):
+        assert list(understand(said, KNOWN).intents) == [both]
+    off = [Edit("shrink", 3, ("superior",)), Edit("shrink", 1, ("inferior",))]
+    assert list(understand("take 2, no, 3 mm off the top and 1 mm off the bottom", KNOWN).intents) == off
+    assert understand("left and right, no, up and down by 3 mm", KNOWN).questions

@@ -10,8 +10,8 @@ from osirix_agent.prompting.command import understand
 from osirix_agent.prompting.intent import KINDS
 from osirix_agent.prompting.voice import commands
 from osirix_agent.prompting.voice.alike import SoundAlike, distance
-from osirix_agent.prompting.voice.detection import spoken
-from osirix_agent.prompting.voice.free import Hypothesis, Words, log_mel, open_free, prompt_of
+from osirix_agent.prompting.voice.detection import quiet, spoken
+from osirix_agent.prompting.voice.free import Hypothesis, Words, log_mel, open_free, own_words, prompt_of
 from osirix_agent.prompting.voice.fusion import AGREED, ALONE, ALONE_SURE, NO_COMMAND, NO_VOICE, NOT_ENGLISH, fused
 from osirix_agent.prompting.voice.listener import MUTE, NOTHING, TOO_LONG, Listener
 from osirix_agent.prompting.voice.microphone import Microphone
@@ -29,8 +29,8 @@ def words(*texts: str, score: float = -0.1, english: float = 1.0, no_speech: flo
     return Words(tuple(Hypothesis(text, score) for text in texts), english, no_speech)
 
 
-def guesses(*texts: str) -> list[Hypothesis]:
-    return [Hypothesis(text, 0.0) for text in texts]
+def guesses(*texts: str, score: float = 0.0) -> list[Hypothesis]:
+    return [Hypothesis(text, score) for text in texts]
 
 
 class Parrot:
@@ -42,6 +42,9 @@ class Parrot:
     def hypotheses(self, samples, known):
         assert len(samples)
         return self.said
+
+    def again(self, samples, known):
+        return ()
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,8 @@ def pcm(voice, sentence):
         (guesses("grow by two mil"), words("Grow by to millimetres."), "Grow by two millimetres.", AGREED),
         (guesses("eye"), words("Explode the trachea."), "exclude the trachea.", ALONE),
         (guesses("exclude the trachea"), words("Explored a trachea, er"), "exclude the trachea", ALONE),
+        ((), words("And lock the trachea.", score=-0.5), "unlock the trachea.", ALONE),
+        ((), words("Go back to slices."), "Go back two slices.", ALONE),
         (guesses("undo"), words("We gave her three cycles of cisplatin."), "", 0),
         (guesses("accept", "undo"), None, "accept", ALONE),
         ((), words(""), "", 0),
@@ -102,6 +107,48 @@ def test_a_likelier_hypothesis_with_one_word_to_mend_wins():
         (Hypothesis("Shift it two millimetres laterly.", -0.2), Hypothesis("Shift it two millimetres up.", -0.6))
     )
     assert fused((), heard, KNOWN).text == "Shift it two millimetres laterally."
+
+
+def test_what_is_open_is_heard_again_in_the_dictations_own_words_and_asked_back():
+    asked = []
+
+    def again(*texts, score=-0.2):
+        return lambda: asked.append(texts) or guesses(*texts, score=score)
+
+    heard = words("Purple left edge in by one millimetre.")
+    choice = fused((), heard, KNOWN, again=again("Pull the left edge in by one millimetre."))
+    assert (choice.text, choice.confidence) == ("Pull the left edge in by one millimetre.", ALONE)
+    assert not understand(choice.text, KNOWN, choice.confidence).to_be_done
+    far = again("Accept it and undo it.", score=-0.5)
+    assert fused((), words("What a day this was."), KNOWN, again=far).why == NO_COMMAND
+    assert len(asked) == 2
+    assert fused((), words("Undo twice."), KNOWN, again=far).confidence == ALONE_SURE
+    assert fused(guesses("undo"), words("Undo."), KNOWN, again=far).confidence == AGREED
+    assert fused((), words("Bitte zurück.", english=0.1), KNOWN, again=far).why == NOT_ENGLISH
+    assert fused((), words("Undo.", no_speech=0.9), KNOWN, again=far).why == NO_VOICE
+    assert len(asked) == 2  # not where it is sure, nor where nobody said it in English
+
+
+def test_in_noise_nothing_that_one_alone_heard_is_sure():
+    heard = words("Nothing below slice forty five.")
+    assert fused((), heard, KNOWN).confidence == ALONE_SURE
+    assert fused((), heard, KNOWN, quiet=False).confidence == ALONE
+    assert fused(guesses("undo twice"), words("Undo twice."), KNOWN, quiet=False).confidence == AGREED
+
+
+def test_noise_is_what_fills_the_pauses():
+    random = np.random.default_rng(1)
+    t = np.arange(2 * RATE_HZ) / RATE_HZ
+    said = (0.2 * np.sin(2 * np.pi * 300 * t) * (np.sin(2 * np.pi * 1.5 * t) > 0)).astype(np.float32)
+    hiss = random.normal(0, 1, len(t)).astype(np.float32)
+    assert quiet(said + 1e-3 * hiss)
+    assert not quiet(said + 3e-2 * hiss)
+
+
+def test_the_dictations_own_words_hold_the_sessions_names():
+    own = own_words({"GTVp", "node 4"})
+    assert {"superiorly", "Superiorly", "GTV", "GTVp", "node", "104", "oesophagus"} <= {*own}
+    assert "purple" not in own
 
 
 def test_why_nothing_was_understood_is_said():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from osirix_agent.errors import ModelError
-from osirix_agent.prompting.voice.free import open_free
+from osirix_agent.prompting.voice.free import open_free, own_words
 from osirix_agent.prompting.voice.fusion import fused
 
 pytestmark = pytest.mark.slow
@@ -58,6 +58,17 @@ def test_it_hears_something_and_says_how_surely(folder):
     assert 0 <= words.no_speech <= 1
     assert open_free(folder).hypotheses(sound, {"GTV"}) == words
     assert not fused((), words, {"GTV"}).text  # letters at random are no sentence
+
+
+def test_again_it_writes_only_what_its_own_words_hold(folder):
+    sound = np.random.default_rng(2).normal(0, 0.1, 32_000).astype(np.float32)
+    free = open_free(folder)
+    free.hypotheses(sound, {"node"})
+    found = free.again(sound, {"node"})
+    assert 0 < len(found) <= 10
+    letters = {letter for word in own_words({"node"}) for letter in word} | {" "}
+    assert all({*one.text} <= letters for one in found)
+    assert found == open_free(folder).again(sound, {"node"})
 
 
 def test_a_broken_model_says_so(folder, tmp_path):

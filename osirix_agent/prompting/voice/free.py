@@ -12,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from osirix_agent.errors import ModelError, VoiceError
+from osirix_agent.prompting.items import SPOKEN
 from osirix_agent.prompting.voice.sound import RATE_HZ, Samples
 from osirix_agent.prompting.voice.spoken import EXAMPLES
+from osirix_agent.prompting.words import words_of
 
-BEAMS = 5
+BEAMS, BEAMS_AGAIN = 5, 10
 _MOST_TOKENS, _MOST_NAMES = 60, 15
+_NUMBERS, _SIGNS = 400, (",", ".", "?", "-", "'s", "'t", ".5")
 _FFT, _HOP = 400, 160
 _LONGEST_WINDOW_S, _SHORTEST_WINDOW_S, _PAUSE_S = 30.0, 10.0, 1.5
 
@@ -51,15 +54,24 @@ class Words:
 
 
 class FreeRecogniser(Protocol):
-    """Hears any sentence; `score` says how well given sentences fit the same sound."""
+    """Hears any sentence; or `again`, where that was not understood, the same sound in the dictation's own words."""
 
     def hypotheses(self, samples: Samples, known: Collection[str]) -> Words: ...
+
+    def again(self, samples: Samples, known: Collection[str]) -> tuple[Hypothesis, ...]: ...
 
 
 def prompt_of(known: Collection[str]) -> str:
     """What is said beforehand to the recogniser, so that it expects the field's words."""
     names = " ".join(f"{name}." for name in sorted(known)[:_MOST_NAMES])
     return f" {names} {EXAMPLES}" if names else f" {EXAMPLES}"
+
+
+def own_words(known: Collection[str]) -> list[str]:
+    """The dictation's words and the session's names, as a recogniser may write them."""
+    said = sorted({*SPOKEN, *(word.raw for name in known for word in words_of(name)), *EXAMPLES.split()})
+    written = {form for word in said for form in (word, word.capitalize(), word.upper() if len(word) < 5 else word)}
+    return [*sorted(written), *map(str, range(_NUMBERS)), *_SIGNS]
 
 
 def log_mel(samples: Samples, bands: int) -> npt.NDArray[np.float32]:
@@ -125,23 +137,47 @@ class Whisper:
                 "Give a folder with model.bin, config.json, tokenizer.json and vocabulary.json.",
             ) from None
         self._ct2 = ctranslate2
+        self._last: tuple[Samples, Any] | None = None  # a sound and what the encoder made of it
+        self._others: tuple[frozenset[str], list[int]] | None = None  # names, and what is written in no word of theirs
 
     def hypotheses(self, samples: Samples, known: Collection[str]) -> Words:
-        sound = self._ct2.StorageView.from_array(np.ascontiguousarray(log_mel(samples, self._bands)[None]))
-        encoded = self._model.encode(sound)
+        encoded = self._encoded(samples)
         english = 1.0
-        start = ["<|startoftranscript|>"]
         if self._model.is_multilingual:
             english = dict(self._model.detect_language(encoded)[0]).get("<|en|>", 0.0)
-            start += ["<|en|>", "<|transcribe|>"]
+        said, no_speech = self._said(encoded, known, BEAMS, [])
+        return Words(said, float(english), no_speech)
+
+    def again(self, samples: Samples, known: Collection[str]) -> tuple[Hypothesis, ...]:
+        """What the same sound may be in the dictation's own words alone, the best first."""
+        names = frozenset(known)
+        if self._others is None or self._others[0] != names:
+            forms = (form for word in own_words(known) for form in (word, f" {word}"))
+            own = {token for form in forms for token in self._tokens.encode(form, add_special_tokens=False).ids}
+            written = range(self._tokens.token_to_id("<|endoftext|>"))
+            self._others = names, [token for token in written if token not in own]
+        return self._said(self._encoded(samples), known, BEAMS_AGAIN, self._others[1])[0]
+
+    def _encoded(self, samples: Samples) -> Any:
+        if self._last is None or self._last[0] is not samples:
+            sound = self._ct2.StorageView.from_array(np.ascontiguousarray(log_mel(samples, self._bands)[None]))
+            self._last = samples, self._model.encode(sound)
+        return self._last[1]
+
+    def _said(
+        self, encoded: Any, known: Collection[str], beams: int, never: list[int]
+    ) -> tuple[tuple[Hypothesis, ...], float]:
+        """Sentences, the best first, and the probability that nobody spoke."""
+        start = ["<|startoftranscript|>", *(["<|en|>", "<|transcribe|>"] if self._model.is_multilingual else [])]
         before = self._tokens.encode(prompt_of(known), add_special_tokens=False).tokens
         (found,) = self._model.generate(
-            encoded, [["<|startofprev|>", *before, *start, "<|notimestamps|>"]], beam_size=BEAMS, num_hypotheses=BEAMS,
+            encoded, [["<|startofprev|>", *before, *start, "<|notimestamps|>"]], beam_size=beams, num_hypotheses=beams,
             max_length=len(before) + _MOST_TOKENS, return_scores=True, return_no_speech_prob=True,
+            suppress_tokens=[-1, *never],
         )  # fmt: skip
         texts = [self._tokens.decode(ids).strip() for ids in found.sequences_ids]
-        said = [Hypothesis(text, float(score)) for text, score in zip(texts, found.scores, strict=True)]
-        return Words(tuple(said), float(english), float(found.no_speech_prob))
+        said = (Hypothesis(text, float(score)) for text, score in zip(texts, found.scores, strict=True))
+        return tuple(said), float(found.no_speech_prob)
 
 
 def open_free(folder: Path) -> FreeRecogniser:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import product
@@ -20,10 +20,11 @@ from osirix_agent.prompting.words import words_of
 AGREED = 0.95  # both mean the same
 ALONE_SURE = 0.85  # one of them, surely: enough for what undo takes back, not for what accepts or deletes
 ALONE = 0.6  # one of them, unsurely; or they differ: asked back
-TRIED = 5  # hypotheses of each that are read
+TRIED = 5  # hypotheses of the command recogniser that are read
 
 SURE_FREE = -0.35  # mean log-likelihood of a token
 LEAST_FREE = -0.9  # below, it has made it up, often from what it was told to expect
+FALLEN = 0.2  # what the dictation's own words may cost beside any words; more, and something else was said
 ENGLISH = 0.5
 NO_SPEECH = 0.6
 MENDING = 0.1  # what a mended word costs beside its distance, in mean log-likelihood of a token
@@ -57,8 +58,9 @@ class _Read:
 
 
 def fused(
-    guesses: Sequence[Hypothesis], words: Words | None, known: Collection[str], alike: SoundAlike = LETTERS
-) -> Choice:
+    guesses: Sequence[Hypothesis], words: Words | None, known: Collection[str], alike: SoundAlike = LETTERS,
+    again: Callable[[], Sequence[Hypothesis]] = tuple, *, quiet: bool = True,
+) -> Choice:  # fmt: skip
     """The sentence of both recognisers.
 
     Parameters
@@ -66,41 +68,50 @@ def fused(
     guesses : of the command recogniser, the best first
     words : of the free one; None: there is none
     alike : words that sound alike
+    again : what the free one hears in the dictation's own words; asked where the rest leaves it open, and asked back
+    quiet : else nothing that only one of them heard is sure
     """
-    command = _read(guesses, known, alike)
+    command = _read(guesses[:TRIED], known, alike)
     if words is None:
         if command is None:
             return Choice(why=NO_COMMAND)
         return Choice(command.text, ALONE, "command")
     if words.no_speech > NO_SPEECH:
         return Choice(why=NO_VOICE)
-    free = _read([one for one in words.hypotheses if one.score > LEAST_FREE], known, alike)
+    heard_first = [one for one in words.hypotheses if one.score > LEAST_FREE]
+    free = _read(heard_first, known, alike)
     if free is not None:
         if command is not None and command.intents == free.intents:
             return Choice(free.text, AGREED, "both")
-        sure = free.rank == 0 and free.score > SURE_FREE
-        if command is None and sure:
+        if command is None and quiet and free.rank == 0 and free.score > SURE_FREE:
             return Choice(free.text, ALONE_SURE, "free")
-        return Choice(free.text, ALONE, "free")
-    if words.english < ENGLISH and command is None:
+    elif command is None and words.english < ENGLISH:
         return Choice(why=NOT_ENGLISH)
-    heard = words.hypotheses[0].text if words.hypotheses else ""
-    if command is not None and _alike(command.text, heard) > ALIKE:
+    elif command is not None and words.hypotheses and _alike(command.text, words.hypotheses[0].text) > ALIKE:
         return Choice(command.text, ALONE, "command")
+    least = max(LEAST_FREE, words.hypotheses[0].score - FALLEN) if words.hypotheses else LEAST_FREE
+    own = [one for one in again() if one.score > least]
+    if own:
+        every = {one.text: one for one in (*own, *heard_first)}
+        free = _read(sorted(every.values(), key=lambda one: -one.score), known, alike)
+    if free is not None:
+        return Choice(free.text, ALONE, "free")
     return Choice(why=NO_COMMAND)
 
 
 def _read(hypotheses: Sequence[Hypothesis], known: Collection[str], alike: SoundAlike) -> _Read | None:
     """The likeliest hypothesis that is a whole sentence to the dictation; mended words count against it."""
     best: tuple[float, _Read] | None = None
-    for rank, one in enumerate(hypotheses[:TRIED]):
+    for rank, one in enumerate(hypotheses):
         lost = hypotheses[0].score - one.score
-        for text, changed in ((_homophones(one.text), 0.0), *_mended(one.text, known, alike)):
+        opened = _UNDONE.sub("un", one.text)
+        asis = ((_homophones(one.text), 0.0),) if opened == one.text else ()
+        for text, changed in (*asis, *_mended(opened, known, alike)):
             if best is not None and best[0] <= lost + changed:
                 continue
             found = understand(text, known)
             if found.intents and not found.questions:
-                best = lost + changed, _Read(text, found.intents, rank if not changed else rank + TRIED, one.score)
+                best = lost + changed, _Read(text, found.intents, rank if not changed else len(hypotheses), one.score)
     return None if best is None else best[1]
 
 
@@ -111,11 +122,16 @@ _SOUND_ALIKE = (
     (re.compile(r"(?<=\d) ?ml\b", re.IGNORECASE), " mm"),  # nothing here is measured in millilitres
 )
 _MISHEARD = (
-    (re.compile(r"\b(?:and|end) do\b", re.IGNORECASE), "undo"),
+    (re.compile(r"\b(?:(?:and|end) do|ando|undue)\b", re.IGNORECASE), "undo"),
+    (re.compile(r"\bcord(?:ily|ially|ally)\b", re.IGNORECASE), "caudally"),
+    (re.compile(r"\b(?:to|too) (?=slices\W*$)", re.IGNORECASE), "two "),
+    (re.compile(r"\bslice well\b", re.IGNORECASE), "slice twelve"),
+    (re.compile(r"\bclick it (?=to\b)", re.IGNORECASE), "clip it "),
     (re.compile(r"\b(?:explode|explore)\b", re.IGNORECASE), "exclude"),
     (re.compile(r"\b(?:roll|row|broad)\b", re.IGNORECASE), "grow"),
     (re.compile(r"\bre-?do\w*\b", re.IGNORECASE), "redo"),
 )
+_UNDONE = re.compile(r"^(?:and|end) (?=lock|freeze)", re.IGNORECASE)  # no sentence begins with "and"
 _TWICE = re.compile(r"^(\w+ \w+ \w+ .+?[.!?]) *\1$")  # Whisper sometimes says a whole sentence again
 
 

@@ -28,7 +28,7 @@ from osirix_agent.prompting.command import Question, understand
 from osirix_agent.prompting.intent import Intent
 from osirix_agent.prompting.voice.alike import SoundAlike
 from osirix_agent.prompting.voice.commands import CommandRecogniser
-from osirix_agent.prompting.voice.detection import spoken
+from osirix_agent.prompting.voice.detection import quiet, spoken
 from osirix_agent.prompting.voice.free import FreeRecogniser, open_free
 from osirix_agent.prompting.voice.fusion import fused
 from osirix_agent.prompting.voice.sound import LONGEST_S, samples_of, write_wav
@@ -110,7 +110,9 @@ class Listener:
             asked = None if self._free is None else beside.submit(self._free.hypotheses, said, known)
             guesses = self._commands.hypotheses(said, known)
             words = None if asked is None else asked.result()
-        choice = fused(guesses, words, known, self._alike)
+            free = self._free
+            again = tuple if free is None else (lambda: free.again(said, known))
+            choice = fused(guesses, words, known, self._alike, again, quiet=quiet(said))
         if not choice.text:
             return Heard(why=choice.why)
         found = understand(choice.text, known, choice.confidence)

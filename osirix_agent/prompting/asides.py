@@ -1,0 +1,49 @@
+"""Reasons and remarks that hang on an order (`..., because the PET shows uptake there`), for when the order is not
+understood with them: in whatever words they are, they order nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from osirix_agent.prompting.items import SPOKEN
+from osirix_agent.prompting.words import words_of
+
+_BECAUSE = (
+    "because|since|given that|given how|seeing that|seeing as|considering that|considering how|inasmuch as|"
+    "in view of|on account of|owing to|due to|so that|now that"
+)
+_WHICH = "which|where|who|whose|some of which|none of which|although|though|even though"
+_REST = r"\b(?P<said>[^,;.!?]*)"
+_AFTER = re.compile(
+    rf"(?:\s*,\s*(?:and )?(?:(?P<plain>{_BECAUSE}|{_WHICH})|as|for|so|being)|\s+(?P<because>{_BECAUSE})){_REST}"
+    r"(?:,(?=.)|(?=[;.!?])|$)"
+)
+_BEFORE = re.compile(rf"^\W*(?:(?P<plain>{_BECAUSE}|although|though)|as|while|after){_REST},")
+_LEAST = 2  # words of a remark: "as before" and "for now" are none
+_TELLING = """i we you he she it they this that these those there is are was were isn't aren't has have had does do did
+will would can could may might must should neither none nothing nobody both"""
+_TURNING = """unless until except but not mm cm millimetre millimetres millimeter millimeters centimetre centimetres
+centimeter centimeters slice instead if"""
+_TELLS, _TURNS = frozenset(_TELLING.split()), frozenset(_TURNING.split())
+
+
+def without_asides(sentence: str) -> Iterator[str]:
+    """The sentence with remarks blanked out, so that what stays keeps its place: without each, then without all."""
+    found = (*_BEFORE.finditer(sentence.lower()), *_AFTER.finditer(sentence.lower()))
+    spans = [match.span() for match in found if _remarks(match)]
+    for chosen in [[one] for one in spans] + ([spans] if len(spans) > 1 else []):
+        left = sentence
+        for start, end in chosen:
+            left = left[:start] + " " * (end - start) + left[end:]
+        yield left
+
+
+def _remarks(found: re.Match[str]) -> bool:
+    """Does it say something of its own, and neither how much nor that it is to be otherwise?"""
+    words = [word.text for word in words_of(found["said"])]
+    if len(words) < _LEAST or _TURNS & set(words) or any(word[0].isdigit() for word in words):
+        return False
+    plain = any(found.groupdict().get(name) for name in ("plain", "because"))
+    strange = len(words) > _LEAST and not all(word in SPOKEN for word in words)
+    return plain or strange or bool(_TELLS & set(words))  # "for the left parotid", "as GTVn" are no remarks
