@@ -29,6 +29,7 @@ from osirix_agent.prompting.meanings import IT
 from osirix_agent.prompting.meanings import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.moods import ASKED, SEPARATORS, STARTS, STATING
 from osirix_agent.prompting.references import name_of, referred, said_once
+from osirix_agent.prompting.suspects import suspect
 from osirix_agent.prompting.words import words_of
 
 MAX_SENTENCE = 400
@@ -203,6 +204,8 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
         if not (isinstance(one, Reply | Here) and one in intents[max(0, n - 1) : n])
     ]
     intents = referred(said_once(intents, sentence), sentence)
+    if intents and suspect(sentence, left, intents, known):
+        intents = [replace(one, confidence=min(one.confidence, TENTATIVE)) for one in intents]
     if (len(intents) > 1 and read[0].text.lower() in _OPENING) or re.search(r"\band again\W*$", sentence.lower()):
         intents = [replace(one, confidence=min(one.confidence, TENTATIVE)) for one in intents]
     last = intents[-1] if len(intents) > 1 else None
