@@ -28,7 +28,7 @@ from osirix_agent.prompting.items import Item, items_of
 from osirix_agent.prompting.meanings import IT
 from osirix_agent.prompting.meanings import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.moods import ASKED, SEPARATORS, STARTS, STATING
-from osirix_agent.prompting.references import name_of, referred, said_once
+from osirix_agent.prompting.references import name_of, of_the_named, referred, said_once
 from osirix_agent.prompting.suspects import suspect
 from osirix_agent.prompting.words import words_of
 
@@ -105,10 +105,11 @@ def _beside_remarks(sentence: str, known: Collection[str], heard: float) -> Unde
 def _stated_and_ordered(sentence: str, known: Collection[str], heard: float) -> Understanding | None:
     """`the tumour stops here, delete everything above this slice`, `redo it, that was fine`: a statement that is not
     understood beside an order that is; to be confirmed. None: it is not so."""
-    head, pause, tail = sentence.rpartition(",")
-    if not pause:
-        return None
-    for start, order, statement in ((len(sentence) - len(tail), tail, head), (0, head, tail)):
+    parted_at = [[*re.finditer(pause, sentence)] for pause in (",", r"[;.](?=\s)")]
+    halves = [(sentence[: at[-1].start()], sentence[at[-1].end() :]) for at in parted_at if at]
+    for start, order, statement in (
+        way for head, tail in halves for way in ((len(sentence) - len(tail), tail, head), (0, head, tail))
+    ):
         stated = items_of(statement, known)
         ordered = [item for item in items_of(order, known) if item.text.lower() != "please"]
         said = [word.text for word in words_of(statement)]
@@ -172,6 +173,7 @@ _LEADING = {
     "and",
     ",",
     "oh",
+    "actually",
 }
 _TURNS = ("correction", "cancel", "yes", "amount", "number", "limit")
 _PRONOUNS = ("it", "them", "these")
@@ -203,7 +205,7 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
         for n, one in enumerate(intents)
         if not (isinstance(one, Reply | Here) and one in intents[max(0, n - 1) : n])
     ]
-    intents = referred(said_once(intents, sentence), sentence)
+    intents = of_the_named(referred(said_once(intents, sentence), sentence), sentence, known)
     if intents and suspect(sentence, left, intents, known):
         intents = [replace(one, confidence=min(one.confidence, TENTATIVE)) for one in intents]
     if (len(intents) > 1 and read[0].text.lower() in _OPENING) or re.search(r"\band again\W*$", sentence.lower()):

@@ -52,7 +52,25 @@ def settled(items: list[Item], unsaid: float, reasons: bool) -> list[Item]:
             kept.pop()  # "I am a little lost, help me"
             clause[-1] = replace(clause[-1], sure=min(clause[-1].sure, unsaid))
         kept.append(clause)
-    return [item for clause in kept for item in _settled(clause, unsaid)]
+    found: list[Item] = []
+    wished: list[Item] | None = None  # what the wish so far is about
+    for clause in kept:
+        at = next((n for n, item in enumerate(clause) if item.is_a("wish")), None)
+        if at is not None:
+            wished = [item for item in clause[:at] if item.is_a("structure", "it", "this")]
+        elif wished is not None and (first := _participle(clause)) is not None:  # "... and cropped to the body"
+            subject = [replace(item, start=clause[first].start, end=clause[first].start) for item in wished]
+            clause = [*clause[:first], *subject, *clause[first:]]
+        else:
+            wished = None
+        found += _settled(clause, unsaid, wished is not None)
+    return found
+
+
+def _participle(clause: list[Item]) -> int | None:
+    """Where the participle is that a clause begins with."""
+    at = next((n for n, item in enumerate(clause) if not item.is_a(*SEPARATORS, "filler")), None)
+    return at if at is not None and clause[at].is_a("done") else None
 
 
 def _telling(items: list[Item]) -> Item | None:
@@ -83,7 +101,7 @@ def _says_nothing(clause: list[Item]) -> bool:
     )
 
 
-def _settled(clause: list[Item], unsaid: float) -> list[Item]:
+def _settled(clause: list[Item], unsaid: float, carried: bool) -> list[Item]:
     clause = _without_reason(clause, unsaid)
     found: list[Item] = []
     for n, item in enumerate(clause):
@@ -95,7 +113,7 @@ def _settled(clause: list[Item], unsaid: float) -> list[Item]:
         if done is None:
             found.append(item)
             continue
-        wished = any(one.is_a("wish") for one in clause[:n])
+        wished = any(one.is_a("wish") for one in clause[:n]) or carried
         denied = any(one.is_a("wish_not") for one in clause[:n])
         meant = _DENIED.get(done) if denied else done if wished and done != ("command", "touch") else None
         others: tuple[tuple[str, Any], ...] = tuple(sense for sense in item.senses if sense[0] != "done")

@@ -22,6 +22,7 @@ from osirix_agent.prompting.intent import (
 )
 from osirix_agent.prompting.items import items_of
 from osirix_agent.prompting.meanings import IT, NAMED_COMMANDS, turned_round
+from osirix_agent.prompting.moods import STARTS
 from osirix_agent.prompting.prompt import Polarity
 from osirix_agent.prompting.words import words_of
 
@@ -60,6 +61,26 @@ def said_once(intents: list[Intent], sentence: str) -> list[Intent]:
             continue
         found.append(one)
     return found
+
+
+def of_the_named(intents: list[Intent], sentence: str, known: Collection[str]) -> list[Intent]:
+    """`GTVp, 3 mm anteriorly`: a structure of the session and what is to be done to it; to be confirmed."""
+    if len(intents) < 2:
+        return intents
+    first, *rest = intents
+    if not isinstance(first, Contour) or first.structure not in known:
+        return intents
+    alone = all(item.is_a("structure", "filler") for item in items_of(sentence[slice(*first.span)], known))
+    bare = all(
+        isinstance(one, Edit)
+        and not one.structure
+        and not any(item.is_a(*STARTS, "it") for item in items_of(sentence[slice(*one.span)], known))
+        for one in rest
+    )
+    if not alone or not bare:
+        return intents
+    named = [replace(one, structure=first.structure) for one in rest if isinstance(one, Edit)]
+    return [replace(one, confidence=min(one.confidence, TENTATIVE)) for one in named]
 
 
 def _again(before: Intent | None, one: Intent, words: Collection[str]) -> bool:

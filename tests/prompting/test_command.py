@@ -364,7 +364,6 @@ def test_doubtful_intents_wait_for_a_yes(sentence):
         "lock the cord, no, unlock", "grow the GTV by 3 mm, no, shrink by 3 mm",
         "grow the GTV by 3 mm, scratch that, shrink by 2 mm", "grow the GTV by 3 mm and accept",
         "crop the GTV to the body and accept", "accept the GTV and lock",
-        "the GTV should be smoothed by 2 mm and accepted",
         "grow the GTV by 3 mm, show the uncertainty and accept it", "unlock the GTV, undo and lock it again",
         "reopen the GTV, include this and accept it", "grow the GTV by 3 mm, exclude the cord and smooth it by 2 mm",
         "grow the GTV by 2 mm, lock the cord and accept it", "grow the GTV by 3 mm and crop to the body",
@@ -492,3 +491,28 @@ def test_an_axis_is_two_directions_and_a_corrected_amount_leaves_the_list():
     off = [Edit("shrink", 3, ("superior",)), Edit("shrink", 1, ("inferior",))]
     assert list(understand("take 2, no, 3 mm off the top and 1 mm off the bottom", KNOWN).intents) == off
     assert understand("left and right, no, up and down by 3 mm", KNOWN).questions
+
+
+@pytest.mark.parametrize(
+    ("sentence", "intents"),
+    [
+        ("the GTV should be smoothed by 2 mm and accepted", [Edit("smooth", 2, (), "GTV"), Command("accept", "GTV")]),
+        ("the GTV should be grown by 3 mm, cropped to the body and locked",
+         [Edit("grow", 3, (), "GTV"), Crop("Body", "GTV"), Command("lock", "GTV")]),
+        ("the node 3 should be locked and excluded from the GTV",
+         [Command("lock", "node 3"), Part(OUT, "node 3", "GTV")]),
+    ],
+)  # fmt: skip
+def test_what_a_wish_is_about_goes_on(sentence, intents):
+    assert list(understand(sentence, KNOWN).to_be_done) == intents
+
+
+def test_a_known_structure_and_an_amount_is_an_edit_of_it_and_a_remark_may_end_with_a_full_stop():
+    for sentence, meant in (
+        ("GTVp, 3 mm anterior", Edit("grow", 3, ("anterior",), "GTVp")),
+        ("Too big for my liking. Shrink it by 4 mm.", Edit("shrink", 4)),
+    ):
+        found = understand(sentence, KNOWN)
+        assert (list(found.intents), found.questions, found.to_be_done) == ([meant], (), ())
+    first, _ = understand("right parotid, 3 mm anterior", KNOWN).intents  # not drawn yet
+    assert first == Contour("Parotid_R")
