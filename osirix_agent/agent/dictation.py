@@ -283,7 +283,33 @@ def _words(intent: Intent) -> str:
 
 
 def _confirmation(intents: tuple[Intent, ...]) -> PromptError:
-    said = ", ".join(
-        f"{one.verb} {one.name or ''}".strip() if isinstance(one, Command) else _words(one) for one in intents
-    )
-    return PromptError(f"Did you mean: {said}?", "Say 'yes' or 'no'.")
+    return PromptError(f"Did you mean: {', '.join(map(_told, intents))}?", "Say 'yes' or 'no'.")
+
+
+def _told(intent: Intent) -> str:
+    """An intent with what it is of, so that she knows to what she says yes."""
+    name = getattr(intent, "structure", None)
+    match intent:
+        case Command():
+            return f"{intent.verb} {intent.name or ''}".strip()
+        case Contour():
+            return f"contour {intent.structure}"
+        case Part():
+            return f"{intent.polarity.value} {intent.part}{_of(name)}"
+        case Here():
+            return f"{intent.polarity.value} the last click{_of(name)}"
+        case Slab():
+            where = "this slice" if intent.slice is None else f"slice {intent.slice}"
+            return f"{intent.how} everything {intent.side} {where}{_of(name)}"
+        case Crop():
+            return f"crop {name or ''} to {intent.to}".replace("  ", " ")
+        case Rename():
+            return f"rename {name or ''} to {intent.name}".replace("  ", " ")
+        case Go():
+            return f"go to slice {intent.slice}" if intent.slice is not None else f"go {intent.step:+d} slices"
+        case _:
+            return f"{_words(intent)}{_of(name)}"
+
+
+def _of(name: str | None) -> str:
+    return f" of {name}" if name else ""

@@ -80,6 +80,7 @@ class Slab(Said):
     how: Literal["exclude", "keep", "include"]
     side: Literal["above", "below"]
     slice: int | None = None
+    structure: str | None = None
 
 
 @dataclass(frozen=True)

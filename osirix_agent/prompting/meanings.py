@@ -333,7 +333,9 @@ def slab_of(how: Any) -> Callable[[Clause], list[Intent]]:
     def build(clause: Clause) -> list[Intent]:
         if how is None:
             raise Asked("Take that away, or keep only that?")
-        return [Slab(how, clause.one("side"), slice_number(clause))]
+        name = clause.structure() or clause.structure("of")
+        sure = MENTIONED if clause.structure() else 1.0  # "cut the GTV above slice 40": or take the GTV out there?
+        return [Slab(how, clause.one("side"), slice_number(clause), name, confidence=sure)]
 
     return build
 

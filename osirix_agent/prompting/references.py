@@ -158,7 +158,7 @@ def _named(one: Intent, last: Intent | None, name: str | None, said: str, words:
         return replace(one, structure=name)
     if isinstance(one, Edit | Copy) and not one.structure and not _OBJECTS & set(words):
         return replace(one, structure=name) if isinstance(last, type(one)) else one  # "grow the GTV and smooth by 2 mm"
-    if refers and isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Rename) and not one.structure:
+    if refers and isinstance(one, Edit | Crop | Fill | Copy | Part | Here | Slab | Rename) and not one.structure:
         put_away = isinstance(last, Command) and last.verb in _PUT_AWAY  # what is locked is not edited
         doubt = put_away or "them" in words or (isinstance(one, Crop) and said.lower().endswith(" it"))
         return replace(one, structure=name, confidence=min(one.confidence, TENTATIVE if doubt else 1.0))
@@ -260,4 +260,4 @@ def name_of(one: Intent) -> str | None:
     """The structure that an intent is about, where it was named."""
     if isinstance(one, Command | Rename):
         return one.name
-    return one.structure if isinstance(one, Contour | Edit | Crop | Fill | Copy | Part | Here | Rename) else None
+    return one.structure if isinstance(one, Contour | Edit | Crop | Fill | Copy | Part | Here | Slab) else None

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from osirix_agent.imaging.structure import kind_of
-from osirix_agent.prompting.intent import Command, Contour, Crop, Edit, Fill, Here, Intent, Part, Rename
+from osirix_agent.prompting.intent import Command, Contour, Crop, Edit, Fill, Here, Intent, Part, Rename, Slab
 from osirix_agent.prompting.items import Item
 from osirix_agent.prompting.moods import SEPARATORS
 from osirix_agent.prompting.prompt import Polarity
@@ -97,6 +97,9 @@ def _whose(said: str, intents: Sequence[Intent]) -> bool:
         return True  # "exclude this, the trachea"
     if sum(isinstance(one, Fill) for one in intents) > 1:
         return True
+    slabs = [one for one in intents if isinstance(one, Slab)]
+    if any((a.structure is None) != (b.structure is None) for a, b in pairwise(slabs)):
+        return True  # "delete everything above slice 90 and below slice 20 in the GTVp"
     for n, one in enumerate(intents[1:], 1):
         before = intents[n - 1]
         several = n > 1 and all(isinstance(other, Contour) for other in intents[:n])

@@ -178,6 +178,17 @@ def test_everything_above_a_slice(practice, hospital):
     assert extent(practice.mask())[0].tolist() == [first, last]
 
 
+def test_a_slab_of_another_structure_leaves_the_active_one(practice):
+    click(practice)
+    click(practice, (12.5, 30.5), name="GTVn")  # the active one now
+    other, (_, last) = practice.mask("GTVn"), extent(practice.mask("GTV"))[0]
+    assert say(practice, f"remove everything above slice {last} from the GTV")[0]
+    assert extent(practice.mask("GTV"))[0][1] == last - 1
+    assert np.array_equal(practice.mask("GTVn"), other)
+    done, what = say(practice, f"remove the GTV below slice {last}")
+    assert (done, f"Did you mean: exclude everything below slice {last} of GTV?" in what) == (False, True)
+
+
 def test_everything_above_a_slice_is_all_of_the_patient_there(practice):
     click(practice)
     say(practice, "lock the GTV")
@@ -191,7 +202,10 @@ def test_everything_above_a_slice_is_all_of_the_patient_there(practice):
     practice.do("undo")
     assert np.array_equal(practice.mask("GTVn"), before)
     assert "change nothing" in say(practice, "include everything above slice 12")[1]
-    assert "Did you mean: include above?" in say(practice, "include everything above slice ten", heard=0.85)[1]
+    assert (
+        "Did you mean: include everything above slice 10?"
+        in say(practice, "include everything above slice ten", heard=0.85)[1]
+    )
 
 
 def test_a_renamed_structure_keeps_its_contour(practice):

@@ -507,6 +507,16 @@ def test_what_a_wish_is_about_goes_on(sentence, intents):
     assert list(understand(sentence, KNOWN).to_be_done) == intents
 
 
+def test_a_slab_may_be_of_a_structure():
+    said = "remove everything above slice 40 from the GTVp"
+    assert list(understand(said, KNOWN).to_be_done) == [Slab("exclude", "above", 40, "GTVp")]
+    asked = understand("delete the GTVp below slice 20", KNOWN)
+    assert (list(asked.intents), asked.to_be_done) == ([Slab("exclude", "below", 20, "GTVp")], ())
+    assert understand("exclude the trachea above slice 40", KNOWN).questions  # of which?
+    both = understand("delete everything above slice 90 and below slice 20 in the GTVp", KNOWN)
+    assert not both.to_be_done
+
+
 def test_a_known_structure_and_an_amount_is_an_edit_of_it_and_a_remark_may_end_with_a_full_stop():
     for sentence, meant in (
         ("GTVp, 3 mm anterior", Edit("grow", 3, ("anterior",), "GTVp")),
