@@ -19,6 +19,7 @@ from osirix_agent.prompting.doubts import TENTATIVE
 from osirix_agent.prompting.intent import (
     Command,
     Contour,
+    Copy,
     Here,
     Intent,
     Reply,
@@ -215,6 +216,9 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
         questions = [*questions, Question("Is all of it to be left, or is its proposal to be rejected?", whole)]
     if any(IT in (getattr(one, "part", None), getattr(one, "structure", None)) for one in intents):
         intents, questions = [], [*questions, Question("Which structure is meant?", whole)]
+    if any(isinstance(one, Copy) for one in intents) and _COPIED_FROM.search(sentence.lower()):
+        here = "What is shown is copied: go to the slice that it is to come from first, then copy it."
+        intents, questions = [], [Question(here, whole)]
     if not intents and not questions:
         questions = [Question(NOT_UNDERSTOOD, whole)]
     if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):
@@ -226,6 +230,9 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     if questions and strange and texts & lexicon.FOREIGN:
         questions = [Question("Only English is understood so far. Say it in English, or draw.", whole)]
     return Understanding(sentence, tuple(intents), tuple(questions))
+
+
+_COPIED_FROM = re.compile(r"\bfrom (the |my )?(slice|next|previous|last|one)\b(?!.*\b(to|onto)\b)")
 
 
 def _lost_in_correcting(read: list[Item], left: list[Item], intents: list[Intent], sentence: str) -> bool:

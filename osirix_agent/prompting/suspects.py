@@ -37,6 +37,12 @@ def suspect(sentence: str, items: Sequence[Item], intents: Sequence[Intent], kno
     kinds |= {f"command:{one.verb}" for one in intents if isinstance(one, Command)}
     edits = [one for one in intents if isinstance(one, Edit)]
     kinds |= {f"edit:{one.how}" for one in edits}
+    kinds |= {"several"} if len(intents) > 1 else set()
+    for a, b in ((a, b) for n, a in enumerate(intents) for b in intents[n + 1 :]):
+        if isinstance(a, Edit) and isinstance(b, Command) and b.verb == "lock":
+            kinds.add("edit>lock")
+        if isinstance(a, Command) and a.verb == "new" and isinstance(b, Edit) and b.structure:
+            kinds.add("new>edit")
     kinds |= {"edits"} if len(edits) > 1 else set()
     kinds |= {"edit:round"} if any(not one.directions for one in edits) else set()
     parts = [one for one in intents if isinstance(one, Part) and one.structure]

@@ -507,6 +507,11 @@ def test_what_a_wish_is_about_goes_on(sentence, intents):
     assert list(understand(sentence, KNOWN).to_be_done) == intents
 
 
+@pytest.mark.parametrize("said", ["copy from the slice below", "paste the contour from the slice above"])
+def test_copying_from_another_slice_is_not_copying_to_it(said):
+    assert "come from" in understand(said, KNOWN).questions[0].text
+
+
 def test_a_slab_may_be_of_a_structure():
     said = "remove everything above slice 40 from the GTVp"
     assert list(understand(said, KNOWN).to_be_done) == [Slab("exclude", "above", 40, "GTVp")]

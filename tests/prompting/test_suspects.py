@@ -119,6 +119,117 @@ the margin should be 3 mm
 put the GTVp away
 show the uncertainty and the isolines
 no more please
+accept it, but smooth by 2 mm first
+grow by 3 mm, but undo first
+switch to GTVp, accept this one first
+lock it, but grow it by 3 mm first
+accept the GTV, undo the last step first
+grow by 3 mm, lock the cord first
+grow the GTV by 5 mm, don't touch the cord
+grow by 5 mm and leave the cord as it is
+grow the GTV by 5 mm and protect the cord
+grow the GTV by 5 mm, the cord must not be changed
+it should go above slice 40
+the contour must go below slice 90
+it goes below slice 90
+the contour goes above this slice
+it needs to go above slice 40
+this should go to the GTVp
+that bit goes to the GTVp
+it should go here
+this goes here
+it goes there
+rename the one called GTVp to boost
+rename the structure called node to boost
+change the name from GTV to boost
+rename it from GTV to boost
+I'll take it from here
+I'll take over
+let me take over
+I'll accept it afterwards
+accept it after that
+accept it then
+we'll accept it finally
+accept afterwards, grow by 3 mm now
+we'll exclude the trachea afterwards
+we'll need to accept it
+we'll accept it
+we'll have to accept that
+we will need to grow it by 3 mm
+3 mm off the cord
+take it 3 mm off the midline
+3 mm off the midline
+move up 3 mm at the top
+move it down 3 mm at the bottom
+shift it down by 3 mm at the bottom
+shift 2 mm left, and 1 mm at the top
+move the border 3 mm to the left
+shift the edge up 3 mm
+lower the border 5 mm
+put it 3 mm left
+put it up 3 mm
+put the contour up 3 mm
+drop the bottom 3 mm
+drop 3 mm
+new structure called PTV, expand the GTV by 5 mm
+create a PTV, expand the GTV 5 mm
+new structure called cord PRV, grow the cord by 3 mm
+GTV to PTV margin 5 mm
+GTV to CTV margin of 5 mm
+add a PTV margin of 5 mm
+CTV margin 5 mm and PTV margin 3 mm
+make a CTV with a 5 mm margin
+let me do it
+let me do that
+no, put it back
+put that back
+I want that back
+do that again
+the left parotid is normal
+the trachea is normal
+the thyroid is benign
+everything above this slice is normal
+again 3 mm left
+3 mm further left
+grow the lower half by 3 mm
+shrink the left half by 2 mm
+grow by 5 mm in total
+5 mm margin in total
+make it a 3 mm margin
+make the margin 3 mm
+grow it to a 5 mm margin
+growth of 5 mm superiorly
+spread of 3 mm on the left
+shrinkage of 5 mm
+displacement of 3 mm to the left
+rename it to node instead of GTV
+rename it to node instead
+rename it to what it was
+rename it as before
+new structure called node to be contoured later
+create a structure named after the patient
+new structure called ring for now
+release it
+release the contour
+unlock the one called cord
+I did the cord
+GTV accepted
+accepted the GTV
+take everything above slice 40
+take the slices above 40
+keep the slices above 40
+revert to the proposal
+fill the holes
+cut it here
+accept and next
+lock it and next
+reject it and start again
+next, accept
+next lock the cord
+accept the name
+let me change the name
+can the trachea go
+bring back the last one
 """
 PLAIN = """
 remove everything outside the body
@@ -147,6 +258,12 @@ new structure called boost
 rename GTV to GTVn
 copy it to the slice above
 no more isolines
+lock the cord first, then grow the GTV by 3 mm
+next slice, include this
+keep everything above slice 40
+2 mm off the back
+this belongs to the tumour
+lower the bottom edge by 4 mm
 """
 
 
