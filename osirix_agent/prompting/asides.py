@@ -17,9 +17,10 @@ _WHICH = "which|where|who|whose|some of which|none of which|although|though|even
 _REST = r"\b(?P<said>[^,;.!?]*)"
 _AFTER = re.compile(
     rf"(?:\s*,\s*(?:and )?(?:(?P<plain>{_BECAUSE}|{_WHICH})|as|for|so|being)|\s+(?P<because>{_BECAUSE})){_REST}"
-    r"(?:,(?=.)|(?=[;.!?])|$)"
+    r"(?:,(?=.)|(?=[;.!?])|$)",
+    re.IGNORECASE,
 )
-_BEFORE = re.compile(rf"^\W*(?:(?P<plain>{_BECAUSE}|although|though)|as|while|after){_REST},")
+_BEFORE = re.compile(rf"^\W*(?:(?P<plain>{_BECAUSE}|although|though)|as|while|after){_REST},", re.IGNORECASE)
 _LEAST = 2  # words of a remark: "as before" and "for now" are none
 _TELLING = """i we you he she it they this that these those there is are was were isn't aren't has have had does do did
 will would can could may might must should neither none nothing nobody both"""
@@ -30,7 +31,7 @@ _TELLS, _TURNS = frozenset(_TELLING.split()), frozenset(_TURNING.split())
 
 def without_asides(sentence: str) -> Iterator[str]:
     """The sentence with remarks blanked out, so that what stays keeps its place: without each, then without all."""
-    found = (*_BEFORE.finditer(sentence.lower()), *_AFTER.finditer(sentence.lower()))
+    found = (*_BEFORE.finditer(sentence), *_AFTER.finditer(sentence))
     spans = [match.span() for match in found if _remarks(match)]
     for chosen in [[one] for one in spans] + ([spans] if len(spans) > 1 else []):
         left = sentence
