@@ -20,7 +20,11 @@ _AFTER = re.compile(
     r"(?:,(?=.)|(?=[;.!?])|$)",
     re.IGNORECASE,
 )
-_BEFORE = re.compile(rf"^\W*(?:(?P<plain>{_BECAUSE}|although|though)|as|while|after){_REST},", re.IGNORECASE)
+_BEFORE = re.compile(
+    rf"^\W*(?:(?P<plain>{_BECAUSE}|although|though|given|in order to|to (?!the |my )\w+)|as|while|after|for|having)"
+    rf"{_REST},",
+    re.IGNORECASE,
+)
 _LEAST = 2  # words of a remark: "as before" and "for now" are none
 _TELLING = """i we you he she it they this that these those there is are was were isn't aren't has have had does do did
 will would can could may might must should neither none nothing nobody both"""
@@ -38,6 +42,23 @@ def without_asides(sentence: str) -> Iterator[str]:
         for start, end in chosen:
             left = left[:start] + " " * (end - start) + left[end:]
         yield left
+
+
+_SO = re.compile(r"[,;:.]\s+(?:so|and|but|hence|therefore)\b|[;:.]\s", re.IGNORECASE)
+_OBJECTS = frozenset(["it", "this", "that", "these", "those", "nothing", "nobody", "none", "both"])
+_HANGING = """if unless until when whenever once before after mm cm millimetre millimetres millimeter millimeters
+centimetre centimetres centimeter centimeters"""
+_HANGS = frozenset(_HANGING.split())
+_FEWEST = 3  # words of a statement
+
+
+def after_statements(sentence: str) -> Iterator[tuple[str, str]]:
+    """(statement, what follows it, at its place): `Endoscopy was clean, so exclude the trachea`, the last first."""
+    for match in reversed([*_SO.finditer(sentence)]):
+        said = [word.text for word in words_of(sentence[: match.start()])]
+        states = (_TELLS - _OBJECTS) & set(said) or set(said[:1]) & _OBJECTS
+        if len(said) >= _FEWEST and states and not _HANGS & set(said) and not any(word[0].isdigit() for word in said):
+            yield sentence[: match.start()], " " * match.end() + sentence[match.end() :]
 
 
 def _remarks(found: re.Match[str]) -> bool:

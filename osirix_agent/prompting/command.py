@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from osirix_agent.prompting import lexicon
-from osirix_agent.prompting.asides import without_asides
+from osirix_agent.prompting.asides import after_statements, without_asides
 from osirix_agent.prompting.clauses import GRAVE, NOT_UNDERSTOOD, Question, parted
 from osirix_agent.prompting.corrections import corrected
 from osirix_agent.prompting.doubts import TENTATIVE
@@ -100,6 +100,31 @@ def _beside_remarks(sentence: str, known: Collection[str], heard: float) -> Unde
             if understood.intents and not understood.questions:
                 unsure = (replace(one, confidence=min(one.confidence, TENTATIVE)) for one in understood.intents)
                 return Understanding(sentence, tuple(unsure))
+    return _after_a_statement(sentence, known, heard)
+
+
+def _after_a_statement(sentence: str, known: Collection[str], heard: float) -> Understanding | None:
+    """`Endoscopy was clean, so exclude the trachea`: to be confirmed. None: there is no order, or more than one."""
+    for statement, order in after_statements(sentence):
+        before = _understood(statement, known, heard, reasons=True)
+        if items_of(statement, known)[0].is_a(*STARTS) or (before.intents and not before.questions):
+            continue  # an order of its own
+        understood = _understood(order, known, heard, reasons=True)
+        if understood.questions:
+            understood = next(iter(filter(None, (_beside_remarks(order, known, heard),))), understood)
+        intents = list(understood.intents)
+        if not intents or understood.questions:
+            continue
+        if _PRONOUNS_OF_A_STRUCTURE & {word.text for word in words_of(order)}:
+            said = [
+                (item, kind) for item in items_of(statement, known) for kind in ("structure", "of") if item.is_a(kind)
+            ]
+            names = {name for item, kind in said for name in item.value(kind).names(known)}
+            intents = referred(intents, order, *names) if len(names) == 1 else intents
+            if names and not all(name in names for name in map(name_of, intents)):
+                continue  # "the GTVp looks thin, so give it 3 mm": of which?
+        unsure = (replace(one, confidence=min(one.confidence, TENTATIVE)) for one in intents)
+        return Understanding(sentence, tuple(unsure))
     return None
 
 
@@ -177,6 +202,7 @@ _LEADING = {
     "actually",
 }
 _TURNS = ("correction", "cancel", "yes", "amount", "number", "limit")
+_PRONOUNS_OF_A_STRUCTURE = frozenset(["it", "them", "that", "these"])
 _PRONOUNS = ("it", "them", "these")
 _SUBJECTS = ("structure", "isolines", "it")
 

@@ -118,8 +118,9 @@ RULES = (
       for verb, how in _SLABS for where in _SLICES),
     *(_rule(verb, f"side {where} of", "everything off it", m.slab_of(how))
       for verb, how in _SLABS if verb and how != "include" for where in _SLICES),
-    *(_rule(verb, f"side {where} structure", "off", m.slab_of("keep" if verb == "keep" else "exclude"))
-      for verb in ("remove", "delete", "keep") for where in _SLICES),
+    *(_rule(verb, f"side {where} structure", "off", m.slab_of("exclude"))
+      for verb in ("remove", "delete") for where in _SLICES),
+    *(_rule("keep", f"side {where} structure", "off everything", m.slab_of("keep")) for where in _SLICES),
     *(_rule(verb, f"nothing side {where}", "", m.slab_of("exclude"))
       for verb in (None, "keep", "include") for where in _SLICES),
     *(_rule(verb, "side it", "everything off", m.sure_as(MENTIONED, m.slab_of(how)))

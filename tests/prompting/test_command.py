@@ -462,6 +462,12 @@ def test_every_kind_of_intent_is_known_by_its_kind():
         ("crop the GTVp to the body, so that no air is included", [Crop("Body", "GTVp")]),
         ("accept the GTVp, which the whole team has now reviewed", [Command("accept", "GTVp")]),
         ("go to slice 112, where the lesion begins", [Go(112)]),
+        ("Endoscopy was entirely clean, so exclude the trachea from the GTV.", [Part(OUT, "Trachea", "GTV")]),
+        ("I have gone through every slice and I'm content, so accept the GTV.", [Command("accept", "GTV")]),
+        ("The protocol has changed this year, so the GTVp should be grown by 2.5 mm.", [Edit("grow", 2.5, (), "GTVp")]),
+        ("To spare her swallowing later on, please cut the oesophagus out of the GTV.",
+         [Part(OUT, "Esophagus", "GTV")]),
+        ("keep only everything below slice 75 of the GTVp", [Slab("keep", "below", 75, "GTVp")]),
     ],
 )  # fmt: skip
 def test_a_reason_in_any_words_is_passed_over_and_the_rest_asked_back(sentence, intents):
@@ -476,6 +482,8 @@ def test_a_reason_in_any_words_is_passed_over_and_the_rest_asked_back(sentence, 
         "grow the GTV, which needs 3 mm at the front, by 5 mm",  # how much
         "grow the GTV by 5 mm, as wobbly unless the cord is near",  # on a condition
         "lock it, as frobnicated",
+        "if the PET is positive, so grow it by 3 mm",
+        "when we have the MR, grow it by 3 mm",
         "accept it, though not if it frobnicates",
     ],
 )
