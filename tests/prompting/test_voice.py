@@ -136,6 +136,16 @@ def test_in_noise_nothing_that_one_alone_heard_is_sure():
     assert fused(guesses("undo twice"), words("Undo twice."), KNOWN, quiet=False).confidence == AGREED
 
 
+def test_what_could_as_well_be_something_else_is_not_sure():
+    def heard(gap):
+        return Words((Hypothesis("Grow by three mm.", -0.2), Hypothesis("Grow by two mm.", -0.2 - gap)))
+
+    assert fused((), heard(0.05), KNOWN).confidence == ALONE
+    assert fused((), heard(0.3), KNOWN).confidence == ALONE_SURE
+    alike = Words((Hypothesis("Grow by three mm.", -0.2), Hypothesis("Grow by 3 mm.", -0.2)))
+    assert fused((), alike, KNOWN).confidence == ALONE_SURE
+
+
 def test_noise_is_what_fills_the_pauses():
     random = np.random.default_rng(1)
     t = np.arange(2 * RATE_HZ) / RATE_HZ

@@ -23,6 +23,7 @@ ALONE = 0.6  # one of them, unsurely; or they differ: asked back
 TRIED = 5  # hypotheses of the command recogniser that are read
 
 SURE_FREE = -0.35  # mean log-likelihood of a token
+APART = 0.15  # so much likelier must it be than what means something else
 LEAST_FREE = -0.9  # below, it has made it up, often from what it was told to expect
 FALLEN = 0.2  # what the dictation's own words may cost beside any words; more, and something else was said
 ENGLISH = 0.5
@@ -83,7 +84,8 @@ def fused(
     if free is not None:
         if command is not None and command.intents == free.intents:
             return Choice(free.text, AGREED, "both")
-        if command is None and quiet and free.rank == 0 and free.score > SURE_FREE:
+        sure = quiet and free.rank == 0 and free.score > SURE_FREE
+        if command is None and sure and not _contested(free, heard_first, known):
             return Choice(free.text, ALONE_SURE, "free")
     elif command is None and words.english < ENGLISH:
         return Choice(why=NOT_ENGLISH)
@@ -97,6 +99,16 @@ def fused(
     if free is not None:
         return Choice(free.text, ALONE, "free")
     return Choice(why=NO_COMMAND)
+
+
+def _contested(free: _Read, hypotheses: Sequence[Hypothesis], known: Collection[str]) -> bool:
+    """Does a sentence that is nearly as likely mean something else?"""
+    for one in hypotheses:
+        if one.score > free.score - APART:
+            found = understand(_homophones(one.text), known)
+            if found.intents and not found.questions and found.intents != free.intents:
+                return True
+    return False
 
 
 def _read(hypotheses: Sequence[Hypothesis], known: Collection[str], alike: SoundAlike) -> _Read | None:
