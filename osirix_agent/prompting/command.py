@@ -84,12 +84,23 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
     understood = _understood(sentence, known, heard, reasons=True)
     if understood.questions:  # "it sticks out, so crop it to the body"
         without = _understood(sentence, known, heard, reasons=False)
-        understood = understood if without.questions else without
+        understood = understood if without.questions else _with_the_name_dropped(without, known)
     if understood.questions:
         understood = _stated_and_ordered(sentence, known, heard) or understood
     if understood.questions or understood.doubtful:
         understood = _beside_remarks(sentence, known, heard) or understood
     return understood
+
+
+def _with_the_name_dropped(understood: Understanding, known: Collection[str]) -> Understanding:
+    """`we have planned with the cord, so lock it`: what "it" is was said in what was passed over."""
+    sentence = understood.sentence
+    said = [(item, kind) for item in items_of(sentence, known) for kind in ("structure", "of") if item.is_a(kind)]
+    names = {name for item, kind in said for name in item.value(kind).names(known)}
+    names -= {getattr(one, slot, None) for one in understood.intents for slot in ("to", "part")}
+    if len(names) != 1 or any(map(name_of, understood.intents)):
+        return understood
+    return replace(understood, intents=tuple(referred(list(understood.intents), sentence, *names)))
 
 
 def _beside_remarks(sentence: str, known: Collection[str], heard: float) -> Understanding | None:

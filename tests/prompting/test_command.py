@@ -465,6 +465,8 @@ def test_every_kind_of_intent_is_known_by_its_kind():
         ("Endoscopy was entirely clean, so exclude the trachea from the GTV.", [Part(OUT, "Trachea", "GTV")]),
         ("I have gone through every slice and I'm content, so accept the GTV.", [Command("accept", "GTV")]),
         ("The protocol has changed this year, so the GTVp should be grown by 2.5 mm.", [Edit("grow", 2.5, (), "GTVp")]),
+        ("The physicist has planned with node 3, so please lock it.", [Command("lock", "node 3")]),
+        ("the GTVp sticks out, so crop it to the body", [Crop("Body", "GTVp")]),
         ("To spare her swallowing later on, please cut the oesophagus out of the GTV.",
          [Part(OUT, "Esophagus", "GTV")]),
         ("keep only everything below slice 75 of the GTVp", [Slab("keep", "below", 75, "GTVp")]),
