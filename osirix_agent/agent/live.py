@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
@@ -76,14 +76,14 @@ def run_live(
         feedback = Several(feedback, page)
     segmenter = make_segmenter(settings)  # once, however long OsiriX is waited for
     with ThreadPoolExecutor(1) as executor, _buttons(feedback) as buttons:
-        with Progress(transient=True) as bar, _noticing_ctrl_c() as sleep:
+        with Progress(transient=True) as bar:
             task = bar.add_task("reading the series")
             opened = wait_until_open(
                 lambda: open_session(
                     settings, feedback, executor=executor, segmenter=segmenter, fresh=fresh, start=start,
                     progress=lambda done, total: bar.update(task, completed=done, total=total),
                 ),
-                feedback, wait_s, sleep=sleep,
+                feedback, wait_s,
             )  # fmt: skip
         engine = opened.engine
         _stop_on_signals(engine)
@@ -108,28 +108,6 @@ def run_live(
             _leave(engine, "quit")
         finally:
             opened.close()
-
-
-@contextmanager
-def _noticing_ctrl_c() -> Iterator[Callable[[float], None]]:
-    """A sleep that ends at Ctrl-C even where its exception was lost: one raised in a destructor is only printed."""
-    asked, before = threading.Event(), signal.getsignal(signal.SIGINT)
-
-    def note(number: int, frame: FrameType | None) -> None:
-        asked.set()
-        signal.default_int_handler(number, frame)
-
-    def sleep(seconds: float) -> None:
-        if asked.wait(seconds):
-            raise KeyboardInterrupt
-
-    if before is signal.default_int_handler and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, note)
-    try:
-        yield sleep
-    finally:
-        if signal.getsignal(signal.SIGINT) is note:
-            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
