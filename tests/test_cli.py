@@ -60,7 +60,11 @@ def test_figures_have_one_shape(capsys):
 
 
 def start(command: list[str], **options) -> subprocess.Popen:
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    """With Ctrl-C as in a terminal: what starts the tests in the background may have had it ignored."""
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options,
+    )  # fmt: skip
 
 
 @pytest.fixture
