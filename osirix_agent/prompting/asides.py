@@ -28,8 +28,8 @@ _BEFORE = re.compile(
 _LEAST = 2  # words of a remark: "as before" and "for now" are none
 _TELLING = """i we you he she it they this that these those there is are was were isn't aren't has have had does do did
 will would can could may might must should neither none nothing nobody both"""
-_TURNING = """unless until except but not mm cm millimetre millimetres millimeter millimeters centimetre centimetres
-centimeter centimeters slice instead if"""
+_UNITS = "mm cm millimetre millimetres millimeter millimeters centimetre centimetres centimeter centimeters"
+_TURNING = f"unless until except but not slice instead if {_UNITS}"
 _TELLS, _TURNS = frozenset(_TELLING.split()), frozenset(_TURNING.split())
 
 
@@ -46,9 +46,7 @@ def without_asides(sentence: str) -> Iterator[str]:
 
 _SO = re.compile(r"[,;:.]\s+(?:so|and|but|hence|therefore)\b|[;:.]\s", re.IGNORECASE)
 _OBJECTS = frozenset(["it", "this", "that", "these", "those", "nothing", "nobody", "none", "both"])
-_HANGING = """if unless until when whenever once before after mm cm millimetre millimetres millimeter millimeters
-centimetre centimetres centimeter centimeters"""
-_HANGS = frozenset(_HANGING.split())
+_HANGS = frozenset(f"if unless until when whenever once before after {_UNITS}".split())
 _FEWEST = 3  # words of a statement
 
 

@@ -29,7 +29,7 @@ from osirix_agent.prompting.items import Item, items_of
 from osirix_agent.prompting.meanings import IT
 from osirix_agent.prompting.meanings import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.moods import ASKED, SEPARATORS, STARTS, STATING
-from osirix_agent.prompting.references import name_of, of_the_named, referred, said_once
+from osirix_agent.prompting.references import name_of, of_the_named, referred, said_once, tentative
 from osirix_agent.prompting.suspects import suspect
 from osirix_agent.prompting.words import words_of
 
@@ -95,12 +95,17 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
 def _with_the_name_dropped(understood: Understanding, known: Collection[str]) -> Understanding:
     """`we have planned with the cord, so lock it`: what "it" is was said in what was passed over."""
     sentence = understood.sentence
-    said = [(item, kind) for item in items_of(sentence, known) for kind in ("structure", "of") if item.is_a(kind)]
-    names = {name for item, kind in said for name in item.value(kind).names(known)}
+    names = _names_said(items_of(sentence, known), known)
     names -= {getattr(one, slot, None) for one in understood.intents for slot in ("to", "part")}
     if len(names) != 1 or any(map(name_of, understood.intents)):
         return understood
     return replace(understood, intents=tuple(referred(list(understood.intents), sentence, *names)))
+
+
+def _names_said(items: Collection[Item], known: Collection[str]) -> set[str]:
+    """The structures that are named, also as what something is of."""
+    named = (item.value(kind) for item in items for kind in ("structure", "of") if item.is_a(kind))
+    return {name for one in named for name in one.names(known)}
 
 
 def _beside_remarks(sentence: str, known: Collection[str], heard: float) -> Understanding | None:
@@ -109,33 +114,28 @@ def _beside_remarks(sentence: str, known: Collection[str], heard: float) -> Unde
         for reasons in (True, False):
             understood = _understood(left, known, heard, reasons=reasons)
             if understood.intents and not understood.questions:
-                unsure = (replace(one, confidence=min(one.confidence, TENTATIVE)) for one in understood.intents)
-                return Understanding(sentence, tuple(unsure))
+                return Understanding(sentence, tuple(map(tentative, understood.intents)))
     return _after_a_statement(sentence, known, heard)
 
 
 def _after_a_statement(sentence: str, known: Collection[str], heard: float) -> Understanding | None:
     """`Endoscopy was clean, so exclude the trachea`: to be confirmed. None: there is no order, or more than one."""
     for statement, order in after_statements(sentence):
-        before = _understood(statement, known, heard, reasons=True)
-        if items_of(statement, known)[0].is_a(*STARTS) or (before.intents and not before.questions):
-            continue  # an order of its own
+        stated, before = items_of(statement, known), _understood(statement, known, heard, reasons=True)
+        if not stated or stated[0].is_a(*STARTS) or (before.intents and not before.questions):
+            continue  # nothing but fillers, or an order of its own
         understood = _understood(order, known, heard, reasons=True)
         if understood.questions:
-            understood = next(iter(filter(None, (_beside_remarks(order, known, heard),))), understood)
+            understood = _beside_remarks(order, known, heard) or understood
         intents = list(understood.intents)
         if not intents or understood.questions:
             continue
         if _PRONOUNS_OF_A_STRUCTURE & {word.text for word in words_of(order)}:
-            said = [
-                (item, kind) for item in items_of(statement, known) for kind in ("structure", "of") if item.is_a(kind)
-            ]
-            names = {name for item, kind in said for name in item.value(kind).names(known)}
+            names = _names_said(stated, known)
             intents = referred(intents, order, *names) if len(names) == 1 else intents
             if names and not all(name in names for name in map(name_of, intents)):
                 continue  # "the GTVp looks thin, so give it 3 mm": of which?
-        unsure = (replace(one, confidence=min(one.confidence, TENTATIVE)) for one in intents)
-        return Understanding(sentence, tuple(unsure))
+        return Understanding(sentence, tuple(map(tentative, intents)))
     return None
 
 
@@ -174,9 +174,7 @@ def _stated_and_ordered(sentence: str, known: Collection[str], heard: float) -> 
             intents = ()
         if intents:
             return Understanding(sentence, tuple(
-                replace(one, span=(one.span[0] + start, one.span[1] + start),
-                        confidence=min(one.confidence, TENTATIVE))
-                for one in intents
+                replace(tentative(one), span=(one.span[0] + start, one.span[1] + start)) for one in intents
             ))  # fmt: skip
     return None
 
@@ -245,9 +243,9 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     ]
     intents = of_the_named(referred(said_once(intents, sentence), sentence), sentence, known)
     if intents and suspect(sentence, left, intents, known):
-        intents = [replace(one, confidence=min(one.confidence, TENTATIVE)) for one in intents]
+        intents = [tentative(one) for one in intents]
     if (len(intents) > 1 and read[0].text.lower() in _OPENING) or re.search(r"\band again\W*$", sentence.lower()):
-        intents = [replace(one, confidence=min(one.confidence, TENTATIVE)) for one in intents]
+        intents = [tentative(one) for one in intents]
     last = intents[-1] if len(intents) > 1 else None
     if last is not None and sentence[slice(*last.span)].lower() in ("scrap that", "bin that"):
         questions = [*questions, Question("Is all of it to be left, or is its proposal to be rejected?", whole)]

@@ -80,7 +80,7 @@ def of_the_named(intents: list[Intent], sentence: str, known: Collection[str]) -
     if not alone or not bare:
         return intents
     named = [replace(one, structure=first.structure) for one in rest if isinstance(one, Edit)]
-    return [replace(one, confidence=min(one.confidence, TENTATIVE)) for one in named]
+    return [tentative(one) for one in named]
 
 
 def _again(before: Intent | None, one: Intent, words: Collection[str]) -> bool:
@@ -119,16 +119,16 @@ def referred(intents: list[Intent], sentence: str, name: str | None = None) -> l
         last = found[-1] if found else None
         if words & _REFERRING and isinstance(last, Contour):
             if _bare(sentence[slice(*last.span)]):
-                found[-1] = last = _tentative(last)  # "the left parotid, expand it": to be contoured anew?
+                found[-1] = last = tentative(last)  # "the left parotid, expand it": to be contoured anew?
             elif sum(isinstance(before, Contour) for before in found) == 1:
                 name = last.structure  # "outline the brainstem and lock it"
         if isinstance(one, Contour) and last is not None and _bare(said) and isinstance(last, Edit):
-            found[-1] = last = _tentative(last)  # "3 mm laterally, left parotid": of that one?
+            found[-1] = last = tentative(last)  # "3 mm laterally, left parotid": of that one?
         one = _named(one, last, name, said, words)
         if _unsure(one, last, following, changed, words):
-            one = _tentative(one)
+            one = tentative(one)
         if last is not None and _says_more(last, one, said, sentence):
-            one, found[-1] = _tentative(one), _tentative(last)
+            one, found[-1] = tentative(one), tentative(last)
         changed = _changed(one, changed)
         made = isinstance(one, Contour) or (isinstance(one, Command) and one.verb == "new")
         name = None if made else name_of(one)  # what is made is the active one from now on
@@ -233,7 +233,8 @@ def _takes_part(one: Intent) -> bool:
     return isinstance(one, Part) and (one.structure is None or one.polarity is Polarity.INCLUDE)
 
 
-def _tentative(one: Intent) -> Intent:
+def tentative(one: Intent) -> Intent:
+    """To be confirmed."""
     return replace(one, confidence=min(one.confidence, TENTATIVE))
 
 

@@ -522,6 +522,10 @@ def test_copying_from_another_slice_is_not_copying_to_it(said):
     assert "come from" in understand(said, KNOWN).questions[0].text
 
 
+def test_a_courtesy_is_no_statement():
+    assert understand("could you please, so frobnicate the wobble", KNOWN).questions
+
+
 def test_a_slab_may_be_of_a_structure():
     said = "remove everything above slice 40 from the GTVp"
     assert list(understand(said, KNOWN).to_be_done) == [Slab("exclude", "above", 40, "GTVp")]

@@ -20,18 +20,21 @@ def quiet(said: Samples) -> bool:
 
     Synthetic voices: 47 to 59 dB apart alone, 19 to 28 in babble of 15 dB.
     """
-    size = int(FRAME_S * RATE_HZ)
-    frames = said[: len(said) // size * size].reshape(-1, size)
-    levels = 10 * np.log10(np.mean(frames**2, axis=1) + 1e-9)
+    levels = 10 * np.log10(np.mean(_frames(said) ** 2, axis=1) + 1e-9)
     return bool(np.percentile(levels, 95) - np.percentile(levels, 8) > _APART_DB)
+
+
+def _frames(samples: Samples) -> Samples:
+    """(frames, samples of one): what is left over at the end is dropped."""
+    size = int(FRAME_S * RATE_HZ)
+    return samples[: len(samples) // size * size].reshape(-1, size)
 
 
 def spoken(samples: Samples) -> Samples | None:
     """The stretch from the first to the last spoken word with a quarter of a second around it; None: nobody speaks."""
     from pocketsphinx import Vad
 
-    size = int(FRAME_S * RATE_HZ)
-    frames = samples[: len(samples) // size * size].reshape(-1, size)
+    frames = _frames(samples)
     if not len(frames) or float(np.sqrt(np.mean(frames**2, axis=1)).max()) < _QUIET:
         return None
     vad = Vad(_MODE, RATE_HZ, FRAME_S)
@@ -40,5 +43,5 @@ def spoken(samples: Samples) -> Samples | None:
     held = np.flatnonzero(voiced & runs)
     if len(held) * FRAME_S < LEAST_SPOKEN_S:
         return None
-    margin = int(_MARGIN_S * RATE_HZ)
+    size, margin = frames.shape[1], int(_MARGIN_S * RATE_HZ)
     return samples[max(0, int(held[0]) * size - margin) : (int(held[-1]) + 1) * size + margin]
