@@ -220,7 +220,9 @@ def _parser() -> argparse.ArgumentParser:
     refiner.add_argument("data", type=Path, help="folder with splits.json and openkbp")
     refiner.add_argument("--base", type=Path, required=True, help="model folder of the base, which takes it from there "
                          "when it lies in its folder 'refiner'")  # fmt: skip
-    for kind in (base, adapter, peer, refiner):
+    dictation = kinds.add_parser("dictation", help="what Whisper is to know of dictated contouring (extra 'voice')")
+    dictation.add_argument("--speech-model-dir", type=Path, required=True, help="Whisper's folder")
+    for kind in (base, adapter, peer, refiner, dictation):
         kind.add_argument("--out", type=Path, required=True, help="model folder to write")
         kind.add_argument("--work", type=Path, required=True, help="folder for checkpoints and TensorBoard logs")
         kind.add_argument("--steps", type=int, help="instead of the recipe's")
@@ -439,11 +441,17 @@ def _bench_speech(arguments: argparse.Namespace) -> Any:
     from osirix_agent.prompting.voice.free import open_free
     from osirix_agent.prompting.voice.listener import Listener
     from osirix_agent.prompting.voice.synthetic import voices
+    from osirix_agent.prompting.voice.tuning import find_tuning
+    from osirix_agent.settings import load_settings
 
-    free = None if arguments.speech_model_dir is None else open_free(arguments.speech_model_dir)
+    folder = arguments.speech_model_dir
+    free, plain = (None, None) if folder is None else (
+        open_free(folder, find_tuning(load_settings())), open_free(folder)
+    )  # fmt: skip
     with _busy("making the language model") as tell:
         return measure_speech(
-            arguments.seed, arguments.corpus, arguments.sample, Listener(free), free, voices(), tell
+            arguments.seed, arguments.corpus, arguments.sample, Listener(free), plain, voices(), tell,
+            "" if free is None else free.tuned,
         )  # fmt: skip
 
 
@@ -657,6 +665,13 @@ def _train(arguments: argparse.Namespace) -> None:
 
         refiner = RefinerRecipe(**changes)
         train_refiner(refiner, arguments.data, arguments.base, arguments.work, arguments.out, __version__, to_stderr)
+    elif arguments.what == "dictation":
+        from osirix_agent.bench.sentences import HEARD, PARAPHRASES, read_sentences
+        from osirix_agent.training.dictation import DictationRecipe, train_dictation
+
+        said = [one.say for name in HEARD for one in read_sentences(PARAPHRASES[name])]
+        spoken = DictationRecipe(**changes)
+        train_dictation(spoken, arguments.speech_model_dir, said, arguments.work, arguments.out, __version__)
     else:
         from osirix_agent.training.adapter import RECIPES, train_adapter
 

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     speech_model_dir: Path | None = Field(
         None, description="folder of a Whisper model in CTranslate2's format, which hears any sentence; none: commands"
     )
+    speech_tuned: bool = Field(
+        True, description="hear by what was learnt about dictation, where it was learnt for that Whisper model"
+    )
     keep_speech_dir: Path | None = Field(None, description="studies: folder for what was said; none: it is not kept")
     device: str = Field("auto", description="where the model runs: auto, cpu, cuda or mps")
     isoline_levels: Annotated[tuple[int, ...], NoDecode] = (5, 50, 95)

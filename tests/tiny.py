@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
+from osirix_agent.model_folder import FORMAT
 from osirix_agent.network.checkpoint import (
-    FORMAT,
     AdapterDescription,
     ModelDescription,
     load_model,

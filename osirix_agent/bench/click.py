@@ -165,9 +165,10 @@ def run_compiled() -> Figure:
     """One answer of the shipped model's decoder on a grid of its own, compiled beside as it is."""
     import torch
 
+    from osirix_agent.model_folder import shipped_models
     from osirix_agent.network.model import cpu_has_bf16
     from osirix_agent.network.weights import load_weights
-    from osirix_agent.segmenter.choice import model_folders, shipped_models
+    from osirix_agent.segmenter.choice import model_folders
 
     folder = load_settings().model_dir or shipped_models()
     assert folder is not None

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from osirix_agent.errors import ModelError
+from osirix_agent.model_folder import FORMAT, WEIGHTS, check_sums, read_description
 from osirix_agent.network.blocks import Join, Residual
-from osirix_agent.network.checkpoint import FORMAT, WEIGHTS, check_sums, read_description, read_tensors
+from osirix_agent.network.checkpoint import read_tensors
 
 CHANNELS = ("logit", "inside", "soft", "wide", "point+", "point-", "region+", "region-")
 USUAL_MM = (3.0, 4.0, 4.0)

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from osirix_agent.errors import ModelError
-from osirix_agent.network.checkpoint import WEIGHTS, check_sums, load_adapter, load_model
+from osirix_agent.model_folder import WEIGHTS, check_sums
+from osirix_agent.network.checkpoint import load_adapter, load_model
 from osirix_agent.network.lora import merged
 from osirix_agent.network.model import PromptableNetwork
 from osirix_agent.network.refiner import DESCRIPTION, FOLDER, Refiner, load_refiner

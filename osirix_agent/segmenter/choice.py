@@ -1,4 +1,4 @@
-"""Which segmenter a setting means, and where the shipped models lie."""
+"""Which segmenter a setting means."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.belief.card import Calibration, read_card
 from osirix_agent.errors import ModelError, SettingsError, UnsupportedSeriesError
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.model_folder import shipped_models
 from osirix_agent.prompting.prompt import TextPrompt
 from osirix_agent.segmenter.believing import Believing
 from osirix_agent.segmenter.folder import KINDS, find_model
@@ -143,15 +144,6 @@ def plain_segmenter(settings: Settings, tell: Callable[[str], object] = to_stder
 def can_run_model() -> bool:
     """Are the packages of the extra `model` there? (Nothing is imported.)"""
     return all(find_spec(package) is not None for package in _NEEDED)
-
-
-def shipped_models() -> Path | None:
-    """The folder of shipped models: in the installed package, else beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "_models", package.parent / "models"):
-        if any(folder.glob("*/model.json")):
-            return folder
-    return None
 
 
 def model_folders(folder: Path) -> tuple[Path, tuple[Path, ...]]:

@@ -7,7 +7,8 @@ from typing import Literal
 
 import torch
 
-from osirix_agent.network.checkpoint import FORMAT, AdapterDescription, load_model, save_adapter
+from osirix_agent.model_folder import FORMAT
+from osirix_agent.network.checkpoint import AdapterDescription, load_model, save_adapter
 from osirix_agent.network.lora import add_lora, lora_tensors
 from osirix_agent.training.cases import Case, train_cases
 from osirix_agent.training.examples import DrawRecipe

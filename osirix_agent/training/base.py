@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from osirix_agent.network.checkpoint import FORMAT, ModelDescription, load_model, save_model
+from osirix_agent.model_folder import FORMAT
+from osirix_agent.network.checkpoint import ModelDescription, load_model, save_model
 from osirix_agent.network.lora import fold
 from osirix_agent.network.model import NetworkConfig, PromptableNetwork
 from osirix_agent.network.text import prune

@@ -25,8 +25,9 @@ from osirix_agent.belief.gate import Gallery, Gate, fit_gallery, fit_gate
 from osirix_agent.belief.spread import FloatArray
 from osirix_agent.belief.tissue import changed
 from osirix_agent.errors import ModelError, SettingsError
+from osirix_agent.model_folder import shipped_models
 from osirix_agent.segmenter.believing import believed
-from osirix_agent.segmenter.choice import CARD, CLASSICAL_CARD, model_folders, shipped_models
+from osirix_agent.segmenter.choice import CARD, CLASSICAL_CARD, model_folders
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.protocol import Segmenter
 from osirix_agent.segmenter.seen import FEATURES, IMAGE, features

@@ -19,15 +19,9 @@ from torch import Tensor, nn
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import ModelError, PromptError
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.model_folder import FORMAT, WEIGHTS, check_sums, read_description
 from osirix_agent.network.blocks import shuffle, unshuffle
-from osirix_agent.network.checkpoint import (
-    FORMAT,
-    WEIGHTS,
-    check_sums,
-    read_description,
-    read_tensors,
-    write_folder,
-)
+from osirix_agent.network.checkpoint import read_tensors, write_folder
 from osirix_agent.network.image import IMAGE_CHANNELS
 from osirix_agent.network.model import cpu_has_bf16
 from osirix_agent.network.preprocess import AIR, Grid, normalise, sample_image

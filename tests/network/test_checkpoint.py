@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from osirix_agent.errors import ModelError
-from osirix_agent.network.checkpoint import load_adapter, load_model, write_sums
+from osirix_agent.model_folder import write_sums
+from osirix_agent.network.checkpoint import load_adapter, load_model
 from osirix_agent.network.lora import merged
 from osirix_agent.network.text import Phrase
 from tests.tiny import write_adapter, write_model

@@ -8,8 +8,9 @@ import pytest
 from osirix_agent.errors import ModelError, PromptError, SettingsError
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.model_folder import shipped_models
 from osirix_agent.prompting.prompt import MaskPrompt, PointPrompt, Polarity, TextPrompt
-from osirix_agent.segmenter.choice import make_segmenter, model_folders, plain_segmenter, shipped_models
+from osirix_agent.segmenter.choice import make_segmenter, model_folders, plain_segmenter
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
 from osirix_agent.segmenter.protocol import LooksAhead, SegmentationRequest
 from osirix_agent.settings import Settings

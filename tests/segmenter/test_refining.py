@@ -11,7 +11,7 @@ from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import ModelError
 from osirix_agent.imaging.geometry import Geometry
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.network.checkpoint import write_sums
+from osirix_agent.model_folder import write_sums
 from osirix_agent.network.refiner import CHANNELS, DESCRIPTION, FOLDER, STRIDE, Refiner
 from osirix_agent.prompting.prompt import Polarity, TextPrompt
 from osirix_agent.segmenter import local

@@ -15,12 +15,14 @@ from osirix_agent.errors import ModelError, VoiceError
 from osirix_agent.prompting.items import SPOKEN
 from osirix_agent.prompting.voice.sound import RATE_HZ, Samples
 from osirix_agent.prompting.voice.spoken import EXAMPLES
+from osirix_agent.prompting.voice.tuning import Tuning, tuned
 from osirix_agent.prompting.words import words_of
 
 BEAMS, BEAMS_AGAIN = 5, 10
 _MOST_TOKENS, _MOST_NAMES = 60, 15
 _NUMBERS, _SIGNS = 400, (",", ".", "?", "-", "'s", "'t", ".5")
 _FFT, _HOP = 400, 160
+_POSITION = 2 * _HOP  # samples that the encoder makes one place of
 _LONGEST_WINDOW_S, _SHORTEST_WINDOW_S, _PAUSE_S = 30.0, 10.0, 1.5
 
 
@@ -74,12 +76,10 @@ def own_words(known: Collection[str]) -> list[str]:
     return [*sorted(written), *map(str, range(_NUMBERS)), *_SIGNS]
 
 
-def log_mel(samples: Samples, bands: int) -> npt.NDArray[np.float32]:
+def log_mel(samples: Samples, bands: int, seconds: float) -> npt.NDArray[np.float32]:
     """(bands, frames) as Whisper was taught (Radford et al. 2022): 25 ms windows every 10 ms, Slaney's mel bands,
-    log10, 80 dB deep, padded with silence: not to its 30 s, but to 10 s or a pause, which hears the same much sooner.
-    """
-    seconds = min(max(len(samples) / RATE_HZ + _PAUSE_S, _SHORTEST_WINDOW_S), _LONGEST_WINDOW_S)
-    sound = np.zeros(int(np.ceil(seconds)) * RATE_HZ, np.float32)
+    log10, 80 dB deep, padded with silence to so many seconds."""
+    sound = np.zeros(round(seconds * RATE_HZ / _POSITION) * _POSITION, np.float32)
     sound[: len(samples)] = samples[: len(sound)]
     padded = np.pad(sound, _FFT // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP][:-1]
@@ -109,7 +109,12 @@ class Whisper:
     Parameters
     ----------
     folder : nothing is downloaded
+    tuning : what was learnt about dictation; used where it is for this model
     threads : of the processor
+
+    Attributes
+    ----------
+    tuned : what it was tuned by; "" where it was not
 
     Raises
     ------
@@ -119,15 +124,16 @@ class Whisper:
         The folder cannot be used.
     """
 
-    def __init__(self, folder: Path, *, threads: int = 2) -> None:
+    def __init__(self, folder: Path, tuning: Tuning | None = None, *, threads: int = 2) -> None:
         try:
             import ctranslate2
             from tokenizers import Tokenizer
         except ImportError:
             raise VoiceError("CTranslate2 is not installed.", "Run: pip install 'osirix-agent[voice]'") from None
         try:
+            files = None if tuning is None else tuned(folder, tuning)
             self._model: Any = ctranslate2.models.Whisper(
-                str(folder), device="cpu", compute_type="int8", intra_threads=threads
+                str(folder), device="cpu", compute_type="int8", intra_threads=threads, files=files
             )
             self._tokens: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._bands = int(self._model.n_mels)
@@ -137,6 +143,11 @@ class Whisper:
                 "Give a folder with model.bin, config.json, tokenizer.json and vocabulary.json.",
             ) from None
         self._ct2 = ctranslate2
+        learnt = tuning.description if tuning is not None and files is not None else None
+        self.tuned = "" if learnt is None else f"{learnt.name} {learnt.version}"
+        self._shortest_s, self._pause_s = (_SHORTEST_WINDOW_S, _PAUSE_S) if learnt is None else (
+            learnt.shortest_s, learnt.pause_s
+        )  # fmt: skip
         self._last: tuple[Samples, Any] | None = None  # a sound and what the encoder made of it
         self._others: tuple[frozenset[str], list[int]] | None = None  # names, and what is written in no word of theirs
 
@@ -160,9 +171,15 @@ class Whisper:
 
     def _encoded(self, samples: Samples) -> Any:
         if self._last is None or self._last[0] is not samples:
-            sound = self._ct2.StorageView.from_array(np.ascontiguousarray(log_mel(samples, self._bands)[None]))
+            sound = self._ct2.StorageView.from_array(
+                np.ascontiguousarray(log_mel(samples, self._bands, self._window_s(samples))[None])
+            )
             self._last = samples, self._model.encode(sound)
         return self._last[1]
+
+    def _window_s(self, samples: Samples) -> float:
+        """Not Whisper's own 30 s, but long enough to hear the same, much sooner."""
+        return min(max(len(samples) / RATE_HZ + self._pause_s, self._shortest_s), _LONGEST_WINDOW_S)
 
     def _said(
         self, encoded: Any, known: Collection[str], beams: int, never: list[int]
@@ -180,8 +197,8 @@ class Whisper:
         return tuple(said), float(found.no_speech_prob)
 
 
-def open_free(folder: Path) -> FreeRecogniser:
-    """The recogniser of a folder.
+def open_free(folder: Path, tuning: Tuning | None = None) -> Whisper:
+    """The recogniser of a folder; with what was learnt about dictation, where that is for this model.
 
     Raises
     ------
@@ -194,4 +211,4 @@ def open_free(folder: Path) -> FreeRecogniser:
         json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise ModelError("There is no speech model in that folder.", "Give a folder with Whisper's files.") from None
-    return Whisper(folder)
+    return Whisper(folder, tuning)

@@ -32,6 +32,7 @@ from osirix_agent.prompting.voice.detection import quiet, spoken
 from osirix_agent.prompting.voice.free import FreeRecogniser, open_free
 from osirix_agent.prompting.voice.fusion import fused
 from osirix_agent.prompting.voice.sound import LONGEST_S, samples_of, write_wav
+from osirix_agent.prompting.voice.tuning import find_tuning
 from osirix_agent.settings import Settings
 
 MUTE = (
@@ -127,7 +128,7 @@ def open_listener(settings: Settings) -> Listener:
     VoiceError
         What it needs is not installed.
     ModelError
-        `speech_model_dir` holds no speech model.
+        `speech_model_dir` holds no speech model, or what was learnt about dictation is not as it was shipped.
     """
     folder = settings.speech_model_dir
-    return Listener(None if folder is None else open_free(folder), keep=settings.keep_speech_dir)
+    return Listener(None if folder is None else open_free(folder, find_tuning(settings)), keep=settings.keep_speech_dir)

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,16 +118,19 @@ def speak(voice: Voice, sentence: str) -> Samples:
     return np.concatenate([around, said * (0.25 / max(float(np.abs(said).max()), 1e-6)), around])
 
 
-def babble(voices: Sequence[Voice], sentences: Sequence[str], seconds: float, seed: int) -> Samples:
+def babble(
+    voices: Sequence[Voice], sentences: Sequence[str], seconds: float, seed: int, talkers: int = BABBLERS,
+    say: Callable[[Voice, str], Samples] = speak,
+) -> Samples:  # fmt: skip
     """Several voices talking at once, of root mean square 1."""
     random = np.random.default_rng(seed)
     size = int(seconds * RATE_HZ)
     mixed = np.zeros(size, np.float32)
-    for _ in range(BABBLERS):
+    for _ in range(talkers):
         track = np.zeros(0, np.float32)
         while len(track) < size:
             voice, text = voices[int(random.integers(len(voices)))], sentences[int(random.integers(len(sentences)))]
-            track = np.concatenate([track, speak(voice, text)])
+            track = np.concatenate([track, say(voice, text)])
         mixed += np.roll(track, int(random.integers(len(track))))[:size]
     return (mixed / np.sqrt(np.mean(mixed**2))).astype(np.float32)
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from osirix_agent.errors import LearningError, ModelError
 from osirix_agent.figures import report
 from osirix_agent.imaging.dicom import read_series
+from osirix_agent.model_folder import shipped_models
 from osirix_agent.record.pseudonym import Pseudonyms
-from osirix_agent.segmenter.choice import model_folders, shipped_models
+from osirix_agent.segmenter.choice import model_folders
 from osirix_agent.settings import Settings
 from osirix_agent.training.adapt import publish
 from osirix_agent.training.adapt.run import Outcome, Plan, adapt, recipe_for

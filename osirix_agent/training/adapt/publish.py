@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from osirix_agent.errors import LearningError, ModelError
-from osirix_agent.network.checkpoint import AdapterDescription, read_description, write_sums
+from osirix_agent.model_folder import read_description, write_sums
+from osirix_agent.network.checkpoint import AdapterDescription
 from osirix_agent.record.forget import LINEAGE
 
 RETIRED = "retired"

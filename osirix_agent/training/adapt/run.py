@@ -17,7 +17,7 @@ from osirix_agent.belief import card as cards
 from osirix_agent.errors import LearningError
 from osirix_agent.figures import Figure
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.network.checkpoint import WEIGHTS, check_sums
+from osirix_agent.model_folder import WEIGHTS, check_sums
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.record.sessions import Session, journals, session_id
 from osirix_agent.record.verify import verify
