@@ -273,13 +273,17 @@ def _words(intent: Intent) -> str:
     """The edit in canonical words, without any structure's name: it goes into the journal."""
     match intent:
         case Edit():
-            return " ".join([intent.how, f"{intent.mm:g} mm", *intent.directions])
+            return ", ".join([" ".join([intent.how, f"{intent.mm:g} mm", *intent.directions]), *_other_amounts(intent)])
         case Slab():
             return f"{intent.how} {intent.side}"
         case Part():
             return f"{intent.polarity.value} part"
         case _:
             return intent.kind
+
+
+def _other_amounts(intent: Edit) -> list[str]:
+    return [f"but {mm:g} mm {way}" for way, mm in intent.but]
 
 
 def _confirmation(intents: tuple[Intent, ...]) -> PromptError:

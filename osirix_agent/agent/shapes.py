@@ -16,11 +16,13 @@ from osirix_agent.imaging.shaping import (
     field_of,
     filled_between,
     grown,
+    grown_but,
     joined,
     kept_in,
     kept_out,
     shifted,
     shrunk,
+    shrunk_but,
     smoothed,
     superior_step,
 )
@@ -52,9 +54,10 @@ def edited(
     geometry = volume.geometry
     match intent:
         case Edit():
-            (field,) = field_of([seen], geometry, 3 * intent.mm)
+            (field,) = field_of([seen], geometry, 3 * max(intent.mm, *(mm for _, mm in intent.but), 0.0))
             ways = [_lps(way, seen, volume, name) for way in intent.directions]
-            made = _millimetres(field, intent, ways).contours()
+            others = [(_lps(way, seen, volume, name), mm) for way, mm in intent.but]
+            made = _millimetres(field, intent, ways, others).contours()
         case Crop() | Part():
             a, b = field_of([seen, other], geometry, 0)
             how = kept_in if isinstance(intent, Crop) else joined if intent.polarity is Polarity.INCLUDE else kept_out
@@ -92,8 +95,14 @@ def shape_prompt(made: Rings, volume: Volume, how: str) -> ShapePrompt:
     return ShapePrompt(slices=tuple(slices), how=how)
 
 
-def _millimetres(field: Field, intent: Edit, ways: list[FloatArray]) -> Field:
+def _millimetres(
+    field: Field, intent: Edit, ways: list[FloatArray], others: list[tuple[FloatArray, float]]
+) -> Field:  # fmt: skip
     match intent.how:
+        case "grow" if others:
+            return grown_but(field, intent.mm, others)
+        case "shrink" if others:
+            return shrunk_but(field, intent.mm, others)
         case "grow":
             return grown(field, intent.mm, ways)
         case "shrink":

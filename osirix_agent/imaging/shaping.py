@@ -127,6 +127,32 @@ def shrunk(field: Field, mm: float, directions: Sequence[npt.ArrayLike] = ()) ->
     return field
 
 
+def grown_but(field: Field, mm: float, others: Sequence[tuple[npt.ArrayLike, float]]) -> Field:
+    """Larger by `mm` all round, but by other amounts (mm) along directions (LPS unit vectors of the patient's axes).
+
+    Nowhere by more than `mm` but along a direction with more; nowhere further along a direction than it says. Towards
+    a direction with less, it is what grows all round by the lesser amount and is then swept along the other axes,
+    within what grows by `mm`.
+    """
+    made = field.values + mm
+    axes = [np.array(axis, float) for axis in DIRECTIONS_LPS.values()]
+    ways = [(np.asarray(way, float), amount) for way, amount in others]
+    for way, amount in ways:
+        if amount < mm:
+            rest = [axis for axis in axes if not np.allclose(axis, way)]
+            made = np.minimum(made, grown(_with(field, field.values + amount), mm - amount, rest).values)
+    for way, amount in ways:
+        if amount > mm:
+            made = np.maximum.reduce(_with(field, made).swept(way, amount - mm))
+    return _with(field, made)
+
+
+def shrunk_but(field: Field, mm: float, others: Sequence[tuple[npt.ArrayLike, float]]) -> Field:
+    """Smaller by `mm` all round, but by other amounts (mm) on the sides that face directions: what is outside grows."""
+    turned = [(-np.asarray(way, float), amount) for way, amount in others]
+    return _with(field, -grown_but(_with(field, -field.values), mm, turned).values)
+
+
 def shifted(field: Field, mm: float, direction: npt.ArrayLike) -> Field:
     """Moved by `mm` along a direction (LPS unit vector)."""
     return _with(field, field.moved(np.asarray(direction, float) * mm))

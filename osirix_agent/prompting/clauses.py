@@ -24,7 +24,7 @@ from osirix_agent.prompting.doubts import (
 )
 from osirix_agent.prompting.intent import Edit, Intent
 from osirix_agent.prompting.items import MISSPELT, Item
-from osirix_agent.prompting.meanings import NAMED_COMMANDS, Asked, Clause
+from osirix_agent.prompting.meanings import MENTIONED, NAMED_COMMANDS, Asked, Clause
 from osirix_agent.prompting.moods import SEPARATORS, STARTS, without_pauses
 from osirix_agent.prompting.rules import rules_for, with_side
 
@@ -110,6 +110,10 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
                 if before.last and runs_on(before.last, inner[0], separator):
                     sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
                 placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
+                if separator and not separator.is_a("then") and separator.text not in (".", ";"):
+                    all_round = _with_other_amounts(before.intents, placed, said)
+                    if all_round is not None:
+                        return _Reading(cost, all_round, before.questions, before.last)
                 return _Reading(cost, [*before.intents, *placed], before.questions, [*carried, *said])
             intents = _without_strange([*carried, *said], known)
             if intents is not None:
@@ -119,6 +123,30 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
     except Asked as asked:
         text, cost = str(asked), cost + _LACKING
     return _Reading(cost, before.intents, [*before.questions, Question(text, span)], said)
+
+
+def _with_other_amounts(before: list[Intent], found: list[Intent], said: list[Item]) -> list[Intent] | None:
+    """`grow it by 5 mm, 3 mm posteriorly`: one margin, to be confirmed; None: it is something else.
+
+    Raises
+    ------
+    Asked
+        The same direction twice.
+    """
+    whole = before[-1] if before else None
+    others = [one for one in found if isinstance(one, Edit)]
+    if not isinstance(whole, Edit) or whole.directions or whole.how not in ("grow", "shrink"):
+        return None
+    if not all(map(measures, said)) or not others or not all(one.directions for one in others):
+        return None
+    if len(others) != len(found) or any(one.how != whole.how for one in others):
+        return None
+    but = (*whole.but, *((way, one.mm) for one in others for way in one.directions))
+    if len({way for way, _ in but}) < len(but):
+        raise Asked("By how many millimetres in each direction?")
+    end = max(one.span[1] for one in others)
+    sure = min(whole.confidence, MENTIONED)
+    return [*before[:-1], replace(whole, but=but, span=(whole.span[0], end), confidence=sure)]
 
 
 def _steals_a_direction(last: list[Item], said: list[Item]) -> float:

@@ -85,13 +85,19 @@ class Slab(Said):
 
 @dataclass(frozen=True)
 class Edit(Said):
-    """Grow, shrink, shift or smooth by millimetres; no directions: all round."""
+    """Grow, shrink, shift or smooth by millimetres; no directions: all round.
+
+    Attributes
+    ----------
+    but : all round, but by so many millimetres there: (direction, mm) pairs; for growing and shrinking
+    """
 
     kind: ClassVar[str] = "edit"
     how: Literal["grow", "shrink", "shift", "smooth"]
     mm: float
     directions: tuple[Direction, ...] = ()
     structure: str | None = None
+    but: tuple[tuple[Direction, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,8 @@ def from_json(found: dict[str, Any]) -> Intent:
         No such kind, or slots that it does not have.
     """
     slots: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k != "kind"}
+    if "but" in slots:
+        slots["but"] = tuple((way, float(mm)) for way, mm in slots["but"])
     if "polarity" in slots:
         slots["polarity"] = Polarity(slots["polarity"])
     return KINDS[found["kind"]](**slots)

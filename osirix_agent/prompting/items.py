@@ -80,7 +80,21 @@ def items_of(sentence: str, known: Collection[str], *, reasons: bool = True) -> 
         sure = 1.0 if all(a.text == b.text for a, b in zip(part, spelt[at : at + taken], strict=True)) else MISSPELT
         items.append(Item(senses, part[0].start, part[-1].end, sentence[part[0].start : part[-1].end], sure))
         at += taken
-    return _joined(settled(_unit_first(_without_particles(items)), UNSAID, reasons), sentence)
+    return _joined(settled(_unit_first(_without_particles(_other_amounts(items))), UNSAID, reasons), sentence)
+
+
+def _other_amounts(items: list[Item]) -> list[Item]:
+    """`5 mm all round but 3 mm posteriorly`, `except 3 mm posteriorly`: what follows excludes nothing."""
+    found = list(items)
+    for n, item in enumerate(found):
+        after = next((one for one in found[n + 1 :] if one.text.lower() not in ("only", "just", "by")), None)
+        measured = any(one.is_a("amount", "unit") for one in found[:n])
+        if item.text.lower() in _BUT and measured and after is not None and after.is_a("amount", "number"):
+            found[n] = replace(item, senses=(("and", True),))
+    return found
+
+
+_BUT = ("but", "except", "except for", "apart from", "other than", "besides")
 
 
 def _without_particles(items: list[Item]) -> list[Item]:

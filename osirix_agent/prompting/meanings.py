@@ -28,6 +28,7 @@ MENTIONED = 0.7  # confidence of what may be meant otherwise
 NAMED_COMMANDS = frozenset({"accept", "reject", "lock", "unlock", "release", "reopen", "refine"})
 
 
+WHICH_SLICE = "Say 'next slice', 'previous slice' or a slice's number."
 IT = ""  # a part that was named before
 
 
@@ -142,6 +143,25 @@ def edge_moved(clause: Clause) -> list[Intent]:
     if way not in (edge, _OPPOSITE[edge]):
         raise Asked("Shift all of it, or grow or shrink it on that side?")
     return [Edit("grow" if way == edge else "shrink", clause.mm("grow"), (edge,), clause.structure())]
+
+
+def added_beside(clause: Clause) -> list[Intent]:
+    """`add 5 mm superiorly to the GTV`."""
+    way = {"above": "superior", "below": "inferior"}[clause.one("side")]
+    return edited("grow")(Clause({"amount": clause.slots["amount"], "direction": [way],
+                                  "structure": clause.slots["structure"]}, clause.known))  # fmt: skip
+
+
+def put_on(clause: Clause) -> list[Intent]:
+    """`put 5 mm on the GTV`."""
+    if clause.one("heading") != 1:
+        raise Asked("Grow it, shrink it or shift it?")
+    return edited("grow")(clause)
+
+
+def unit_missing(clause: Clause) -> list[Intent]:
+    """`grow by 3`."""
+    raise Asked(f"{clause.one('number'):g} what? Say millimetres or centimetres.")
 
 
 def raised(way: str) -> Callable[[Clause], list[Intent]]:
@@ -428,7 +448,7 @@ def go_to_number(clause: Clause) -> list[Intent]:
 def go_beside(clause: Clause) -> list[Intent]:
     where = clause.one("beside")
     if where in ("above", "below"):
-        raise Asked("Say 'next slice', 'previous slice' or a slice's number.")
+        raise Asked(WHICH_SLICE)
     return [Go(step=1 if where == "next" else -1)]
 
 

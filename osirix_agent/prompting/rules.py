@@ -44,6 +44,10 @@ RULES = (
     _rule("go", "times", "off", m.steps_back),
     _rule(None, "times off", "", m.steps_back),
     _rule("add", "amount", _AMOUNT + " of", m.edited("grow")),
+    _rule("add", "amount side structure", "", m.sure_as(MENTIONED, m.added_beside)),
+    _rule("put", "amount heading structure", "direction all_round", m.sure_as(MENTIONED, m.put_on)),
+    *(_rule(verb, "number", "direction all_round structure it this", m.unit_missing)
+      for verb in ("grow", "shrink", "shift", "smooth")),
     _rule("take", "amount edge direction", "structure of it", m.edge_moved),
     *(_rule(None, f"structure amount {way}", "", m.sure_as(MENTIONED, m.edited("grow")))
       for way in ("direction", "all_round")),
@@ -62,6 +66,7 @@ RULES = (
     *(_rule(verb, "to_of", "structure it this off", m.cut_to) for verb in ("remove", "shrink")),
     _rule(None, "verdict", "here this it switch", lambda c: [Here(c.one("verdict"))]),
     *(_rule(verb, "slices heading", "", m.slices_on) for verb in (None, "go", "shift")),
+    *(_rule(verb, "slices direction", "", m.ask(m.WHICH_SLICE)) for verb in (None, "go", "shift")),
     _rule("open", "", "structure it this", lambda c: [Command("reopen", c.structure())]),
     *(_rule("put", f"amount {way}", "structure it this", m.edited("grow")) for way in ("direction", "edge")),
     _rule("put", "isolines", "", m.constant(Command("show"))),

@@ -76,6 +76,18 @@ def test_growing_and_shrinking_all_round(practice):
     assert not say(practice, "shrink by five centimetres")[0]
 
 
+def test_one_margin_with_less_one_way_is_confirmed_and_holds(practice):
+    click(practice)
+    before = extent(practice.mask())
+    done, what = say(practice, "grow it by 8 mm but 4 mm posteriorly")
+    assert not done
+    assert "grow 8 mm, but 4 mm posterior" in what
+    assert say(practice, "yes")[0]
+    moved = extent(practice.mask()) - before
+    assert moved[1].tolist() == [-4, 2]  # rows of 2 mm, growing backwards
+    assert moved[2].tolist() == [-4, 4]
+
+
 def test_an_edit_takes_prompts_away_and_undo_brings_them_back(practice):
     roi = signature(click(practice))
     say(practice, "grow by 3 mm")

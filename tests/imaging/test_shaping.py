@@ -13,11 +13,13 @@ from osirix_agent.imaging.shaping import (
     field_of,
     filled_between,
     grown,
+    grown_but,
     joined,
     kept_in,
     kept_out,
     shifted,
     shrunk,
+    shrunk_but,
     smoothed,
     superior_step,
 )
@@ -88,6 +90,28 @@ def test_volumes_are_right_on_the_average(a, b, c, sign):
         assert volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.08)
     longer = whole(grown(field, 4, [(0, 0, 1)])).sum() * 1.5 - ball.sum() * 1.5
     assert longer == pytest.approx(np.pi * RADIUS**2 * 4, rel=0.12)
+
+
+@settings(deadline=None, max_examples=15)
+@given(angles, angles, angles, st.sampled_from([1, -1]), ways, st.floats(1, 3), st.floats(0, 3))
+def test_all_round_but_less_or_more_one_way(a, b, c, sign, way, mm, other):
+    geometry = lying(a, b, c, sign)
+    at, u = places(geometry), np.array(DIRECTIONS_LPS[way], float)
+    ball, along = np.linalg.norm(at, axis=-1), at @ u
+    (field,) = field_of([contours(ball < RADIUS)], geometry, 8)
+    made = whole(grown_but(field, mm, [(u, other)]))
+    least, most = min(mm, other), max(mm, other)
+    assert made[ball < RADIUS + least - 1].all()
+    assert not made[ball > RADIUS + most + 1].any()
+    assert not made[along > RADIUS + other + 1].any()
+    near = np.linalg.norm(at - along[..., None] * u, axis=-1) < 1
+    assert made[near & (along > 0) & (along < RADIUS + other - 1)].all()
+    behind = near & (along < 0)
+    close_to(made[behind], RADIUS + mm - ball[behind])  # and the other way all of it
+    less = whole(shrunk_but(field, mm, [(u, other)]))
+    assert less[near & (along > 0) & (along < RADIUS - other - 1)].all()
+    assert not less[near & (along > RADIUS - other + 1)].any()
+    close_to(less[behind], RADIUS - mm - ball[behind])
 
 
 def test_nothing_asked_is_nothing_changed():

@@ -1,5 +1,7 @@
 """A sentence becomes typed intents, or a question."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -545,3 +547,53 @@ def test_a_known_structure_and_an_amount_is_an_edit_of_it_and_a_remark_may_end_w
         assert (list(found.intents), found.questions, found.to_be_done) == ([meant], (), ())
     first, _ = understand("right parotid, 3 mm anterior", KNOWN).intents  # not drawn yet
     assert first == Contour("Parotid_R")
+
+
+def test_a_margin_may_be_added_or_put_on_and_waits_for_a_yes():
+    for said, ways in (
+        ("add 5 mm superiorly to the GTV", ("superior",)),
+        ("put 5 mm on the GTV", ()),
+        ("put 5 mm on the GTV posteriorly", ("posterior",)),
+    ):
+        found = understand(said, KNOWN)
+        assert list(found.intents) == [Edit("grow", 5, ways, "GTV")]
+        assert not found.to_be_done
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("grow by 3", "3 what? Say millimetres or centimetres."),
+        ("shift 2 left", "2 what? Say millimetres or centimetres."),
+        ("two slices up", "Say 'next slice', 'previous slice' or a slice's number."),
+        ("put 5 mm back the GTV", "Grow it, shrink it or shift it?"),
+    ],
+)
+def test_what_is_missing_is_asked_for(said, asked):
+    (question,) = understand(said, KNOWN).questions
+    assert question.text == asked
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("grow 5 mm all round but 3 mm posteriorly", Edit("grow", 5, but=(("posterior", 3),))),
+        ("grow it by 8 mm, but only 5 mm posteriorly", Edit("grow", 8, but=(("posterior", 5),))),
+        ("grow the GTV by 5 mm except 3 mm posteriorly", Edit("grow", 5, (), "GTV", (("posterior", 3),))),
+        ("10 mm margin, 6 mm posteriorly", Edit("grow", 10, but=(("posterior", 6),))),
+        ("expand it 8 mm, 5 mm posteriorly and 1 cm up", Edit("grow", 8, but=(("posterior", 5), ("superior", 10)))),
+        ("grow it 5 mm except 3 mm left and right", Edit("grow", 5, but=(("left", 3), ("right", 3)))),
+        ("shrink by 3 mm but 1 mm anteriorly", Edit("shrink", 3, but=(("anterior", 1),))),
+    ],
+)
+def test_all_round_but_less_or_more_one_way_is_one_margin_and_waits_for_a_yes(said, meant):
+    found = understand(said, KNOWN)
+    assert found.intents == (meant,)
+    assert not found.to_be_done
+    assert from_json(json.loads(json.dumps(meant.as_json()))) == meant
+
+
+def test_one_after_the_other_is_not_one_margin():
+    found = understand("grow it by 5 mm, then by 3 mm posteriorly", KNOWN)
+    assert found.intents == (Edit("grow", 5), Edit("grow", 3, ("posterior",)))
+    assert understand("grow it 5 mm, 3 mm posteriorly, 2 mm posteriorly", KNOWN).questions
