@@ -20,7 +20,7 @@ from osirix_agent.bench.sentences import (
     read_sentences,
     recipe,
 )
-from osirix_agent.bench.voice import interval, upper_bound
+from osirix_agent.bench.voice import confirmed, interval, upper_bound
 from osirix_agent.errors import VoiceError
 from osirix_agent.figures import Figure
 from osirix_agent.prompting.command import understand
@@ -46,6 +46,7 @@ class Spoken:
     Attributes
     ----------
     errors, words : of the free recogniser's best hypothesis; clean only
+    waits : an order, understood as meant, that a yes is asked for; None: none was meant, or not understood
     wall_s, cpu_s : from the end of speech to the sentence
     """
 
@@ -58,6 +59,7 @@ class Spoken:
     cpu_s: float
     errors: int = 0
     words: int = 0
+    waits: bool | None = None
 
 
 def corpus_of(seed: int, corpus: Path | None) -> list[Sentence]:
@@ -127,7 +129,8 @@ def _heard(
         stretch = spoken(samples_of(pcm, RATE_HZ))
         best = "" if stretch is None else free.hypotheses(stretch, KNOWN).hypotheses[0].text
         errors, words = word_errors(said_aloud(sentence.say), best)
-    return Spoken(voice.name, condition, right, wrong, heard.by, wall, cpu, errors, words)
+    waits = not understand(heard.text, KNOWN, heard.confidence).to_be_done if right and sentence.intents else None
+    return Spoken(voice.name, condition, right, wrong, heard.by, wall, cpu, errors, words, waits)
 
 
 def judged(sentence: Sentence, heard: Heard) -> tuple[bool, bool]:
@@ -198,6 +201,8 @@ def _figures(found: Sequence[Spoken], sample: int | None, sentences: int, tuned:
         share("intent.noise.15dB", of("15dB", clear), 80),
         share("intent.noise.5dB", of("5dB", clear), 55),
     ]
+    rows += [confirmed(f"intent.{name}.confirmed", [o.waits for o in of(name, clear) if o.waits is not None])
+             for name, _ in CONDITIONS]  # fmt: skip
     wrong, n = sum(one.wrong_action for one in found), len(found)
     bound = upper_bound(wrong, n)
     rows.append(Figure(id="intent.wrong", value=100 * wrong / n, unit="%", interval=(0.0, 100 * bound), n=n,

@@ -38,11 +38,17 @@ _AS_NEW = {  # what the sets gave when they were new: right, something else carr
 
 @dataclass(frozen=True)
 class Outcome:
-    """One sentence: was it understood as meant, and was anything else carried out instead of asked back?"""
+    """One sentence: was it understood as meant, and was anything else carried out instead of asked back?
+
+    Attributes
+    ----------
+    waits : an order, understood as meant, that a yes is asked for
+    """
 
     sentence: Sentence
     right: bool
     wrong_action: bool
+    waits: bool
 
 
 def judge(sentence: Sentence, known: Sequence[str] = KNOWN) -> Outcome:
@@ -54,7 +60,8 @@ def judge(sentence: Sentence, known: Sequence[str] = KNOWN) -> Outcome:
         right = not understood.questions and understood.intents == sentence.intents
     else:
         right = not done
-    return Outcome(sentence, right, bool(done) and done != sentence.intents)
+    waits = right and bool(sentence.intents) and done != sentence.intents
+    return Outcome(sentence, right, bool(done) and done != sentence.intents, waits)
 
 
 def interval(held: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -71,7 +78,7 @@ def upper_bound(wrong: int, n: int) -> float:
 
 
 def figures_of(name: str, outcomes: Sequence[Outcome], note: str) -> list[Figure]:
-    """The two figures of a set of sentences."""
+    """The figures of a set of sentences."""
     n = len(outcomes)
     right, wrong = sum(o.right for o in outcomes), sum(o.wrong_action for o in outcomes)
     share, bound = right / max(n, 1), upper_bound(wrong, n)
@@ -82,7 +89,15 @@ def figures_of(name: str, outcomes: Sequence[Outcome], note: str) -> list[Figure
         Figure(id=f"voice.text.{name}.wrong", value=100 * wrong / max(n, 1), unit="%", interval=(0.0, 100 * bound), n=n,
                reach=REACH_WRONG, holds=bound <= 0.005,
                note="Carried out instead of asked back; the interval's end is the one-sided 95 % bound."),
+        confirmed(f"voice.text.{name}.confirmed", [o.waits for o in outcomes if o.right and o.sentence.intents]),
     ]  # fmt: skip
+
+
+def confirmed(id_: str, waits: Sequence[bool]) -> Figure:
+    """Of orders that were understood, the share that a yes is asked for."""
+    low, high = interval(sum(waits), len(waits))
+    return Figure(id=id_, value=100 * sum(waits) / max(len(waits), 1), unit="%", interval=(100 * low, 100 * high),
+                  n=len(waits), note="Of orders understood as meant: a yes is asked for first.")  # fmt: skip
 
 
 def measure_text(seed: int, corpus: Path | None) -> list[Figure]:

@@ -276,6 +276,8 @@ def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
             leaving=any(item.is_a("out_of") and kind == "of" for item, (kind, _) in zip(said, senses, strict=True)),
             called=any(kind == "of" and _CALLED & set(item.text.lower().split())
                        for item, (kind, _) in zip(said, senses, strict=True)),
+            into=any(kind == "of" and item.text.lower().startswith(("in ", "into "))
+                     for item, (kind, _) in zip(said, senses, strict=True)),
         )  # fmt: skip
         for rule in rules_for(clause.slots):
             try:

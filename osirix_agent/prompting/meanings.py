@@ -45,6 +45,7 @@ class Clause:
     alternating: bool = False  # amounts and directions take turns
     leaving: bool = False  # its "of" was a "from" or "out of"
     called: bool = False  # its "of" was a "called" or "as"
+    into: bool = False  # its "of" was an "in" or "into"
 
     def one(self, kind: str) -> Any:
         values = self.slots.get(kind, [])
@@ -247,6 +248,13 @@ def part_of(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
         return [Part(polarity, part, of) for part in clause.structures()]
 
     return build
+
+
+def part_taken(clause: Clause) -> list[Intent]:
+    """`take the cord out of the GTV`; but "take the GTVp into the GTV" means the opposite."""
+    if clause.into and "off" not in clause.slots:
+        return sure_as(MENTIONED, part_of(Polarity.INCLUDE))(clause)
+    return part_of(Polarity.EXCLUDE)(clause)
 
 
 def held(polarity: Polarity) -> Callable[[Clause], list[Intent]]:

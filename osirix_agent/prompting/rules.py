@@ -82,7 +82,8 @@ RULES = (
     _rule("smooth", "", "amount vague structure it this all_round off everything of", m.edited("smooth")),
     *(_rule(verb, "structure", "of it off from", m.part_of(how))
       for verb, how in (("add", _IN), ("include", _IN), ("exclude", _OUT))),
-    *(_rule(verb, "structure of", "it off from", m.part_of(_OUT)) for verb in ("remove", "delete", "take")),
+    *(_rule(verb, "structure of", "it off from", m.part_of(_OUT)) for verb in ("remove", "delete")),
+    _rule("take", "structure of", "it off from", m.part_taken),
     *(_rule(verb, "structure off", "it from", m.put) for verb in ("remove", "take", "delete", "bring")),
     _rule("unwanted", "structure off", "it", m.part_of(_OUT)),
     *(_rule(verb, "subject structure", "", m.held(how)) for verb, how in (("hold_in", _IN), ("hold_out", _OUT))),

@@ -61,7 +61,9 @@ def test_nothing_that_was_understood_is_lost():
     # fifth has not been improved upon
     for figure in measure_text(1, None):
         name = figure.id.split(".")[2]
-        if figure.id.endswith(".wrong"):
+        if figure.id.endswith(".confirmed"):
+            assert figure.value <= 36  # wordy speakers, whose reasons are not read
+        elif figure.id.endswith(".wrong"):
             assert round(figure.value * figure.n / 100) <= wrong.get(name, 0)
         else:
             assert figure.value >= least[name]
@@ -73,7 +75,8 @@ def test_a_corpus_from_outside(tmp_path, capsys):
     assert read_sentences(file) == recipe(3, 20)
     main(["bench", "voice", "--text-only", "--json", "--corpus", str(file)])
     figures = json.loads(capsys.readouterr().out)["figures"]
-    assert [f["id"] for f in figures] == ["voice.text.corpus", "voice.text.corpus.wrong"]
+    rows = ["voice.text.corpus", "voice.text.corpus.wrong", "voice.text.corpus.confirmed"]
+    assert [f["id"] for f in figures] == rows
     file.write_text('{"say": "undo"}\n')
     with pytest.raises(SettingsError, match="Line 1"):
         read_sentences(file)
@@ -84,8 +87,16 @@ def test_a_wrong_action_is_one_that_would_be_carried_out(tmp_path):
     redo = '{"say": "undo", "intents": [{"kind": "command", "verb": "redo"}]}'
     file.write_text(redo + '\n{"say": "accept?", "intents": []}\n')
     undo, doubtful = [judge(s) for s in read_sentences(file)]
-    assert (undo.right, undo.wrong_action) == (False, True)
-    assert (doubtful.right, doubtful.wrong_action) == (True, False)
+    assert (undo.right, undo.wrong_action, undo.waits) == (False, True, False)
+    assert (doubtful.right, doubtful.wrong_action, doubtful.waits) == (True, False, False)
+
+
+def test_an_order_that_a_yes_is_asked_for_is_counted(tmp_path):
+    file = tmp_path / "one.jsonl"
+    grow = '{"kind": "edit", "how": "grow", "mm": 5, "structure": "GTV"}'
+    file.write_text(f'{{"say": "add 5 mm to the GTV", "intents": [{grow}]}}\n')
+    (asked,) = (judge(s) for s in read_sentences(file))
+    assert (asked.right, asked.wrong_action, asked.waits) == (True, False, True)
 
 
 def test_the_bound():

@@ -593,6 +593,15 @@ def test_all_round_but_less_or_more_one_way_is_one_margin_and_waits_for_a_yes(sa
     assert from_json(json.loads(json.dumps(meant.as_json()))) == meant
 
 
+def test_what_is_taken_into_a_structure_becomes_part_of_it():
+    for said in ("take the GTVp into the GTV", "take the GTVp in the GTV"):
+        found = understand(said, KNOWN)
+        assert found.intents == (Part(IN, "GTVp", "GTV"),)
+        assert not found.to_be_done
+    for said in ("take the GTVp out of the GTV", "take the GTVp from the GTV", "take the GTVp away from the GTV"):
+        assert understand(said, KNOWN).intents == (Part(OUT, "GTVp", "GTV"),)
+
+
 def test_one_after_the_other_is_not_one_margin():
     found = understand("grow it by 5 mm, then by 3 mm posteriorly", KNOWN)
     assert found.intents == (Edit("grow", 5), Edit("grow", 3, ("posterior",)))
