@@ -27,7 +27,7 @@ from osirix_agent.prompting.voice.sound import RATE_HZ, Samples
 from osirix_agent.prompting.voice.spoken import sentences as drawn_sentences
 from osirix_agent.prompting.voice.synthetic import Voice, babble, in_noise, speak
 from osirix_agent.prompting.voice.tuning import DESCRIPTION, TuningDescription
-from osirix_agent.prompting.voice.weights import digest_of, places, read, variable_of
+from osirix_agent.prompting.voice.weights import Place, digest_of, places, read, variable_of
 from osirix_agent.training.loop import first_process, run
 from osirix_agent.training.step import Schedule
 
@@ -37,6 +37,8 @@ PARTS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.
          "encoder_attn.k_proj", "encoder_attn.v_proj", "encoder_attn.out_proj", "fc1", "fc2")  # fmt: skip
 _START = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
 _IGNORED = -100
+_ENGLISH_ONLY = 51_864  # words of OpenAI's tokeniser for models of English alone
+_NOTHING = Place(0, (0, 0), np.dtype(np.float16))
 _LONGEST_S, _STEP_S = 11.5, 0.5
 _TRACKS, _TRACK_S = 8, 15.0
 # plain English, so that what is no dictation is not heard as some: the Harvard sentences (IEEE 1969), the first lists
@@ -156,7 +158,9 @@ def load_whisper(folder: Path) -> Whisper:
     content = (folder / "model.bin").read_bytes()
     known = places(content)
     tokens = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    if "encoder/layer_0/ffn/linear_0/weight" not in known or tokens.token_to_id("<|en|>") is None:
+    vocabulary, size = known.get("decoder/embeddings/weight", _NOTHING).shape
+    whole = "encoder/layer_0/ffn/linear_0/weight" in known
+    if not whole or vocabulary == _ENGLISH_ONLY or tokens.token_to_id("<|en|>") is None:
         raise SettingsError("That speech model cannot be tuned.", "Give a multilingual one in half or full precision.")
 
     def of(name: str) -> Tensor:
@@ -168,7 +172,6 @@ def load_whisper(folder: Path) -> Whisper:
     def places_in(part: str) -> int:
         return known[f"{part}/position_encodings/encodings"].shape[0]
 
-    vocabulary, size = known["decoder/embeddings/weight"].shape
     wide, bands = known["encoder/layer_0/ffn/linear_0/weight"].shape[0], known["encoder/conv1/weight"].shape[1]
     heads = int(read(content, known["encoder/num_heads"]).item())
     config = WhisperConfig(
