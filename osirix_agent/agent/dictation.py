@@ -273,7 +273,7 @@ def _words(intent: Intent) -> str:
     """The edit in canonical words, without any structure's name: it goes into the journal."""
     match intent:
         case Edit():
-            return ", ".join([" ".join([intent.how, f"{intent.mm:g} mm", *intent.directions]), *_other_amounts(intent)])
+            return " ".join([intent.how, f"{intent.mm:g} mm", *intent.directions, *_other_amounts(intent)])
         case Slab():
             return f"{intent.how} {intent.side}"
         case Part():
@@ -311,6 +311,8 @@ def _told(intent: Intent) -> str:
             return f"rename {name or ''} to {intent.name}".replace("  ", " ")
         case Go():
             return f"go to slice {intent.slice}" if intent.slice is not None else f"go {intent.step:+d} slices"
+        case Edit() if intent.but:
+            return " ".join([f"{intent.how}{f' {name}' if name else ''} {intent.mm:g} mm", *_other_amounts(intent)])
         case _:
             return f"{_words(intent)}{_of(name)}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,8 @@ def edited(
             (field,) = field_of([seen], geometry, 3 * max(intent.mm, *(mm for _, mm in intent.but), 0.0))
             ways = [_lps(way, seen, volume, name) for way in intent.directions]
             others = [(_lps(way, seen, volume, name), mm) for way, mm in intent.but]
+            if any(np.allclose(a, b) for (a, _), (b, _) in combinations(others, 2)):
+                raise PromptError("Two of these directions are the same one here.", "Say each direction once.")
             made = _millimetres(field, intent, ways, others).contours()
         case Crop() | Part():
             a, b = field_of([seen, other], geometry, 0)

@@ -72,8 +72,8 @@ def corpus_of(seed: int, corpus: Path | None) -> list[Sentence]:
     other = [s for name, path in PARAPHRASES.items() if name not in (*UNSEEN, *HEARD) for s in read_sentences(path)]
     other += recipe(seed, 100)
     picked = [other[n] for n in random.permutation(len(other))[: max(_SENTENCES - len(unseen), 2 * len(unseen))]]
-    taught = {s.say.lower() for name in HEARD for s in read_sentences(PARAPHRASES[name])}
-    both = [s for s in (*unseen, *picked) if s.say.lower() not in taught]
+    taught = {_aloud(s.say) for name in HEARD for s in read_sentences(PARAPHRASES[name])}
+    both = [s for s in (*unseen, *picked) if _aloud(s.say) not in taught]
     return [both[n] for n in random.permutation(len(both))]
 
 
@@ -164,6 +164,11 @@ def word_errors(said: str, heard: str) -> tuple[int, int]:
         for j, y in enumerate(b, 1):
             before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
     return row[-1], len(a)
+
+
+def _aloud(text: str) -> str:
+    """What two sentences have in common that sound the same."""
+    return " ".join(_spelt(said_aloud(text)))
 
 
 _SAME = RESPELT | {"millimeter": "millimeters", "millimetre": "millimeters"}

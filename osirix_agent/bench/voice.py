@@ -96,8 +96,9 @@ def figures_of(name: str, outcomes: Sequence[Outcome], note: str) -> list[Figure
 def confirmed(id_: str, waits: Sequence[bool]) -> Figure:
     """Of orders that were understood, the share that a yes is asked for."""
     low, high = interval(sum(waits), len(waits))
-    return Figure(id=id_, value=100 * sum(waits) / max(len(waits), 1), unit="%", interval=(100 * low, 100 * high),
-                  n=len(waits), note="Of orders understood as meant: a yes is asked for first.")  # fmt: skip
+    share = 100 * sum(waits) / len(waits) if waits else None
+    return Figure(id=id_, value=share, unit="%", interval=(100 * low, 100 * high), n=len(waits),
+                  note="Of orders understood as meant: a yes is asked for first.")  # fmt: skip
 
 
 def measure_text(seed: int, corpus: Path | None) -> list[Figure]:

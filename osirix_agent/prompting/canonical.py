@@ -29,6 +29,8 @@ def _words(intent: Intent, public: Callable[[str], str]) -> Iterable[str]:
     for slot, value in intent.as_json().items():
         is_name = slot in _NAMES or (slot == "to" and intent.kind == "crop")
         values = value if isinstance(value, list) else [value]
+        if slot == "but":
+            values = ["but" if part == 0 else one for way, mm in value for part, one in enumerate((0, mm, way))]
         for one in values:
             yield public(str(one)) if is_name else f"{one:g}" if isinstance(one, float) else str(one)
 

@@ -107,13 +107,15 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
                     sure = min(sure, TENTATIVE)  # "take off 3 mm up and 2 mm down": of the verb, or to be added?
                 if may_be_meant_otherwise(said, carried, intents, before.last, before.intents):
                     sure = min(sure, TENTATIVE)
+                if separator and separator.text.lower().startswith(("but", "except", "apart")):
+                    sure = min(sure, TENTATIVE)  # "grow the GTV by 5 mm but only 3 mm off the cord"
                 if before.last and runs_on(before.last, inner[0], separator):
                     sure = min(sure, TENTATIVE)  # "undo the lock": two clauses, or one that is not known?
                 placed = [replace(one, span=span, confidence=min(one.confidence, sure)) for one in intents]
-                if separator and not separator.is_a("then") and separator.text not in (".", ";"):
+                if separator and not separator.is_a("then") and separator.text.lower() not in ADDING:
                     all_round = _with_other_amounts(before.intents, placed, said)
                     if all_round is not None:
-                        return _Reading(cost, all_round, before.questions, before.last)
+                        return _Reading(cost, all_round, before.questions, [*carried, *said])
                 return _Reading(cost, [*before.intents, *placed], before.questions, [*carried, *said])
             intents = _without_strange([*carried, *said], known)
             if intents is not None:
@@ -123,6 +125,10 @@ def _read(before: _Reading, inner: list[Item], separator: Item | None, known: Co
     except Asked as asked:
         text, cost = str(asked), cost + _LACKING
     return _Reading(cost, before.intents, [*before.questions, Question(text, span)], said)
+
+
+# "grow by 5 mm and also 3 mm posteriorly": 8 mm there
+ADDING = ("also", "and also", "as well as", "together with", "along with", "plus", "besides", "in addition to", "+")
 
 
 def _with_other_amounts(before: list[Intent], found: list[Intent], said: list[Item]) -> list[Intent] | None:
@@ -276,7 +282,8 @@ def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
             leaving=any(item.is_a("out_of") and kind == "of" for item, (kind, _) in zip(said, senses, strict=True)),
             called=any(kind == "of" and _CALLED & set(item.text.lower().split())
                        for item, (kind, _) in zip(said, senses, strict=True)),
-            into=any(kind == "of" and item.text.lower().startswith(("in ", "into "))
+            on=any(a.text.lower() == "on" and b.is_a("structure") for a, b in pairwise(said)),
+            into=any(kind == "of" and item.text.lower().startswith(_INTO)
                      for item, (kind, _) in zip(said, senses, strict=True)),
         )  # fmt: skip
         for rule in rules_for(clause.slots):
@@ -293,6 +300,7 @@ def _intents(said: list[Item], known: Collection[str]) -> list[Intent] | None:
     return None
 
 
+_INTO = ("in ", "into ", "inside ", "within ", "onto ", "to ", "with ")
 _CALLED = frozenset(
     ["as", "call", "called", "calling", "label", "labelled", "labeled", "name", "named", "titled", "entitled"]
 )

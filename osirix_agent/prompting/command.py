@@ -20,6 +20,7 @@ from osirix_agent.prompting.intent import (
     Command,
     Contour,
     Copy,
+    Edit,
     Here,
     Intent,
     Reply,
@@ -254,6 +255,8 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     if any(isinstance(one, Copy) for one in intents) and _COPIED_FROM.search(sentence.lower()):
         here = "What is shown is copied: go to the slice that it is to come from first, then copy it."
         intents, questions = [], [Question(here, whole)]
+    if any(isinstance(one, Edit) and one.but for one in intents) and _ADDED.search(sentence.lower()):
+        intents, questions = [], [*questions, Question("Instead of the first amount there, or on top of it?", whole)]
     if not intents and not questions:
         questions = [Question(NOT_UNDERSTOOD, whole)]
     if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):
@@ -267,6 +270,7 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     return Understanding(sentence, tuple(intents), tuple(questions))
 
 
+_ADDED = re.compile(r"\b(another|additional(ly)?|further|extra|more|as well|too|besides|on top)\b")
 _COPIED_FROM = re.compile(r"\bfrom (the |my )?(slice|next|previous|last|one)\b(?!.*\b(to|onto)\b)")
 
 

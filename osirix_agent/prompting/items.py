@@ -91,10 +91,12 @@ def _other_amounts(items: list[Item]) -> list[Item]:
         measured = any(one.is_a("amount", "unit") for one in found[:n])
         if item.text.lower() in _BUT and measured and after is not None and after.is_a("amount", "number"):
             found[n] = replace(item, senses=(("and", True),))
+            at = next(k for k in range(n + 1, len(found)) if found[k] is after)
+            found[at] = replace(after, sure=min(after.sure, UNSAID))
     return found
 
 
-_BUT = ("but", "except", "except for", "apart from", "other than", "besides")
+_BUT = ("but", "except", "except for", "apart from", "other than")
 
 
 def _without_particles(items: list[Item]) -> list[Item]:

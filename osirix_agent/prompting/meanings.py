@@ -46,6 +46,7 @@ class Clause:
     leaving: bool = False  # its "of" was a "from" or "out of"
     called: bool = False  # its "of" was a "called" or "as"
     into: bool = False  # its "of" was an "in" or "into"
+    on: bool = False  # "on", then a structure
 
     def one(self, kind: str) -> Any:
         values = self.slots.get(kind, [])
@@ -155,7 +156,7 @@ def added_beside(clause: Clause) -> list[Intent]:
 
 def put_on(clause: Clause) -> list[Intent]:
     """`put 5 mm on the GTV`."""
-    if clause.one("heading") != 1:
+    if clause.one("heading") != 1 or not clause.on:
         raise Asked("Grow it, shrink it or shift it?")
     return edited("grow")(clause)
 
@@ -252,7 +253,7 @@ def part_of(polarity: Polarity) -> Callable[[Clause], list[Intent]]:
 
 def part_taken(clause: Clause) -> list[Intent]:
     """`take the cord out of the GTV`; but "take the GTVp into the GTV" means the opposite."""
-    if clause.into and "off" not in clause.slots:
+    if clause.slots.get("off") == ["in"] or (clause.into and "off" not in clause.slots):
         return sure_as(MENTIONED, part_of(Polarity.INCLUDE))(clause)
     return part_of(Polarity.EXCLUDE)(clause)
 

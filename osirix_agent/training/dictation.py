@@ -18,7 +18,7 @@ from scipy.signal import fftconvolve, resample_poly
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from osirix_agent.errors import SettingsError, VoiceError
+from osirix_agent.errors import ModelError, SettingsError, VoiceError
 from osirix_agent.model_folder import FORMAT
 from osirix_agent.network.checkpoint import write_folder
 from osirix_agent.prompting.voice.detection import spoken
@@ -81,7 +81,7 @@ TUTORS = (
     *(_mbrola(f"mb-{name}-en")
       for name in ("de2", "de4", "de5", "fr1", "fr4", "nl2", "sw1", "sw2", "pl1", "af1", "hu1")),
 )  # fmt: skip
-_USUAL = 5  # the first of them speak half of all sentences; the others have a foreign accent
+_USUAL = 5  # the first of them speak half of all sentences more than the others, who have a foreign accent
 FEWEST = 4
 
 
@@ -155,11 +155,18 @@ def load_whisper(folder: Path) -> Whisper:
     from tokenizers import Tokenizer
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-    content = (folder / "model.bin").read_bytes()
+    try:
+        content = (folder / "model.bin").read_bytes()
+        tokens = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises plain exceptions
+        raise ModelError(
+            f"The speech model cannot be used ({type(error).__name__}).",
+            "Give a folder with model.bin, tokenizer.json.",
+        ) from None
     known = places(content)
-    tokens = Tokenizer.from_file(str(folder / "tokenizer.json"))
     vocabulary, size = known.get("decoder/embeddings/weight", _NOTHING).shape
-    whole = "encoder/layer_0/ffn/linear_0/weight" in known
+    weight = known.get("encoder/layer_0/ffn/linear_0/weight")
+    whole = weight is not None and np.issubdtype(weight.dtype, np.floating)
     if not whole or vocabulary == _ENGLISH_ONLY or tokens.token_to_id("<|en|>") is None:
         raise SettingsError("That speech model cannot be tuned.", "Give a multilingual one in half or full precision.")
 

@@ -81,7 +81,7 @@ def test_one_margin_with_less_one_way_is_confirmed_and_holds(practice):
     before = extent(practice.mask())
     done, what = say(practice, "grow it by 8 mm but 4 mm posteriorly")
     assert not done
-    assert "grow 8 mm, but 4 mm posterior" in what
+    assert "grow 8 mm but 4 mm posterior" in what
     assert say(practice, "yes")[0]
     moved = extent(practice.mask()) - before
     assert moved[1].tolist() == [-4, 2]  # rows of 2 mm, growing backwards

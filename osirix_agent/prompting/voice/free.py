@@ -137,6 +137,8 @@ class Whisper:
             )
             self._tokens: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._bands = int(self._model.n_mels)
+        except ModelError:
+            raise
         except Exception as error:  # tokenizers raises plain exceptions
             raise ModelError(
                 f"The speech model cannot be used ({type(error).__name__}).",

@@ -21,7 +21,7 @@ from osirix_agent.errors import ModelError
 
 _TYPES: dict[int, np.dtype[np.generic]] = {
     0: np.dtype(np.float32), 2: np.dtype(np.int16), 4: np.dtype(np.float16)
-}  # fmt: skip  # weights of other types are quantised, and cannot be changed so
+}  # fmt: skip  # weights of other types, or of int16, are quantised, and cannot be changed so
 _VERSION = 6
 # linear layers by their names in `transformers`: the variable, and which of its equal parts along the outputs
 _LINEAR = {
@@ -141,7 +141,10 @@ def folded(content: bytes, factors: Mapping[str, npt.NDArray[np.generic]], scale
             weight = read(changed, known[f"{variable}/weight"])
             rows = weight.shape[0] // parts
             down, up = (factors[f"{layer}.{one}"].astype(np.float32) for one in ("lora_A", "lora_B"))
-            weight[part * rows : (part + 1) * rows] += (scale * (up @ down)).astype(weight.dtype)
+            change = scale * (up @ down)
+            if change.shape != (rows, weight.shape[1]) or not np.isfinite(change).all():
+                raise ValueError
+            weight[part * rows : (part + 1) * rows] += change.astype(weight.dtype)
     except (KeyError, ValueError):
         raise ModelError(
             "The changes do not fit this speech model.", "Use them with the one they were made for."
