@@ -21,6 +21,8 @@ from osirix_agent import plugin
 from osirix_agent.agent.log import versions
 from osirix_agent.errors import CertificateError, OsirixAgentError, SettingsError, ViewerError
 from osirix_agent.half_pixel import HalfPixel
+from osirix_agent.prompting.voice.free import open_free
+from osirix_agent.prompting.voice.tuning import find_tuning
 from osirix_agent.record.pseudonym import Pseudonyms
 from osirix_agent.segmenter.choice import describe_public
 from osirix_agent.settings import Settings
@@ -55,6 +57,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_remote_segmenter(settings),
         _gpu(),
         *_public_model(settings),
+        *_speech(settings),
         *_state_folder(settings),
         _disk(settings),
         _half_pixel(settings, osirix),
@@ -241,6 +244,19 @@ def _public_model(settings: Settings) -> list[Finding]:
     except OsirixAgentError as error:
         return [Finding("public model", False, error.what, error.cure)]
     return [Finding("public model", True, described)] if described else []
+
+
+def _speech(settings: Settings) -> list[Finding]:
+    if settings.speech_model_dir is None:
+        return []
+    try:
+        heard_by = open_free(settings.speech_model_dir, find_tuning(settings))
+    except OsirixAgentError as error:
+        return [Finding("speech", False, error.what, error.cure)]
+    if heard_by.tuned:
+        return [Finding("speech", True, f"Whisper, tuned with {heard_by.tuned}")]
+    why = "what was learnt about dictation is for another model, or this one is quantised"
+    return [Finding("speech", True, f"Whisper as it is ({why if settings.speech_tuned else 'speech_tuned = false'})")]
 
 
 def _state_folder(settings: Settings) -> list[Finding]:

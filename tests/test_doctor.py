@@ -10,6 +10,7 @@ from osirix_agent.doctor import examine
 from osirix_agent.half_pixel import HalfPixel
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.connection import plugin_config_file
+from tests.tiny_whisper import write_whisper
 
 
 def named(settings: Settings, what: str) -> list:
@@ -166,3 +167,24 @@ def test_the_half_pixel_is_assumed_set_or_measured(hospital, quick):
     (line,) = named(chosen, "half pixel")
     assert not line.good
     assert "half_pixel_px" in line.cure
+
+
+# -- speech ------------------------------------------------------------------------------------------------------
+def test_a_speech_model_that_cannot_be_used_is_red(quick, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.bin").write_bytes(b"no model")
+    (speech,) = named(quick.model_copy(update={"speech_model_dir": tmp_path}), "speech")
+    assert not speech.good
+    assert speech.cure
+    assert not named(quick, "speech")
+
+
+@pytest.mark.slow
+def test_it_says_how_speech_is_heard(quick, tmp_path):
+    pytest.importorskip("ctranslate2")
+    settings = quick.model_copy(update={"speech_model_dir": write_whisper(tmp_path / "a")})
+    (speech,) = named(settings, "speech")
+    assert speech.good
+    assert speech.detail.startswith("Whisper as it is (what was learnt")
+    (speech,) = named(settings.model_copy(update={"speech_tuned": False}), "speech")
+    assert speech.detail == "Whisper as it is (speech_tuned = false)"

@@ -90,6 +90,7 @@ class DictationRecipe(Schedule):
 
     Attributes
     ----------
+    strength : share of the changes that is used (`TuningDescription`)
     rank, alpha : of the low-rank factors of every linear layer
     sentences : said a step
     written, tables, prose : share of sentences written by people; drawn from the grammar's tables; of other matters
@@ -108,6 +109,7 @@ class DictationRecipe(Schedule):
     cool_down: int = 450
     weight_decay: float = 0.0
     average: float = 0.98
+    strength: float = 0.5
     rank: int = 16
     alpha: int = 32
     sentences: int = 8
@@ -362,7 +364,7 @@ def write_dictation(out: Path, averaged: dict[str, Tensor], recipe: DictationRec
     """Write the folder; factors are named LAYER.lora_A and LAYER.lora_B, as `voice/weights.py` reads them."""
     description = TuningDescription(
         format=FORMAT, name="dictation", version=version, licence="Apache-2.0", base=base, rank=recipe.rank,
-        alpha=recipe.alpha, shortest_s=recipe.shortest_s, pause_s=recipe.pause_s,
+        alpha=recipe.alpha, strength=recipe.strength, shortest_s=recipe.shortest_s, pause_s=recipe.pause_s,
     )  # fmt: skip
     tensors = {n.replace("/", ".").removesuffix(".default.weight"): value for n, value in averaged.items()}
     write_folder(out, tensors, DESCRIPTION, description, recipe.model_dump())

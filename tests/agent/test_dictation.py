@@ -88,6 +88,15 @@ def test_one_margin_with_less_one_way_is_confirmed_and_holds(practice):
     assert moved[2].tolist() == [-4, 4]
 
 
+def test_one_side_by_two_names_is_refused(practice):
+    say(practice, "new structure left parotid")
+    click(practice)
+    say(practice, "grow it by 2 mm but 3 mm left and 4 mm laterally")
+    done, what = say(practice, "yes")
+    assert not done
+    assert "the same one here" in what
+
+
 def test_an_edit_takes_prompts_away_and_undo_brings_them_back(practice):
     roi = signature(click(practice))
     say(practice, "grow by 3 mm")

@@ -567,6 +567,9 @@ def test_a_margin_may_be_added_or_put_on_and_waits_for_a_yes():
         ("shift 2 left", "2 what? Say millimetres or centimetres."),
         ("two slices up", "Say 'next slice', 'previous slice' or a slice's number."),
         ("put 5 mm back the GTV", "Grow it, shrink it or shift it?"),
+        ("put 5 mm ahead of the GTV", "Grow it, shrink it or shift it?"),
+        ("grow by 5 mm and another 3 mm posteriorly", "Instead of the first amount there, or on top of it?"),
+        ("grow by 5 mm and 3 mm posteriorly as well", "Instead of the first amount there, or on top of it?"),
     ],
 )
 def test_what_is_missing_is_asked_for(said, asked):
@@ -583,6 +586,10 @@ def test_what_is_missing_is_asked_for(said, asked):
         ("10 mm margin, 6 mm posteriorly", Edit("grow", 10, but=(("posterior", 6),))),
         ("expand it 8 mm, 5 mm posteriorly and 1 cm up", Edit("grow", 8, but=(("posterior", 5), ("superior", 10)))),
         ("grow it 5 mm except 3 mm left and right", Edit("grow", 5, but=(("left", 3), ("right", 3)))),
+        (
+            "grow by 8 mm but 3 mm left and right and 2 mm up",
+            Edit("grow", 8, but=(("left", 3), ("right", 3), ("superior", 2))),
+        ),
         ("shrink by 3 mm but 1 mm anteriorly", Edit("shrink", 3, but=(("anterior", 1),))),
     ],
 )
@@ -594,7 +601,8 @@ def test_all_round_but_less_or_more_one_way_is_one_margin_and_waits_for_a_yes(sa
 
 
 def test_what_is_taken_into_a_structure_becomes_part_of_it():
-    for said in ("take the GTVp into the GTV", "take the GTVp in the GTV"):
+    for how in ("into", "in", "in to", "inside", "with"):
+        said = f"take the GTVp {how} the GTV"
         found = understand(said, KNOWN)
         assert found.intents == (Part(IN, "GTVp", "GTV"),)
         assert not found.to_be_done
@@ -606,3 +614,17 @@ def test_one_after_the_other_is_not_one_margin():
     found = understand("grow it by 5 mm, then by 3 mm posteriorly", KNOWN)
     assert found.intents == (Edit("grow", 5), Edit("grow", 3, ("posterior",)))
     assert understand("grow it 5 mm, 3 mm posteriorly, 2 mm posteriorly", KNOWN).questions
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "grow the GTV by 5 mm except 3 mm off the cord",
+        "grow the GTV by 5 mm but only 3 mm off the cord",
+        "5 mm all round but 3 mm less",
+        "grow by 5 mm posteriorly other than 3 mm posteriorly",
+        "shrink by 5 mm but one undo",
+    ],
+)
+def test_what_follows_a_but_is_never_done_unasked(said):
+    assert not understand(said, KNOWN).to_be_done

@@ -120,8 +120,9 @@ def test_changes_go_to_their_part_of_the_fused_weight_and_nowhere_else():
 @pytest.mark.parametrize(
     "changes",
     [factors("model.encoder.layers.7.fc1"), factors("model.encoder.layers.0.nothing"), factors(outputs=5),
+     factors(outputs=1), {name: value * np.float16(np.nan) for name, value in factors().items()},
      {f"{LAYER}.q_proj.lora_A": np.zeros((2, 4), np.float16)}],
-    ids=["no such layer", "no such part", "another size", "a half of it"],
+    ids=["no such layer", "no such part", "another size", "one row", "no numbers", "a half of it"],
 )  # fmt: skip
 def test_changes_that_do_not_fit_are_refused(changes):
     with pytest.raises(ModelError, match="do not fit"):
@@ -144,6 +145,14 @@ def test_it_is_used_for_its_own_model_only(tmp_path):
     other[FUSED][0, 0] += 1
     assert tuned(write_model(tmp_path / "other", file_of(other)), tuning) is None
     assert tuned(write_model(tmp_path / "text", b"no model"), tuning) is None
+
+
+def test_half_of_the_changes_may_be_used(tmp_path):
+    content = file_of(variables(np.float32))
+    folder = write_tuning(tmp_path / "t", digest_of(content, places(content)), strength=0.5)
+    files = tuned(write_model(tmp_path / "own", content), load_tuning(folder))
+    assert files is not None
+    assert files["model.bin"] == folded(content, factors(), 1.0)
 
 
 def test_what_was_altered_or_is_newer_is_refused(tmp_path):

@@ -30,6 +30,8 @@ class TuningDescription(BaseModel):
     Attributes
     ----------
     base : digest of the Whisper model (`weights.digest_of`) that it changes
+    strength : share of the changes that is folded in: all of them hear what was taught best, and other voices and
+        matters worse than Whisper did (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models")
     shortest_s, pause_s : it learnt to hear in windows at least so long, and so much longer than what is said
     """
 
@@ -43,6 +45,7 @@ class TuningDescription(BaseModel):
     base: str
     rank: int = Field(gt=0)
     alpha: int = Field(gt=0)
+    strength: float = Field(1.0, gt=0, le=1)
     shortest_s: float = Field(gt=0)
     pause_s: float = Field(ge=0)
 
@@ -107,6 +110,7 @@ def tuned(folder: Path, tuning: Tuning) -> dict[str, Any] | None:
         return None
     if not same:
         return None
-    changed = folded(content, tuning.factors, tuning.description.alpha / tuning.description.rank)
+    learnt = tuning.description
+    changed = folded(content, tuning.factors, learnt.strength * learnt.alpha / learnt.rank)
     beside = {name: (folder / name).read_bytes() for name in _READ_BY_CTRANSLATE2 if (folder / name).is_file()}
     return {"model.bin": changed, **beside}
