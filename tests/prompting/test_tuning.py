@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from osirix_agent.errors import ModelError
-from osirix_agent.model_folder import WEIGHTS, write_sums
+from osirix_agent.model_folder import WEIGHTS, shipped_models, write_sums
 from osirix_agent.prompting.voice.tuning import DESCRIPTION, FOLDER, find_tuning, load_tuning, tuned
 from osirix_agent.prompting.voice.weights import digest_of, folded, places, read, variable_of
 from osirix_agent.settings import Settings
@@ -172,3 +172,19 @@ def test_a_site_may_have_its_own_or_none(tmp_path):
     assert own is not None
     assert own.description.version == "of the site"
     assert find_tuning(Settings(model_dir=tmp_path / "models", speech_tuned=False)) is None
+
+
+def test_the_shipped_one_is_whole_and_all_models_stay_small():
+    tuning = find_tuning(Settings())
+    assert tuning is not None
+    rank = tuning.description.rank
+    assert len(tuning.factors) == 2 * (
+        6 * 6 + 6 * 10
+    )  # of Whisper base: six layers each, decoder's with a second attention
+    for name, value in tuning.factors.items():
+        assert np.isfinite(value).all()
+        assert value.shape[0 if name.endswith("lora_A") else 1] == rank
+        variable_of(name.rpartition(".")[0])
+    models = shipped_models()
+    assert models is not None
+    assert sum(path.stat().st_size for path in models.rglob("*") if path.is_file()) <= 40_000_000
