@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from osirix_agent.errors import ModelError
 
@@ -21,6 +21,18 @@ WEIGHTS = "weights.safetensors"
 CALIBRATION = "calibration.json"  # not among the sums: a site may fit its own
 GET_IT_AGAIN = "Copy the model's folder again from where it came from."
 _Description = TypeVar("_Description", bound=BaseModel)
+
+
+class FolderDescription(BaseModel):
+    """What the description of any model folder says first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int
+    kind: str
+    name: str
+    version: str
+    licence: str
 
 
 def shipped_models() -> Path | None:

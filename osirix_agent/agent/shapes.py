@@ -55,7 +55,7 @@ def edited(
     geometry = volume.geometry
     match intent:
         case Edit():
-            (field,) = field_of([seen], geometry, 3 * max(intent.mm, *(mm for _, mm in intent.but), 0.0))
+            (field,) = field_of([seen], geometry, 3 * max((intent.mm, *(mm for _, mm in intent.but))))
             ways = [_lps(way, seen, volume, name) for way in intent.directions]
             others = [(_lps(way, seen, volume, name), mm) for way, mm in intent.but]
             if any(np.allclose(a, b) for (a, _), (b, _) in combinations(others, 2)):

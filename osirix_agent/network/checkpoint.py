@@ -8,15 +8,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from osirix_agent.errors import ModelError
-from osirix_agent.model_folder import GET_IT_AGAIN, WEIGHTS, check_sums, read_description, sha256, write_sums
+from osirix_agent.model_folder import (
+    GET_IT_AGAIN,
+    WEIGHTS,
+    FolderDescription,
+    check_sums,
+    read_description,
+    sha256,
+    write_sums,
+)
 from osirix_agent.network.model import NetworkConfig, PromptableNetwork
 
 
-class ModelDescription(BaseModel):
+class ModelDescription(FolderDescription):
     """What `model.json` says.
 
     Attributes
@@ -24,19 +32,13 @@ class ModelDescription(BaseModel):
     structures : names it was taught to find from words, in TG-263 spelling
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    format: int
     kind: Literal["base"] = "base"
-    name: str
-    version: str
-    licence: str
     network: dict[str, Any]
     vocabulary: tuple[str, ...]
     structures: tuple[str, ...]
 
 
-class AdapterDescription(BaseModel):
+class AdapterDescription(FolderDescription):
     """What `adapter.json` says.
 
     Attributes
@@ -46,13 +48,7 @@ class AdapterDescription(BaseModel):
     leads : is it better on them than the classical segmenter, so that `auto` asks it?
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    format: int
     kind: Literal["adapter"] = "adapter"
-    name: str
-    version: str
-    licence: str
     base: str
     rank: int = Field(gt=0)
     alpha: int = Field(gt=0)

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from osirix_agent.errors import ModelError
-from osirix_agent.model_folder import FORMAT, WEIGHTS, check_sums, read_description
+from osirix_agent.model_folder import FORMAT, WEIGHTS, FolderDescription, check_sums, read_description
 from osirix_agent.network.blocks import Join, Residual
 from osirix_agent.network.checkpoint import read_tensors
 
@@ -27,7 +26,7 @@ STRIDE = 4
 NAME_WIDTH = 16
 
 
-class RefinerDescription(BaseModel):
+class RefinerDescription(FolderDescription):
     """What `refiner.json` says.
 
     Attributes
@@ -39,13 +38,8 @@ class RefinerDescription(BaseModel):
         be to be refined; None: any image is
     """
 
-    model_config = ConfigDict(frozen=True)
-
     format: int = FORMAT
     kind: Literal["refiner"] = "refiner"
-    name: str
-    version: str
-    licence: str
     base: str
     structures: tuple[str, ...]
     widths: tuple[int, int, int]

@@ -86,13 +86,13 @@ def items_of(sentence: str, known: Collection[str], *, reasons: bool = True) -> 
 def _other_amounts(items: list[Item]) -> list[Item]:
     """`5 mm all round but 3 mm posteriorly`, `except 3 mm posteriorly`: what follows excludes nothing."""
     found = list(items)
-    for n, item in enumerate(found):
-        after = next((one for one in found[n + 1 :] if one.text.lower() not in ("only", "just", "by")), None)
-        measured = any(one.is_a("amount", "unit") for one in found[:n])
-        if item.text.lower() in _BUT and measured and after is not None and after.is_a("amount", "number"):
+    for n, item in enumerate(items):
+        if item.text.lower() not in _BUT or not any(one.is_a("amount", "unit") for one in items[:n]):
+            continue
+        at = next((k for k in range(n + 1, len(items)) if items[k].text.lower() not in ("only", "just", "by")), None)
+        if at is not None and items[at].is_a("amount", "number"):
             found[n] = replace(item, senses=(("and", True),))
-            at = next(k for k in range(n + 1, len(found)) if found[k] is after)
-            found[at] = replace(after, sure=min(after.sure, UNSAID))
+            found[at] = replace(items[at], sure=min(items[at].sure, UNSAID))
     return found
 
 

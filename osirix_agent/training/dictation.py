@@ -1,7 +1,7 @@
 """Tune Whisper to dictated contouring: LoRA on a frozen model, taught with synthetic speech in quiet and in babble.
 
 Every sentence is said anew at each step, by a voice, speed and pitch drawn by chance. Its voices are none of those the
-benchmark measures with, and its sentences are none that the benchmark says.
+benchmark measures with, and what people wrote for it is none of what the benchmark says.
 """
 
 from __future__ import annotations
@@ -22,24 +22,22 @@ from osirix_agent.errors import ModelError, SettingsError, VoiceError
 from osirix_agent.model_folder import FORMAT
 from osirix_agent.network.checkpoint import write_folder
 from osirix_agent.prompting.voice.detection import spoken
-from osirix_agent.prompting.voice.free import log_mel, prompt_of
+from osirix_agent.prompting.voice.free import log_mel, prompt_of, window_s
 from osirix_agent.prompting.voice.sound import RATE_HZ, Samples
 from osirix_agent.prompting.voice.spoken import sentences as drawn_sentences
-from osirix_agent.prompting.voice.synthetic import Voice, babble, in_noise, speak
+from osirix_agent.prompting.voice.synthetic import Voice, babble, in_noise, sides_said, speak
 from osirix_agent.prompting.voice.tuning import DESCRIPTION, TuningDescription
-from osirix_agent.prompting.voice.weights import Place, digest_of, places, read, variable_of
+from osirix_agent.prompting.voice.weights import LINEAR, Place, digest_of, places, read, variable_of
 from osirix_agent.training.loop import first_process, run
 from osirix_agent.training.step import Schedule
 
 Speak = Callable[[Voice, str], Samples]
 
-PARTS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "encoder_attn.q_proj",
-         "encoder_attn.k_proj", "encoder_attn.v_proj", "encoder_attn.out_proj", "fc1", "fc2")  # fmt: skip
 _START = ("<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>")
 _IGNORED = -100
 _ENGLISH_ONLY = 51_864  # words of OpenAI's tokeniser for models of English alone
 _NOTHING = Place(0, (0, 0), np.dtype(np.float16))
-_LONGEST_S, _STEP_S = 11.5, 0.5
+_LONGEST_S = 11.5
 _TRACKS, _TRACK_S = 8, 15.0
 # plain English, so that what is no dictation is not heard as some: the Harvard sentences (IEEE 1969), the first lists
 PROSE = (
@@ -203,7 +201,7 @@ def load_whisper(folder: Path) -> Whisper:
             for norm, held in here.items():
                 for name, there in (("weight", "gamma"), ("bias", "beta")):
                     state[f"{inside}.{norm}.{name}"] = of(f"{part}/layer_{n}/{held}/{there}")
-            for layer in PARTS:
+            for layer in LINEAR:
                 if part == "encoder" and layer.startswith("encoder_attn"):
                     continue
                 variable, place, parts = variable_of(f"{inside}.{layer}")
@@ -230,8 +228,7 @@ def heard_by(network: Any, mel: Tensor) -> Tensor:
 
 def written(sentence: str) -> str:
     """A sentence as Whisper is to write it."""
-    text = sentence.replace("_L", " left").replace("_R", " right").replace("_", " ").strip()
-    text = re.sub(r"(?<=\d)(?=(?:mm|cm)\b)", " ", " ".join(text.split()))
+    text = re.sub(r"(?<=\d)(?=(?:mm|cm)\b)", " ", " ".join(sides_said(sentence).split()))
     text = re.sub(r"\b(?:i?gtv|ctv|itv|ptv)(?=[pn]?\b)", lambda found: found[0].upper(), text)
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "?", "!")) else f"{text}."
@@ -319,7 +316,7 @@ def train_dictation(
                 texts.append(text)
                 sounds.append(sound)
         names = [n for n in _NAMES if random.random() < 0.25]
-        seconds = max(recipe.shortest_s, max(map(len, sounds)) / RATE_HZ + recipe.pause_s)
+        seconds = window_s(max(sounds, key=len), recipe.shortest_s, recipe.pause_s)
         mel = np.stack([log_mel(sound, whisper.bands, seconds) for sound in sounds])
         given, wanted = _tokens(whisper.tokens, texts, names)
         encoded = heard_by(network, torch.from_numpy(mel).to(device))
@@ -339,7 +336,7 @@ def tuned_layers(network: Any, recipe: DictationRecipe) -> nn.ParameterDict:
 
     network.requires_grad_(False)
     inject_adapter_in_model(
-        LoraConfig(r=recipe.rank, lora_alpha=recipe.alpha, target_modules=[part.rpartition(".")[2] for part in PARTS]),
+        LoraConfig(r=recipe.rank, lora_alpha=recipe.alpha, target_modules=[part.rpartition(".")[2] for part in LINEAR]),
         network,
     )
     return nn.ParameterDict({n.replace(".", "/"): p for n, p in network.named_parameters() if "lora_" in n})

@@ -13,13 +13,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import ModelError, PromptError
 from osirix_agent.imaging.volume import Volume
-from osirix_agent.model_folder import FORMAT, WEIGHTS, check_sums, read_description
+from osirix_agent.model_folder import FORMAT, WEIGHTS, FolderDescription, check_sums, read_description
 from osirix_agent.network.blocks import shuffle, unshuffle
 from osirix_agent.network.checkpoint import read_tensors, write_folder
 from osirix_agent.network.image import IMAGE_CHANNELS
@@ -48,16 +47,10 @@ class PeerRecipe(Recipe):
     draw: DrawRecipe = DrawRecipe(lesion_share=0.0, disguise_share=0.0)
 
 
-class PeerDescription(BaseModel):
+class PeerDescription(FolderDescription):
     """What `unet.json` says; structures in TG-263 spelling, in the order of the outputs."""
 
-    model_config = ConfigDict(frozen=True)
-
-    format: int
     kind: Literal["unet"] = "unet"
-    name: str
-    version: str
-    licence: str
     widths: tuple[int, ...]
     structures: tuple[str, ...]
 

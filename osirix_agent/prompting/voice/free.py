@@ -89,6 +89,11 @@ def log_mel(samples: Samples, bands: int, seconds: float) -> npt.NDArray[np.floa
     return ((np.maximum(mel, mel.max() - 8) + 4) / 4).astype(np.float32)
 
 
+def window_s(samples: Samples, shortest_s: float, pause_s: float) -> float:
+    """Not Whisper's own 30 s, but long enough to hear the same, much sooner."""
+    return min(max(len(samples) / RATE_HZ + pause_s, shortest_s), _LONGEST_WINDOW_S)
+
+
 def _mel_bands(bands: int) -> npt.NDArray[np.float64]:
     """(bands, frequencies) triangles of equal area on Slaney's mel scale: linear below 1 kHz, logarithmic above."""
     step, at_1k, ratio = 200 / 3, 15.0, np.log(6.4) / 27
@@ -173,15 +178,10 @@ class Whisper:
 
     def _encoded(self, samples: Samples) -> Any:
         if self._last is None or self._last[0] is not samples:
-            sound = self._ct2.StorageView.from_array(
-                np.ascontiguousarray(log_mel(samples, self._bands, self._window_s(samples))[None])
-            )
+            mel = log_mel(samples, self._bands, window_s(samples, self._shortest_s, self._pause_s))[None]
+            sound = self._ct2.StorageView.from_array(np.ascontiguousarray(mel))
             self._last = samples, self._model.encode(sound)
         return self._last[1]
-
-    def _window_s(self, samples: Samples) -> float:
-        """Not Whisper's own 30 s, but long enough to hear the same, much sooner."""
-        return min(max(len(samples) / RATE_HZ + self._pause_s, self._shortest_s), _LONGEST_WINDOW_S)
 
     def _said(
         self, encoded: Any, known: Collection[str], beams: int, never: list[int]

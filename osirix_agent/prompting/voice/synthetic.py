@@ -92,6 +92,11 @@ def said_aloud(sentence: str) -> str:
                   lambda m: " ".join([*m[1], *m[2], *m[3]]).upper(), text)  # fmt: skip
     for short, whole in (("mm", "millimetres"), ("cm", "centimetres"), ("lt", "left"), ("rt", "right")):
         text = re.sub(rf"\b{short}\b", whole, text)
+    return sides_said(text)
+
+
+def sides_said(text: str) -> str:
+    """A structure's name as it is said: `Parotid_L` is "Parotid left"."""
     return text.replace("_L", " left").replace("_R", " right").replace("_", " ")
 
 

@@ -12,10 +12,17 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from osirix_agent.errors import ModelError, VoiceError
-from osirix_agent.model_folder import GET_IT_AGAIN, WEIGHTS, check_sums, read_description, shipped_models
+from osirix_agent.model_folder import (
+    GET_IT_AGAIN,
+    WEIGHTS,
+    FolderDescription,
+    check_sums,
+    read_description,
+    shipped_models,
+)
 from osirix_agent.prompting.voice.weights import digest_of, folded, places
 from osirix_agent.settings import Settings
 
@@ -24,7 +31,7 @@ DESCRIPTION = "dictation.json"
 _READ_BY_CTRANSLATE2 = ("config.json", "vocabulary.json", "vocabulary.txt")
 
 
-class TuningDescription(BaseModel):
+class TuningDescription(FolderDescription):
     """What `dictation.json` says.
 
     Attributes
@@ -35,13 +42,7 @@ class TuningDescription(BaseModel):
     shortest_s, pause_s : it learnt to hear in windows at least so long, and so much longer than what is said
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    format: int
     kind: Literal["dictation"] = "dictation"
-    name: str
-    version: str
-    licence: str
     base: str
     rank: int = Field(gt=0)
     alpha: int = Field(gt=0)

@@ -24,7 +24,7 @@ _TYPES: dict[int, np.dtype[np.generic]] = {
 }  # fmt: skip  # weights of other types, or of int16, are quantised, and cannot be changed so
 _VERSION = 6
 # linear layers by their names in `transformers`: the variable, and which of its equal parts along the outputs
-_LINEAR = {
+LINEAR = {
     "self_attn.q_proj": ("self_attention/linear_0", 0, 3), "self_attn.k_proj": ("self_attention/linear_0", 1, 3),
     "self_attn.v_proj": ("self_attention/linear_0", 2, 3), "self_attn.out_proj": ("self_attention/linear_1", 0, 1),
     "encoder_attn.q_proj": ("attention/linear_0", 0, 1), "encoder_attn.k_proj": ("attention/linear_1", 0, 2),
@@ -115,9 +115,9 @@ def variable_of(layer: str) -> tuple[str, int, int]:
         Whisper has no such layer.
     """
     found = _LAYER.match(layer)
-    if found is None or found[3] not in _LINEAR:
+    if found is None or found[3] not in LINEAR:
         raise KeyError(layer)
-    name, part, parts = _LINEAR[found[3]]
+    name, part, parts = LINEAR[found[3]]
     return f"{found[1]}/layer_{found[2]}/{name}", part, parts
 
 
