@@ -215,6 +215,8 @@ def _parser() -> argparse.ArgumentParser:
     adapter = kinds.add_parser("adapter", help="an adapter on a base")
     adapter.add_argument("name", choices=["target-hn", "gtv-sarcoma", "organs-member"])
     adapter.add_argument("--base", type=Path, required=True, help="model folder of the base")
+    adapter.add_argument("--further", type=Path, metavar="ADAPTER",
+                         help="folder of an adapter on that base, to train that one further")  # fmt: skip
     peer = kinds.add_parser("peer", help="a plain 3D U-Net without words and clicks, to evaluate beside the base")
     refiner = kinds.add_parser("refiner", help="a small network at the image's own voxels, after a base")
     refiner.add_argument("data", type=Path, help="folder with splits.json and openkbp")
@@ -676,7 +678,8 @@ def _train(arguments: argparse.Namespace) -> None:
         from osirix_agent.training.adapter import RECIPES, train_adapter
 
         recipe = RECIPES[arguments.name].model_copy(update=changes)
-        train_adapter(recipe, arguments.base, arguments.work, arguments.out, __version__)
+        further = arguments.further
+        train_adapter(recipe, arguments.base, arguments.work, arguments.out, __version__, further=further)
 
 
 def _adapt(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,17 @@ KEY = b"a key for tests only"
 
 hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile("repeatable")
+
+
+WAIT_S = 60.0
+
+
+def until(holds: Callable[[], Any]) -> None:
+    """Wait for what happens a little later: what the page is told before OsiriX is painted, what a late call does."""
+    end = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < end, "it does not come to be"
+        time.sleep(0.02)
 
 
 def pytest_configure() -> None:

@@ -20,6 +20,7 @@ from osirix_agent.virtual_osirix.app import VirtualOsirix
 from osirix_agent.virtual_osirix.roi import Roi, ToolMode, factory_pens
 from osirix_agent.virtual_osirix.server import VirtualServer
 from osirix_agent.virtual_osirix.service_pixels import PixService
+from tests.conftest import until
 
 
 @pytest.fixture
@@ -231,9 +232,11 @@ def stop_at(hospital, rpc: str, act, nth: int = 1):
 )  # fmt: skip
 def test_a_server_that_goes_away_midway_leaves_nothing_after_the_next_trial(hospital, settings, rpc, nth):
     stop_at(hospital, rpc, lambda: hospital.server._server.stop(None), nth)
+    before = hospital.app.rpc_counts[rpc]
     found = trial(settings)
     assert "live clean-up" in red(found)
     assert "same study" in found["live clean-up"].cure
+    until(lambda: hospital.app.rpc_counts[rpc] == before + nth)  # the call that was cut off is carried out late
     hospital.app.before_rpc = None
     remained = len(left(hospital))
     with VirtualServer(hospital.app) as again:

@@ -17,12 +17,28 @@ from osirix_agent.network.model import PromptableNetwork
 TARGETS = r".*\.(c1|c2|film)$|.*\.self\.(query|value)$|mask_embedding"
 
 
-def add_lora(network: PromptableNetwork, rank: int, alpha: int) -> list[nn.Parameter]:
-    """Put trainable low-rank factors beside the frozen weights, in place; returns them."""
+def add_lora(
+    network: PromptableNetwork, rank: int, alpha: int, tensors: dict[str, Tensor] | None = None
+) -> list[nn.Parameter]:
+    """Put trainable low-rank factors beside the frozen weights, in place; returns them.
+
+    `tensors`: an adapter's factors to begin with; without, factors that change nothing yet.
+
+    Raises
+    ------
+    KeyError
+        The adapter has no factors for a layer of this network, or some for a layer it lacks.
+    """
     from peft import LoraConfig, inject_adapter_in_model
 
     network.requires_grad_(False)
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=TARGETS), network)
+    if tensors is not None:
+        own = lora_tensors(network)
+        if own.keys() != tensors.keys():
+            raise KeyError(sorted(own.keys() ^ tensors.keys())[0])
+        for name, value in tensors.items():
+            own[name].copy_(value)
     return [p for n, p in network.named_parameters() if "lora_" in n]
 
 
@@ -32,20 +48,9 @@ def lora_tensors(network: PromptableNetwork) -> dict[str, Tensor]:
 
 
 def merged(base: PromptableNetwork, tensors: dict[str, Tensor], rank: int, alpha: int) -> PromptableNetwork:
-    """A copy of the base with an adapter folded in; the base stays as it is.
-
-    Raises
-    ------
-    KeyError
-        The adapter has no factors for a layer of this network, or some for a layer it lacks.
-    """
+    """A copy of the base with an adapter folded in, as `add_lora` takes it; the base stays as it is."""
     network = copy.deepcopy(base)
-    add_lora(network, rank, alpha)
-    own = lora_tensors(network)
-    if own.keys() != tensors.keys():
-        raise KeyError(sorted(own.keys() ^ tensors.keys())[0])
-    for name, value in tensors.items():
-        own[name].copy_(value)
+    add_lora(network, rank, alpha, tensors)
     fold(network)
     return network.eval().requires_grad_(False)
 

@@ -7,8 +7,9 @@ from typing import Literal
 
 import torch
 
+from osirix_agent.errors import ModelError
 from osirix_agent.model_folder import FORMAT
-from osirix_agent.network.checkpoint import AdapterDescription, load_model, save_adapter
+from osirix_agent.network.checkpoint import AdapterDescription, load_adapter, load_model, save_adapter
 from osirix_agent.network.lora import add_lora, lora_tensors
 from osirix_agent.training.cases import Case, train_cases
 from osirix_agent.training.examples import DrawRecipe
@@ -60,13 +61,36 @@ RECIPES = {recipe.name: recipe for recipe in (TARGET_HN, GTV_SARCOMA, ORGANS_MEM
 
 
 def train_adapter(
-    recipe: AdapterRecipe, base: Path, work: Path, out: Path, version: str, cases: list[Case] | None = None
+    recipe: AdapterRecipe,
+    base: Path,
+    work: Path,
+    out: Path,
+    version: str,
+    cases: list[Case] | None = None,
+    further: Path | None = None,
 ) -> None:
-    """Train, or go on where `work` says training stopped, and write the adapter's folder `out`."""
+    """Train, or go on where `work` says training stopped, and write the adapter's folder `out`.
+
+    `further`: folder of an adapter of the same rank on the same base, to train that one further.
+
+    Raises
+    ------
+    ModelError
+        A folder is not what it should be; the adapter's rank is another.
+    """
     model = load_model(base)
+    begun = None
+    if further is not None:
+        described, begun = load_adapter(further, model.digest)
+        if (described.rank, described.alpha) != (recipe.rank, recipe.alpha):
+            raise ModelError(
+                f"The adapter in {further} has rank {described.rank} (alpha {described.alpha}), "
+                f"the recipe {recipe.rank} ({recipe.alpha}).",
+                "Train one of the recipe's rank further, or begin anew without --further.",
+            )
     torch.manual_seed(recipe.seed)
     network = model.network
-    trained = add_lora(network, recipe.rank, recipe.alpha)
+    trained = add_lora(network, recipe.rank, recipe.alpha, begun)
     cases = train_cases(recipe.data) if cases is None else cases
     averaged = run(recipe, network, trained, on_cases(recipe, network, cases, recipe.structures), work)
     if not first_process():

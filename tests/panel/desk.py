@@ -18,17 +18,7 @@ from websockets.sync.client import connect
 
 from osirix_agent.panel.server import Panel
 from osirix_agent.prompting.grammar import Command
-from tests.conftest import Practice
-
-WAIT_S = 60.0
-
-
-def until(holds: Callable[[], Any]) -> None:
-    """Wait for what OsiriX shows: the page is told before OsiriX is painted."""
-    end = time.monotonic() + WAIT_S
-    while not holds():
-        assert time.monotonic() < end, "it does not come to be"
-        time.sleep(0.02)
+from tests.conftest import WAIT_S, Practice
 
 
 @dataclass

@@ -10,7 +10,8 @@ from osirix_agent.bench.panel import on_picture
 from osirix_agent.prompting.gaze.simulated import SimulatedTracker
 from osirix_agent.record.events import PlaceLookedAt
 from osirix_agent.record.journal import read_journal
-from tests.panel.desk import Desk, until
+from tests.conftest import until
+from tests.panel.desk import Desk
 
 pytestmark = [
     pytest.mark.slow,

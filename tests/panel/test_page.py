@@ -13,8 +13,8 @@ import pytest
 from osirix_agent.bench.browser import Browser, find_chromium
 from osirix_agent.bench.panel import on_picture
 from osirix_agent.virtual_osirix.phantom import PhantomRecipe, write_phantom
-from tests.conftest import Hospital
-from tests.panel.desk import Desk, Heard, Parrot, until
+from tests.conftest import Hospital, until
+from tests.panel.desk import Desk, Heard, Parrot
 
 pytestmark = [
     pytest.mark.slow,

@@ -18,7 +18,8 @@ from osirix_agent.panel.server import Panel
 from osirix_agent.record.events import PromptChanged
 from osirix_agent.record.journal import read_journal
 from osirix_agent.virtual_osirix.roi import ToolMode
-from tests.panel.desk import Desk, Heard, Page, Parrot, until
+from tests.conftest import until
+from tests.panel.desk import Desk, Heard, Page, Parrot
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from osirix_agent.errors import ModelError
 from osirix_agent.network.checkpoint import load_adapter, load_model
 from osirix_agent.network.text import Phrase, Side
 from osirix_agent.training.adapter import AdapterRecipe, train_adapter
@@ -188,6 +189,16 @@ def test_a_base_and_an_adapter_come_out_whole(tiny_encoder, tmp_path):
     described, tensors = load_adapter(tmp_path / "adapter", model.digest)
     assert described.serves == ("Parotid",)
     assert any(value.abs().sum() > 0 for name, value in tensors.items() if "lora_B" in name)
+    at_rest = recipe.model_copy(
+        update={"learning_rate": 1e-9, "seed": 5}
+    )  # other factors were drawn: it must not use them
+    begun = {"cases": [CASE], "further": tmp_path / "adapter"}
+    train_adapter(at_rest, tmp_path / "base", tmp_path / "lora-more", tmp_path / "again", "0.2", **begun)
+    for name, value in load_adapter(tmp_path / "again", model.digest)[1].items():
+        torch.testing.assert_close(value, tensors[name], atol=1e-4, rtol=2e-3)
+    wider = recipe.model_copy(update={"rank": 4})
+    with pytest.raises(ModelError, match=r"rank 2 \(alpha 4\), the recipe 4 \(4\)"):
+        train_adapter(wider, tmp_path / "base", tmp_path / "lora-wider", tmp_path / "wider", "0.2", **begun)
 
 
 @pytest.mark.slow
