@@ -260,6 +260,16 @@ def tiny_segmenter(tiny_models: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
+def joined_segmenter(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An adapter without training, joined with the classical segmenter."""
+    from osirix_agent.segmenter.local import VisionLanguageSegmenter
+    from tests.tiny import write_adapter
+
+    adapter = write_adapter(tmp_path_factory.mktemp("joined"), tiny_models / "base", strength=0.02, joined=True)
+    return VisionLanguageSegmenter(tiny_models / "base", (adapter,))
+
+
+@pytest.fixture(scope="session")
 def refined_segmenter(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A base without training, whose answers are changed at random at the volume's own voxels."""
     from osirix_agent.segmenter.local import VisionLanguageSegmenter

@@ -56,18 +56,20 @@ def write_model(folder: Path, encoder: Path, seed: int = 1) -> Path:
     return folder
 
 
-def write_adapter(folder: Path, base: Path, *, strength: float = 0.0, serves: str = "GTV", leads: bool = True) -> Path:
+def write_adapter(
+    folder: Path, base: Path, *, strength: float = 0.0, serves: str = "GTV", leads: bool = True, joined: bool = False
+) -> Path:
     """An adapter whose factors add random weights of a given strength."""
     model = load_model(base)
-    add_lora(model.network, 2, 4)
     torch.manual_seed(3)
+    add_lora(model.network, 2, 4)
     tensors = {
         name: value + strength * torch.randn_like(value) if "lora_B" in name else value
         for name, value in lora_tensors(model.network).items()
     }
     description = AdapterDescription(
         format=FORMAT, name=f"tiny-{serves.lower()}", version="0", licence="Apache-2.0", base=model.digest, rank=2,
-        alpha=4, serves=(serves,), leads=leads,
+        alpha=4, serves=(serves,), leads=leads, joined=joined,
     )  # fmt: skip
     save_adapter(folder, tensors, description, {})
     return folder

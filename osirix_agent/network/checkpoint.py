@@ -46,6 +46,7 @@ class AdapterDescription(FolderDescription):
     base : SHA-256 of the base's weights that the adapter changes
     serves : beginnings of structure names it is meant for, such as "GTV"
     leads : is it better on them than the classical segmenter, so that `auto` asks it?
+    joined : are its log-odds averaged with the classical segmenter's, where that is better than either?
     """
 
     kind: Literal["adapter"] = "adapter"
@@ -55,6 +56,7 @@ class AdapterDescription(FolderDescription):
     serves: tuple[str, ...] = ()
     structures: tuple[str, ...] = ()
     leads: bool = True
+    joined: bool = False
 
 
 @dataclass(frozen=True, eq=False)

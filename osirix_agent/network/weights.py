@@ -27,6 +27,7 @@ class Weights:
     serves : beginnings of the structure names that they answer for; empty for the base, which takes all others
     structures : that they find from words
     leads : does `auto` ask them rather than the classical segmenter?
+    joined : are their log-odds averaged with the classical segmenter's?
     refiner : of the base alone, where its folder holds one
     """
 
@@ -36,6 +37,7 @@ class Weights:
     serves: tuple[str, ...]
     structures: tuple[str, ...]
     leads: bool = True
+    joined: bool = False
     refiner: Refiner | None = None
 
 
@@ -71,5 +73,9 @@ def load_weights(folder: Path, adapters: Iterable[Path], device: str, refine: bo
         called = f"{described.name} {described.version}"
         source = f"{called} ({check_sums(path)[WEIGHTS][:12]}) on {base}"
         network = network.to(memory_format=torch.channels_last_3d)
-        found.append(Weights(source, called, network, described.serves, described.structures, described.leads))
+        found.append(
+            Weights(
+                source, called, network, described.serves, described.structures, described.leads, described.joined
+            )
+        )  # fmt: skip
     return found

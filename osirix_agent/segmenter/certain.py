@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -89,6 +91,23 @@ def trimmed(logit: Float32Array, box: Box, shape: tuple[int, int, int], source: 
     cut = np.ascontiguousarray(logit[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
     k, j, i = (int(b[0] + a) for b, a in zip(box, low, strict=True))
     return Belief(cut, (k, j, i), shape, source)
+
+
+def mean_of(beliefs: Sequence[Belief], source: str) -> Belief:
+    """The belief whose log-odds are the mean of several about one volume: what holds in all of them holds in it.
+
+    Log-odds count for no more than `CERTAIN_LOGIT` either way, so that none outvotes the others by being sure.
+    """
+    corners = np.array([belief.corner_kji for belief in beliefs])
+    ends = corners + [belief.mean_logit.shape for belief in beliefs]
+    low, high = corners.min(0), ends.max(0)
+    logit = np.full(high - low, -CERTAIN_LOGIT, np.float32)
+    for belief, corner, end in zip(beliefs, corners, ends, strict=True):
+        inside = tuple(slice(a, b) for a, b in zip(corner - low, end - low, strict=True))
+        held = belief.mean_logit.clip(-CERTAIN_LOGIT, CERTAIN_LOGIT)
+        logit[inside] += (held + CERTAIN_LOGIT) / len(beliefs)
+    k, j, i = ((int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return trimmed(logit, (k, j, i), beliefs[0].shape_kji, source)
 
 
 def settled(

@@ -40,7 +40,8 @@ from osirix_agent.network.refiner import Refiner
 from osirix_agent.network.text import Phrase
 from osirix_agent.network.weights import Weights, load_weights
 from osirix_agent.prompting.prompt import MaskPrompt, Polarity, Prompt, TextPrompt
-from osirix_agent.segmenter.certain import CERTAIN_LOGIT, CLICK_RADIUS_MM, Box, fixed_masks, hold, trimmed
+from osirix_agent.segmenter.certain import CERTAIN_LOGIT, CLICK_RADIUS_MM, Box, fixed_masks, hold, mean_of, trimmed
+from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.segmenter.levels import box_of, coarse_grid, cut, cut_grid, fine_grid, index_to_lps, on_volume, window
 from osirix_agent.segmenter.marking import marks_on
 from osirix_agent.segmenter.protocol import Capabilities, SegmentationRequest
@@ -94,6 +95,7 @@ class VisionLanguageSegmenter:
     ) -> None:  # fmt: skip
         self._base, *self._adapters = load_weights(folder, adapters, device, refine)
         self._device = device
+        self._classical = ClassicalSegmenter()
         taught = {*self._base.structures, *(s for a in self._adapters for s in a.structures)}
         self.capabilities = Capabilities(text=True, structures=tuple(sorted(taught)))
         self._one_at_a_time = threading.RLock()  # accept may ask while the executor is at work
@@ -108,10 +110,10 @@ class VisionLanguageSegmenter:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        return tuple(weights.source for weights in (self._base, *self._adapters))
+        return tuple(self._source(weights) for weights in (self._base, *self._adapters))
 
     def source_for(self, structure: str) -> str:
-        return self._weights_for(structure).source
+        return self._source(self._weights_for(structure))
 
     def serves(self, structure: str) -> bool:
         """Was the base made for it, or an adapter that is better on it than the classical segmenter?"""
@@ -164,7 +166,8 @@ class VisionLanguageSegmenter:
         weights, name = self._asked(request)
         phrase = Phrase.read(name) if name else None
         network, fixed = weights.network, fixed_masks(request)
-        if phrase is None and not len(marks.positive_points_kji) and not any(mask.any() for mask in fixed.values()):
+        placed = bool(len(marks.positive_points_kji)) or any(mask.any() for mask in fixed.values())
+        if phrase is None and not placed:
             raise PromptError(
                 "Nothing says yet where the structure is.",
                 "Add a point, box or outline inside it, or name a structure that the model has learnt.",
@@ -179,6 +182,9 @@ class VisionLanguageSegmenter:
         spacing = np.array(volume.geometry.spacing_kji_mm)
         hold(logit, box, spacing, marks, fixed, request.excluded, CLICK_RADIUS_MM, CERTAIN_LOGIT)
         belief = trimmed(logit, box, volume.geometry.shape_kji, weights.source)
+        if weights.joined and placed and not unwanted:  # the classical segmenter hears of no such words
+            other = self._classical.propose(replace(request, prompts=request.drawn))
+            belief = mean_of((belief, other), self._source(weights))
         if weights is not self._base or volume.modality != "CT" or kind_of(request.structure) != "organ":
             return belief
         found = None if unwanted else self._refined(belief, request, weights.refiner, name)  # it hears of no such words
@@ -214,6 +220,9 @@ class VisionLanguageSegmenter:
             if weights.serves and structure.upper().startswith(tuple(s.upper() for s in weights.serves)):
                 return weights
         return self._base
+
+    def _source(self, weights: Weights) -> str:
+        return f"{weights.source} joined with {self._classical.name}" if weights.joined else weights.source
 
     def _asked(self, request: SegmentationRequest) -> tuple[Weights, str]:
         """The weights that answer, and what is asked for in words: the newest text that includes, else the

@@ -24,7 +24,7 @@ class AdapterRecipe(Recipe):
     Attributes
     ----------
     structures : names in the data set
-    leads : is it better on them than the classical segmenter, so that `auto` asks it?
+    leads, joined : as `AdapterDescription` says
     serves : beginnings of structure names that it answers for; an ensemble's members answer for all
     """
 
@@ -34,6 +34,7 @@ class AdapterRecipe(Recipe):
     serves: tuple[str, ...]
     named: tuple[str, ...] = ()
     leads: bool = True
+    joined: bool = False
     rank: int = 8
     alpha: int = 16
     steps: int = 3_000
@@ -49,7 +50,7 @@ TARGET_HN = AdapterRecipe(
     named=("PTV70", "PTV63", "PTV56"), draw=DrawRecipe(lesion_share=0.0, disguise_share=0.0, crop_share=0.0),
 )  # fmt: skip
 GTV_SARCOMA = AdapterRecipe(
-    name="gtv-sarcoma", data="sarcoma", structures=("GTV",), serves=("GTV",), leads=False,
+    name="gtv-sarcoma", data="sarcoma", structures=("GTV",), serves=("GTV",), joined=True,
     draw=DrawRecipe(lesion_share=0.15, disguise_share=0.1, crop_share=0.0, fine_spacing_mm=(1.8, 4.0)),
 )  # fmt: skip
 ORGANS_MEMBER = AdapterRecipe(
@@ -98,6 +99,6 @@ def train_adapter(
     network.load_state_dict(averaged)
     description = AdapterDescription(
         format=FORMAT, name=recipe.name, version=version, licence="Apache-2.0", base=model.digest, rank=recipe.rank,
-        alpha=recipe.alpha, serves=recipe.serves, structures=recipe.named, leads=recipe.leads,
+        alpha=recipe.alpha, serves=recipe.serves, structures=recipe.named, leads=recipe.leads, joined=recipe.joined,
     )  # fmt: skip
     save_adapter(out, lora_tensors(network), description, recipe.model_dump())

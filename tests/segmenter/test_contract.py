@@ -69,8 +69,8 @@ def scribble(polarity="include"):
 
 @pytest.fixture(
     params=[
-        ClassicalSegmenter, BallSegmenter, "tiny_segmenter", "refined_segmenter", "sam_segmenter",
-        "nninteractive_segmenter", "voxtell_segmenter", "remote_classical", "remote_model",
+        ClassicalSegmenter, BallSegmenter, "tiny_segmenter", "refined_segmenter", "joined_segmenter",
+        "sam_segmenter", "nninteractive_segmenter", "voxtell_segmenter", "remote_classical", "remote_model",
         pytest.param("ray_model", marks=pytest.mark.slow),
     ]
 )  # fmt: skip

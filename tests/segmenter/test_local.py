@@ -1,6 +1,7 @@
 """The model's segmenter: what holds whatever its weights are. (The model here has random ones.)"""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from osirix_agent.imaging.volume import Volume
 from osirix_agent.model_folder import shipped_models
 from osirix_agent.prompting.prompt import MaskPrompt, PointPrompt, Polarity, TextPrompt
 from osirix_agent.segmenter.choice import make_segmenter, model_folders, plain_segmenter
+from osirix_agent.segmenter.classical import ClassicalSegmenter
 from osirix_agent.segmenter.local import VisionLanguageSegmenter
-from osirix_agent.segmenter.protocol import LooksAhead, SegmentationRequest
+from osirix_agent.segmenter.protocol import FixedSlice, LooksAhead, SegmentationRequest
 from osirix_agent.settings import Settings
 from osirix_agent.training.clicks import next_click
 from tests.segmenter.test_contract import CENTRE, TRUTH, VOLUME, box, lasso, make_volume, point, propose
@@ -175,6 +177,34 @@ def test_auto_leaves_to_the_classical_segmenter_what_an_adapter_does_worse(tiny_
         assert belief.source.startswith(source)
         if name == "auto":
             assert chosen.source_for("GTVp") == belief.source
+
+
+def test_a_joined_adapter_answers_with_the_mean_of_its_log_odds_and_the_classical_segmenters(
+    tiny_models, joined_segmenter, tmp_path
+):
+    adapter = write_adapter(tmp_path, tiny_models / "base", strength=0.02)  # the same factors
+    alone = VisionLanguageSegmenter(tiny_models / "base", (adapter,))
+    prompts = (box(), point(CENTRE))
+    request = SegmentationRequest(VOLUME, "GTVp", prompts, (FixedSlice(k=CENTRE[0] + 2, rings_lps=()),))
+    found, *parts = (s.propose(request) for s in (joined_segmenter, alone, ClassicalSegmenter()))
+    mean = np.mean([logits(part).clip(-6, 6) for part in parts], axis=0)
+    held = np.zeros(mean.shape, np.bool_)
+    held[found.region] = True
+    np.testing.assert_allclose(logits(found)[held], mean[held], atol=1e-5)
+    assert mean[~held].max() < -5  # what is left out is outside
+    assert found.mask_digest not in {part.mask_digest for part in parts}
+    assert found.mask()[CENTRE]
+    assert not found.mask()[CENTRE[0] + 2].any()
+    assert found.source == f"{alone.source_for('GTVp')} joined with classical 1"
+    assert found.source == joined_segmenter.source_for("GTVp") == joined_segmenter.sources[1]
+    taken = TextPrompt(phrase="Parotid_L", polarity=Polarity.EXCLUDE)  # the classical segmenter hears of no words
+    assert joined_segmenter.propose(replace(request, prompts=(*prompts, taken))).source == alone.source_for("GTVp")
+
+
+def logits(belief):
+    whole = np.full(belief.shape_kji, -6, np.float32)
+    whole[belief.region] = belief.mean_logit
+    return whole
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps", "quantum"])

@@ -139,7 +139,9 @@ def adapt(
     tell("training")
     known, notes = VisionLanguageSegmenter(base).capabilities.structures, held.notes(plan)
     named = tuple(s for s in known if s in {t for c in held.tried for t in c.truths})
-    recipe = plan.recipe.model_copy(update={"named": named})
+    recipe = plan.recipe.model_copy(
+        update={"named": named, "joined": not named}
+    )  # the base alone leads on what it knows
     made = models / MAKING / plan.name
     shutil.rmtree(made.parent, ignore_errors=True)
     folder = work / run_id(recipe, base, plan, held)
