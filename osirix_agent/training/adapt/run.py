@@ -139,9 +139,8 @@ def adapt(
     tell("training")
     known, notes = VisionLanguageSegmenter(base).capabilities.structures, held.notes(plan)
     named = tuple(s for s in known if s in {t for c in held.tried for t in c.truths})
-    recipe = plan.recipe.model_copy(
-        update={"named": named, "joined": not named}
-    )  # the base alone leads on what it knows
+    joined = not named  # on what the base has learnt by name the classical segmenter is far behind
+    recipe = plan.recipe.model_copy(update={"named": named, "joined": joined})
     made = models / MAKING / plan.name
     shutil.rmtree(made.parent, ignore_errors=True)
     folder = work / run_id(recipe, base, plan, held)
