@@ -44,19 +44,23 @@ def without_asides(sentence: str) -> Iterator[str]:
         yield left
 
 
-_SO = re.compile(r"[,;:.]\s+(?:so|and|but|hence|therefore)\b|[;:.]\s", re.IGNORECASE)
+_SO = re.compile(r"[,;:.]\s+(?:(?P<hence>so|hence|therefore)|and|but)\b|[,;:.]\s", re.IGNORECASE)
 _OBJECTS = frozenset(["it", "this", "that", "these", "those", "nothing", "nobody", "none", "both"])
-_HANGS = frozenset(f"if unless until when whenever once before after {_UNITS}".split())
+_HANGS = frozenset(f"if unless until when whenever once after {_UNITS}".split())
 _FEWEST = 3  # words of a statement
+_FINITE = re.compile(r"(i|you|we|they|he|she|it|that|there|\w+)'(m|re|ve|ll|d|s)$|\w+n't$").match
 
 
-def after_statements(sentence: str) -> Iterator[tuple[str, str]]:
-    """(statement, what follows it, at its place): `Endoscopy was clean, so exclude the trachea`, the last first."""
+def after_statements(sentence: str) -> Iterator[tuple[str, str, bool]]:
+    """(statement, what follows it, at its place, is it plainly a statement?): `Endoscopy was clean, so exclude the
+    trachea`, the last first."""
     for match in reversed([*_SO.finditer(sentence)]):
         said = [word.text for word in words_of(sentence[: match.start()])]
-        states = (_TELLS - _OBJECTS) & set(said) or set(said[:1]) & _OBJECTS
-        if len(said) >= _FEWEST and states and not _HANGS & set(said) and not any(word[0].isdigit() for word in said):
-            yield sentence[: match.start()], " " * match.end() + sentence[match.end() :]
+        states = (
+            match["hence"] or (_TELLS - _OBJECTS) & set(said) or set(said[:1]) & _OBJECTS or any(map(_FINITE, said))
+        )
+        if len(said) >= _FEWEST and not _HANGS & set(said) and not any(word[0].isdigit() for word in said):
+            yield sentence[: match.start()], " " * match.end() + sentence[match.end() :], bool(states)
 
 
 def _remarks(found: re.Match[str]) -> bool:

@@ -31,6 +31,7 @@ from osirix_agent.prompting.meanings import IT
 from osirix_agent.prompting.meanings import NAMED_COMMANDS as NAMED_COMMANDS
 from osirix_agent.prompting.moods import ASKED, SEPARATORS, STARTS, STATING
 from osirix_agent.prompting.references import name_of, of_the_named, referred, said_once, tentative
+from osirix_agent.prompting.rephrasing import fluent, likelier, rephrased
 from osirix_agent.prompting.suspects import suspect
 from osirix_agent.prompting.words import words_of
 
@@ -82,6 +83,26 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
     whole = (0, len(sentence))
     if len(sentence) > MAX_SENTENCE:
         return Understanding(sentence, (), (Question("That is too long. Say it in shorter sentences.", whole),))
+    fluently = fluent(sentence)
+    said = likelier(fluently)
+    understood = _read(said, known, heard)
+    if said != fluently:
+        understood = replace(understood, intents=tuple(map(tentative, understood.intents)))
+    if understood.questions and (otherwise := rephrased(said)) != said:
+        found = _read(otherwise, known, heard)
+        if found.intents and not found.questions:
+            said, understood = otherwise, replace(found, intents=tuple(map(tentative, found.intents)))
+    if said == sentence:
+        return understood
+    return Understanding(  # what was rewritten has its words elsewhere
+        sentence,
+        tuple(replace(one, span=whole) for one in understood.intents),
+        tuple(replace(one, span=whole) for one in understood.questions),
+    )
+
+
+def _read(sentence: str, known: Collection[str], heard: float) -> Understanding:
+    """As it stands, else without reasons and remarks."""
     understood = _understood(sentence, known, heard, reasons=True)
     if understood.questions:  # "it sticks out, so crop it to the body"
         without = _understood(sentence, known, heard, reasons=False)
@@ -121,8 +142,12 @@ def _beside_remarks(sentence: str, known: Collection[str], heard: float) -> Unde
 
 def _after_a_statement(sentence: str, known: Collection[str], heard: float) -> Understanding | None:
     """`Endoscopy was clean, so exclude the trachea`: to be confirmed. None: there is no order, or more than one."""
-    for statement, order in after_statements(sentence):
+    for statement, order, states in after_statements(sentence):
+        ordered = items_of(order, known)
         stated, before = items_of(statement, known), _understood(statement, known, heard, reasons=True)
+        plain = ordered and ordered[0].is_a(*STARTS) and not any(item.is_a("structure", "of") for item in stated)
+        if not states and not plain:
+            continue  # "the larynx, the trachea, 3 mm superiorly", "avoiding the cord, grow the GTV by 3 mm"
         if not stated or stated[0].is_a(*STARTS) or (before.intents and not before.questions):
             continue  # nothing but fillers, or an order of its own
         understood = _understood(order, known, heard, reasons=True)
@@ -132,6 +157,9 @@ def _after_a_statement(sentence: str, known: Collection[str], heard: float) -> U
         if not intents or understood.questions:
             continue
         if _PRONOUNS_OF_A_STRUCTURE & {word.text for word in words_of(order)}:
+            where = ("edge", "direction") if any(item.is_a("amount") for item in ordered) else ("edge",)
+            if any(item.is_a(*where) for item in stated) and not any(item.is_a(*where, "trim") for item in ordered):
+                continue  # "I'm not happy with the back edge, push it out 5 mm"
             names = _names_said(stated, known)
             intents = referred(intents, order, *names) if len(names) == 1 else intents
             if names and not all(name in names for name in map(name_of, intents)):

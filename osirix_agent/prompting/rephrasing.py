@@ -1,0 +1,69 @@
+"""Other ways to say what the grammar reads, rewritten into the way that it reads.
+
+Unlike the phrases of `turns.txt` these move words about: `take 2 mm off the front and 4 mm off the back of the GTV`
+says the structure once, at the end. The table is `rephrasings.txt`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+_PRESENT = {
+    "contoured": "contour", "unlocked": "unlock", "locked": "lock", "moved": "move", "shifted": "shift", "took": "take",
+    "drew": "draw", "shrank": "shrink", "shrunk": "shrink", "reduced": "reduce", "grew": "grow", "grown": "grow",
+    "enlarged": "enlarge", "expanded": "expand", "extended": "extend", "smoothed": "smooth", "accepted": "accept",
+    "rejected": "reject", "renamed": "rename", "cropped": "crop", "copied": "copy", "filled": "fill", "went": "go",
+    "removed": "remove", "excluded": "exclude", "subtracted": "subtract", "included": "include", "added": "add",
+    "undid": "undo", "released": "release", "reopened": "reopen", "outlined": "outline", "segmented": "segment",
+    "grows": "grow", "shrinks": "shrink", "moves": "move",
+}  # fmt: skip
+
+
+def fluent(sentence: str) -> str:
+    """The sentence without hesitations, and with its words where the grammar looks for them."""
+    return _rewritten(sentence, "always")
+
+
+def likelier(sentence: str) -> str:
+    """The sentence as it is likelier to be meant than as the grammar reads it: what comes of it waits for a yes."""
+    return _rewritten(sentence, "doubtful")
+
+
+def rephrased(sentence: str) -> str:
+    """The sentence in words that the grammar may read, for where it does not read these."""
+    return _rewritten(sentence, "otherwise")
+
+
+def _rewritten(sentence: str, heading: str) -> str:
+    for pattern, to in _table()[heading]:
+        found = pattern.sub(to, sentence)
+        if found != sentence:
+            sentence = re.sub(r"\{(.*?)\}", lambda past: re.sub(r"\w+", _present, past[1]), found)
+    return sentence
+
+
+def _present(word: re.Match[str]) -> str:
+    return _PRESENT.get(word[0].lower(), word[0])
+
+
+@cache
+def _table() -> dict[str, list[tuple[re.Pattern[str], str]]]:
+    """By heading: patterns, and what they are rewritten to."""
+    fragments: dict[str, str] = {}
+    found: dict[str, list[tuple[re.Pattern[str], str]]] = {}
+    heading = said = ""
+    for line in Path(__file__).with_name("rephrasings.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("= "):
+            heading = line[2:]
+            found[heading] = []
+        elif line.startswith("  >") and heading == "fragments":
+            fragments[said] = line[4:]
+        elif line.startswith("  >"):
+            for name, text in fragments.items():
+                said = said.replace(f"<{name}>", text)
+            found[heading].append((re.compile(said, re.IGNORECASE), line[4:] or " "))
+        elif not line.startswith("#"):
+            said = line
+    return found

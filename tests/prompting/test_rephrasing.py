@@ -1,0 +1,110 @@
+"""What is rewritten into words that the grammar reads."""
+
+import time
+
+import pytest
+
+from osirix_agent.bench.sentences import KNOWN, PARAPHRASES, read_sentences, recipe
+from osirix_agent.prompting.command import understand
+from osirix_agent.prompting.rephrasing import _table, fluent, likelier, rephrased
+
+SENTENCES = ["as for the GTVp, grow it by 3 mm"]
+SENTENCES += [s.say for path in PARAPHRASES.values() for s in read_sentences(path)]
+
+
+def meant(sentence):
+    understood = understand(sentence, KNOWN)
+    assert not understood.questions
+    return [one.as_json() for one in understood.intents], understood.to_be_done
+
+
+def edit(how, mm, *directions, structure=None):
+    found = {"kind": "edit", "how": how, "mm": mm}
+    return found | ({"directions": list(directions)} if directions else {}) | (
+        {"structure": structure} if structure else {}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sentence", "intents"),
+    [
+        ("please grow the GTV by, um, six millimetres", [edit("grow", 6.0, structure="GTV")]),
+        ("make the GTV, let me see, three millimetres bigger at the back",
+         [edit("grow", 3.0, "posterior", structure="GTV")]),
+        ("go to slice, er, forty five", [{"kind": "go", "slice": 45}]),
+        ("take 2 mm off the front and 4 mm off the back of the GTV",
+         [edit("shrink", 2.0, "anterior", structure="GTV"), edit("shrink", 4.0, "posterior", structure="GTV")]),
+        ("take 2 mm off the front of the GTV and 4 mm off its back",
+         [edit("shrink", 2.0, "anterior", structure="GTV"), edit("shrink", 4.0, "posterior", structure="GTV")]),
+        ("as for the GTVp, grow it by 3 mm", [edit("grow", 3.0, structure="GTVp")]),
+    ],
+)  # fmt: skip
+def test_what_is_only_put_in_order_is_done(sentence, intents):
+    said, done = meant(sentence)
+    assert said == intents
+    assert done
+
+
+@pytest.mark.parametrize(
+    ("sentence", "intents"),
+    [
+        ("subtract the cord from the GTV and the left parotid from the GTVp",
+         [{"kind": "part", "polarity": "exclude", "part": "SpinalCord", "structure": "GTV"},
+          {"kind": "part", "polarity": "exclude", "part": "Parotid_L", "structure": "GTVp"}]),
+        ("the GTV should not reach above slice sixty two",
+         [{"kind": "slab", "how": "exclude", "side": "above", "slice": 62, "structure": "GTV"}]),
+        ("I'd be obliged if you unlocked the left parotid and moved it two millimetres medially",
+         [{"kind": "command", "verb": "unlock", "name": "Parotid_L"},
+          edit("shift", 2.0, "medial", structure="Parotid_L")]),
+        ("the upper border of the GTV should be lowered by three millimetres",
+         [edit("shrink", 3.0, "superior", structure="GTV")]),
+        ("take the GTV out another three millimetres posteriorly", [edit("grow", 3.0, "posterior", structure="GTV")]),
+        ("it's over the vertebra there, pull it in by 2 mm", [edit("shrink", 2.0)]),
+        ("Before we continue, go back by three slices.", [{"kind": "go", "step": -3}]),
+    ],
+)  # fmt: skip
+def test_what_is_said_otherwise_waits_for_a_yes(sentence, intents):
+    said, done = meant(sentence)
+    assert said == intents
+    assert not done
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["avoiding the cord, grow the GTV by 3 mm", "I'm not happy with the back edge, push it out 5 mm",
+     "under no circumstances, if the cord is near, grow it by 2 mm"],
+)  # fmt: skip
+def test_what_would_lose_its_meaning_is_asked_back(sentence):
+    assert understand(sentence, KNOWN).questions
+
+
+def test_words_that_are_rewritten_have_the_whole_sentence_for_a_span():
+    sentence = "grow it by, um, 3 mm, and then undo"
+    understood = understand(sentence, KNOWN)
+    assert understood.sentence == sentence
+    assert {one.span for one in understood.intents} == {(0, len(sentence))}
+
+
+def test_plain_sentences_are_left_as_they_are():
+    assert all(fluent(one.say) == one.say for one in recipe(1, 600))
+
+
+def test_every_row_is_needed_by_a_sentence_of_the_sets():
+    idle = []
+    said = SENTENCES
+    for heading in ("always", "doubtful", "otherwise"):
+        for pattern, to in _table()[heading]:
+            rewritten = [pattern.sub(to, one) for one in said]
+            if rewritten == said:
+                idle.append(pattern.pattern)
+            said = rewritten
+    assert idle == []
+
+
+def test_a_long_sentence_without_sense_takes_no_time():
+    sentence = ("the GTV and take two millimetres off the front edge of it should, um, in out left slice above " * 5)[
+        :400
+    ]
+    begin = time.perf_counter()
+    rephrased(likelier(fluent(sentence)))
+    assert time.perf_counter() - begin < 1
