@@ -50,7 +50,7 @@ TARGET_HN = AdapterRecipe(
     named=("PTV70", "PTV63", "PTV56"), draw=DrawRecipe(lesion_share=0.0, disguise_share=0.0, crop_share=0.0),
 )  # fmt: skip
 GTV_SARCOMA = AdapterRecipe(
-    name="gtv-sarcoma", data="sarcoma", structures=("GTV",), serves=("GTV",), joined=True,
+    name="gtv-sarcoma", data="sarcoma", structures=("GTV",), serves=("GTV",), leads=False, joined=True,
     draw=DrawRecipe(lesion_share=0.15, disguise_share=0.1, crop_share=0.0, fine_spacing_mm=(1.8, 4.0)),
 )  # fmt: skip
 ORGANS_MEMBER = AdapterRecipe(
