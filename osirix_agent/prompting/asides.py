@@ -63,6 +63,23 @@ def after_statements(sentence: str) -> Iterator[tuple[str, str, bool]]:
             yield sentence[: match.start()], " " * match.end() + sentence[match.end() :], bool(states)
 
 
+_REMARK = re.compile(
+    r"(?:and |but |as |since )?(?!i mean|i'm sorry|i am sorry)(?:it|he|she|they|i|we|you|there|that|this|these|nothing|"
+    r"our|his|her|their|(?:above|below) that)(?:'\w+)?\b",
+    re.IGNORECASE,
+)
+
+
+def before_remark(sentence: str) -> tuple[str, str] | None:
+    """What is said before a remark at the end, and the remark: `Copy it to the slice below, they look the same`."""
+    for match in re.finditer(r"[,;.!]\s+", sentence):
+        remark = sentence[match.end() :]
+        said = [word.text for word in words_of(remark)]
+        if _REMARK.match(remark) and len(said) >= _FEWEST and not (_TURNS - {"not"}) & set(said):
+            return sentence[: match.start()], remark
+    return None
+
+
 def _remarks(found: re.Match[str]) -> bool:
     """Does it say something of its own, and neither how much nor that it is to be otherwise?"""
     words = [word.text for word in words_of(found["said"])]

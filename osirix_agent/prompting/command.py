@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from osirix_agent.prompting import lexicon
-from osirix_agent.prompting.asides import after_statements, without_asides
+from osirix_agent.prompting.asides import after_statements, before_remark, without_asides
 from osirix_agent.prompting.clauses import GRAVE, NOT_UNDERSTOOD, Question, parted
 from osirix_agent.prompting.corrections import corrected
 from osirix_agent.prompting.doubts import TENTATIVE
@@ -86,6 +86,9 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
     fluently = fluent(sentence)
     said = likelier(fluently)
     understood = _read(said, known, heard)
+    without = _without_remark(said, known, heard)
+    if without is not None and (understood.questions or understood.intents != without.intents):
+        understood = without
     if said != fluently:
         understood = replace(understood, intents=tuple(map(tentative, understood.intents)))
     if understood.questions and (otherwise := rephrased(said)) != said:
@@ -99,6 +102,20 @@ def understand(sentence: str, known: Collection[str] = (), heard: float = 1.0) -
         tuple(replace(one, span=whole) for one in understood.intents),
         tuple(replace(one, span=whole) for one in understood.questions),
     )
+
+
+def _without_remark(sentence: str, known: Collection[str], heard: float) -> Understanding | None:
+    """`Pull the right edge in by 2 mm, it's on the carotid`: to be confirmed. None: nothing is ordered before a remark
+    at the end, or what looks like a remark is an order itself."""
+    parts = before_remark(sentence)
+    if parts is None:
+        return None
+    order, remark = (_understood(part, known, heard, reasons=True) for part in parts)
+    if order.questions or not order.intents or any(isinstance(one, Reply) for one in order.intents):
+        return None
+    if remark.to_be_done:
+        return None  # "include this, it belongs to the GTV"
+    return replace(order, intents=tuple(map(tentative, order.intents)))
 
 
 def _read(sentence: str, known: Collection[str], heard: float) -> Understanding:

@@ -17,7 +17,12 @@ _PRESENT = {
     "rejected": "reject", "renamed": "rename", "cropped": "crop", "copied": "copy", "filled": "fill", "went": "go",
     "removed": "remove", "excluded": "exclude", "subtracted": "subtract", "included": "include", "added": "add",
     "undid": "undo", "released": "release", "reopened": "reopen", "outlined": "outline", "segmented": "segment",
-    "grows": "grow", "shrinks": "shrink", "moves": "move",
+    "grows": "grow", "shrinks": "shrink", "moves": "move", "pushing": "push", "pulling": "pull", "bringing": "bring",
+    "moving": "move", "shifting": "shift", "growing": "grow", "shrinking": "shrink", "smoothing": "smooth",
+    "taking": "take", "adding": "add", "removing": "remove", "copying": "copy", "filling": "fill", "locking": "lock",
+    "unlocking": "unlock", "contouring": "contour", "excluding": "exclude", "including": "include", "going": "go",
+    "showing": "show", "hiding": "hide", "undoing": "undo", "accepting": "accept", "trimming": "trim",
+    "extending": "extend", "expanding": "expand", "cropping": "crop", "renaming": "rename", "contracted": "contract",
 }  # fmt: skip
 
 

@@ -56,15 +56,17 @@ def test_nothing_that_was_understood_is_lost():
         "twenty-fifth": 97,
         "twenty-sixth": 93,
         "twenty-seventh": 99,
+        "twenty-eighth": 92,
+        "twenty-ninth": 99,
         "unseen": 98,
         "all": 97,
     }
-    wrong = {"third": 1, "fifth": 2, "sixteenth": 1, "unseen": 2, "all": 4}  # a number in a name; a no to nothing; the
-    # fifth has not been improved upon
+    # a number in a name, a no to nothing; "its" after a switch; the fifth has not been improved upon
+    wrong = {"third": 1, "fifth": 2, "sixteenth": 1, "twenty-eighth": 1, "unseen": 2, "all": 5}
     for figure in measure_text(1, None):
         name = figure.id.split(".")[2]
         if figure.id.endswith(".confirmed"):
-            assert figure.value <= 36  # wordy speakers, whose reasons are not read
+            assert figure.value <= 57  # wordy speakers, whose reasons are not read
         elif figure.id.endswith(".wrong"):
             assert round(figure.value * figure.n / 100) <= wrong.get(name, 0)
         else:

@@ -37,6 +37,10 @@ def edit(how, mm, *directions, structure=None):
         ("take 2 mm off the front of the GTV and 4 mm off its back",
          [edit("shrink", 2.0, "anterior", structure="GTV"), edit("shrink", 4.0, "posterior", structure="GTV")]),
         ("as for the GTVp, grow it by 3 mm", [edit("grow", 3.0, structure="GTVp")]),
+        ("um, left parotid, yeah", [{"kind": "contour", "structure": "Parotid_L"}]),
+        ("um, yeah", [{"kind": "reply", "yes": True}]),
+        ("what's the, um, what's the status", [{"kind": "command", "verb": "status"}]),
+        ("the left parotid in by a mil medially", [edit("shrink", 1.0, "medial", structure="Parotid_L")]),
     ],
 )  # fmt: skip
 def test_what_is_only_put_in_order_is_done(sentence, intents):
@@ -61,6 +65,14 @@ def test_what_is_only_put_in_order_is_done(sentence, intents):
         ("take the GTV out another three millimetres posteriorly", [edit("grow", 3.0, "posterior", structure="GTV")]),
         ("it's over the vertebra there, pull it in by 2 mm", [edit("shrink", 2.0)]),
         ("Before we continue, go back by three slices.", [{"kind": "go", "step": -3}]),
+        ("the gtvp, grow it three mil to the front", [edit("grow", 3.0, "anterior", structure="GTVp")]),
+        ("GTV, nothing above slice 65",
+         [{"kind": "slab", "how": "exclude", "side": "above", "slice": 65, "structure": "GTV"}]),
+        ("this bit's not tumour, chuck it out", [{"kind": "here", "polarity": "exclude"}]),
+        ("would you mind pushing the right edge out by two millimetres", [edit("grow", 2.0, "right")]),
+        ("Pull the right edge in by two millimetres, it's sat on the carotid.", [edit("shrink", 2.0, "right")]),
+        ("Take the cord out of the GTV, it's gone right over it.",
+         [{"kind": "part", "polarity": "exclude", "part": "SpinalCord", "structure": "GTV"}]),
     ],
 )  # fmt: skip
 def test_what_is_said_otherwise_waits_for_a_yes(sentence, intents):
