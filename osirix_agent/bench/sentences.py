@@ -26,7 +26,7 @@ SETS = (
     "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth",
     "nineteenth", "twentieth", "twenty-first", "twenty-second",
     "twenty-third", "twenty-fourth", "twenty-fifth", "twenty-sixth", "twenty-seventh",
-    "twenty-eighth", "twenty-ninth",
+    "twenty-eighth", "twenty-ninth", "thirtieth", "thirty-first",
 )  # fmt: skip
 PARAPHRASES = {name: Path(__file__).with_name(f"paraphrases-{n}.jsonl") for n, name in enumerate(SETS, 1)}
 UNSEEN = ("fifth", "ninth", "twenty-first", "twenty-fourth")  # the grammar was never improved on these

@@ -68,12 +68,12 @@ def corpus_of(seed: int, corpus: Path | None) -> list[Sentence]:
     if corpus is not None:
         return read_sentences(corpus)
     random = np.random.default_rng(seed)
+    taught = {_aloud(s.say) for name in HEARD for s in read_sentences(PARAPHRASES[name])}
     unseen = [s for name in UNSEEN for s in read_sentences(PARAPHRASES[name])]
     other = [s for name, path in PARAPHRASES.items() if name not in (*UNSEEN, *HEARD) for s in read_sentences(path)]
-    other += recipe(seed, 100)
+    unseen, other = ([s for s in ss if _aloud(s.say) not in taught] for ss in (unseen, [*other, *recipe(seed, 100)]))
     picked = [other[n] for n in random.permutation(len(other))[: max(_SENTENCES - len(unseen), 2 * len(unseen))]]
-    taught = {_aloud(s.say) for name in HEARD for s in read_sentences(PARAPHRASES[name])}
-    both = [s for s in (*unseen, *picked) if _aloud(s.say) not in taught]
+    both = [*unseen, *picked]
     return [both[n] for n in random.permutation(len(both))]
 
 

@@ -34,6 +34,7 @@ _AS_NEW = {  # what the sets gave when they were new: right, something else carr
     "twenty-third": "95.7 % and 0.3 %", "twenty-fourth": "98.7 % and 0.0 %",
     "twenty-fifth": "84.0 % and 0.0 %", "twenty-sixth": "81.0 % and 0.3 %", "twenty-seventh": "88.0 % and 0.0 %",
     "twenty-eighth": "84.0 % and 1.0 %", "twenty-ninth": "91.3 % and 0.3 %",
+    "thirtieth": "86.7 % and 1.0 %", "thirty-first": "93.7 % and 1.3 %",
 }  # fmt: skip
 
 

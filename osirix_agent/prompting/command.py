@@ -300,6 +300,10 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     if any(isinstance(one, Copy) for one in intents) and _COPIED_FROM.search(sentence.lower()):
         here = "What is shown is copied: go to the slice that it is to come from first, then copy it."
         intents, questions = [], [Question(here, whole)]
+    accepted, rejected = ({one.name for one in intents if isinstance(one, Command) and one.verb == verb}
+                          for verb in ("accept", "reject"))  # fmt: skip
+    if accepted & rejected:
+        intents, questions = [], [*questions, Question("Accept it, or reject it?", whole)]
     if any(isinstance(one, Edit) and one.but for one in intents) and _ADDED.search(sentence.lower()):
         intents, questions = [], [*questions, Question("Instead of the first amount there, or on top of it?", whole)]
     if not intents and not questions:

@@ -155,8 +155,12 @@ def runs_on(last: list[Item], first: Item, separator: Item | None) -> bool:
         return False
     ends = ("command", "tentative", "amount", "slice", "isolines")
     alone = first.is_a("filler") or not any(item.is_a(*ends) for item in last)
+    bare = first.is_a("verb") and not any(
+        item.is_a(*STARTS) for item in last
+    )  # "a uniform 2 mm | contraction to the GTVp"
     return (
         alone
+        or bare
         or last[-1].is_a("last")
         or last[-1].text.lower().endswith("last")
         or first.text.lower() == "all"

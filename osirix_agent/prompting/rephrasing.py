@@ -22,7 +22,8 @@ _PRESENT = {
     "taking": "take", "adding": "add", "removing": "remove", "copying": "copy", "filling": "fill", "locking": "lock",
     "unlocking": "unlock", "contouring": "contour", "excluding": "exclude", "including": "include", "going": "go",
     "showing": "show", "hiding": "hide", "undoing": "undo", "accepting": "accept", "trimming": "trim",
-    "extending": "extend", "expanding": "expand", "cropping": "crop", "renaming": "rename", "contracted": "contract",
+    "extending": "extend", "expanding": "expand", "cropping": "crop", "renaming": "rename",
+    "contracted": "contract", "contraction": "contract", "expansion": "expand",
 }  # fmt: skip
 
 

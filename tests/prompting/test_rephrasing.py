@@ -68,6 +68,11 @@ def test_what_is_only_put_in_order_is_done(sentence, intents):
         ("the gtvp, grow it three mil to the front", [edit("grow", 3.0, "anterior", structure="GTVp")]),
         ("GTV, nothing above slice 65",
          [{"kind": "slab", "how": "exclude", "side": "above", "slice": 65, "structure": "GTV"}]),
+        ("apply a uniform 2 mm contraction to the GTVp", [edit("shrink", 2.0, structure="GTVp")]),
+        ("For the GTV, remove everything below slice 25.",
+         [{"kind": "slab", "how": "exclude", "side": "below", "slice": 25, "structure": "GTV"}]),
+        ("let's get the heart and the esophagus drawn in",
+         [{"kind": "contour", "structure": "Heart"}, {"kind": "contour", "structure": "Esophagus"}]),
         ("this bit's not tumour, chuck it out", [{"kind": "here", "polarity": "exclude"}]),
         ("would you mind pushing the right edge out by two millimetres", [edit("grow", 2.0, "right")]),
         ("Pull the right edge in by two millimetres, it's sat on the carotid.", [edit("shrink", 2.0, "right")]),
@@ -83,7 +88,8 @@ def test_what_is_said_otherwise_waits_for_a_yes(sentence, intents):
 
 @pytest.mark.parametrize(
     "sentence",
-    ["avoiding the cord, grow the GTV by 3 mm", "I'm not happy with the back edge, push it out 5 mm",
+    ["avoiding the cord, grow the GTV by 3 mm", "Accept the GTV and reject the GTV.",
+     "I'm not happy with the back edge, push it out 5 mm",
      "under no circumstances, if the cord is near, grow it by 2 mm"],
 )  # fmt: skip
 def test_what_would_lose_its_meaning_is_asked_back(sentence):
