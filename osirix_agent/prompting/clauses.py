@@ -217,7 +217,7 @@ def _carried(last: list[Item], said: list[Item], separator: Item | None) -> list
         if separator.text != "," and (verbs[0].is_a("verb") or named):
             raise Asked(WHAT)  # "accept it and the GTVp"
         return []
-    if separator.text == "," and not verbs[0].is_a("verb") and verbs[0].value("command") in GRAVE:
+    if separator.text == "," and any(kind != "verb" and value in GRAVE for kind, value in verbs[0].senses):
         raise Asked(WHICH)
     subject = (
         last[: last.index(verbs[0])] if verbs[0].is_a("verb") else []

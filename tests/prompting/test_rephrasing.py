@@ -8,7 +8,7 @@ from osirix_agent.bench.sentences import KNOWN, PARAPHRASES, read_sentences, rec
 from osirix_agent.prompting.command import understand
 from osirix_agent.prompting.rephrasing import _table, fluent, likelier, rephrased
 
-SENTENCES = ["as for the GTVp, grow it by 3 mm"]
+SENTENCES = ["as for the GTVp, grow it by 3 mm", "the GTV out by 3 mm everywhere but the back"]
 SENTENCES += [s.say for path in PARAPHRASES.values() for s in read_sentences(path)]
 
 
@@ -29,18 +29,9 @@ def edit(how, mm, *directions, structure=None):
     ("sentence", "intents"),
     [
         ("please grow the GTV by, um, six millimetres", [edit("grow", 6.0, structure="GTV")]),
-        ("make the GTV, let me see, three millimetres bigger at the back",
-         [edit("grow", 3.0, "posterior", structure="GTV")]),
         ("go to slice, er, forty five", [{"kind": "go", "slice": 45}]),
-        ("take 2 mm off the front and 4 mm off the back of the GTV",
-         [edit("shrink", 2.0, "anterior", structure="GTV"), edit("shrink", 4.0, "posterior", structure="GTV")]),
-        ("take 2 mm off the front of the GTV and 4 mm off its back",
-         [edit("shrink", 2.0, "anterior", structure="GTV"), edit("shrink", 4.0, "posterior", structure="GTV")]),
-        ("as for the GTVp, grow it by 3 mm", [edit("grow", 3.0, structure="GTVp")]),
         ("um, left parotid, yeah", [{"kind": "contour", "structure": "Parotid_L"}]),
         ("um, yeah", [{"kind": "reply", "yes": True}]),
-        ("what's the, um, what's the status", [{"kind": "command", "verb": "status"}]),
-        ("the left parotid in by a mil medially", [edit("shrink", 1.0, "medial", structure="Parotid_L")]),
     ],
 )  # fmt: skip
 def test_what_is_only_put_in_order_is_done(sentence, intents):
@@ -52,6 +43,15 @@ def test_what_is_only_put_in_order_is_done(sentence, intents):
 @pytest.mark.parametrize(
     ("sentence", "intents"),
     [
+        ("make the GTV, let me see, three millimetres bigger at the back",
+         [edit("grow", 3.0, "posterior", structure="GTV")]),
+        ("take 2 mm off the front and 4 mm off the back of the GTV",
+         [edit("shrink", 2.0, "anterior", structure="GTV"), edit("shrink", 4.0, "posterior", structure="GTV")]),
+        ("take 2 mm off the front of the GTV and 4 mm off its back",
+         [edit("shrink", 2.0, "anterior", structure="GTV"), edit("shrink", 4.0, "posterior", structure="GTV")]),
+        ("as for the GTVp, grow it by 3 mm", [edit("grow", 3.0, structure="GTVp")]),
+        ("what's the, um, what's the status", [{"kind": "command", "verb": "status"}]),
+        ("the left parotid in by a mil medially", [edit("shrink", 1.0, "medial", structure="Parotid_L")]),
         ("subtract the cord from the GTV and the left parotid from the GTVp",
          [{"kind": "part", "polarity": "exclude", "part": "SpinalCord", "structure": "GTV"},
           {"kind": "part", "polarity": "exclude", "part": "Parotid_L", "structure": "GTVp"}]),
@@ -94,6 +94,20 @@ def test_what_is_said_otherwise_waits_for_a_yes(sentence, intents):
 )  # fmt: skip
 def test_what_would_lose_its_meaning_is_asked_back(sentence):
     assert understand(sentence, KNOWN).questions
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["as for the GTVp, crop it to the GTV and accept it", "as for the GTVp, no, reject it", "accept the GTV, eh?",
+     "the GTV out by 3 mm everywhere but the back", "the rest of the GTV in by 3 mm", "the margin in by 3 mm",
+     "take 2 mm off the front, 3 mm off the back and 4 mm off the top of the GTV", "grow it by thirty, um, five mm",
+     "take 2 mm off the left and 3 mm off the right parotid", "grow the GTV by 3 mm, we can accept that",
+     "grow it by 3 mm, you can undo that", "grow it by 3 mm, there is nothing above slice 50",
+     "the GTVp is fine, the GTVp out by 2 mm", "the cord is fine, the GTV needs 3 mm", "this is rather tumour",
+     "not that I'd like to have the cord", "lock the cord, no, let me see, the parotid"],
+)  # fmt: skip
+def test_what_may_be_of_another_structure_or_side_is_never_done_unasked(sentence):
+    assert not understand(sentence, KNOWN).to_be_done
 
 
 def test_words_that_are_rewritten_have_the_whole_sentence_for_a_span():
