@@ -45,6 +45,7 @@ class Spoken:
 
     Attributes
     ----------
+    said, heard : the sentence, and what was made of it
     errors, words : of the free recogniser's best hypothesis; clean only
     waits : an order, understood as meant, that a yes is asked for; None: none was meant, or not understood
     wall_s, cpu_s : from the end of speech to the sentence
@@ -57,6 +58,8 @@ class Spoken:
     by: str
     wall_s: float
     cpu_s: float
+    said: str = ""
+    heard: str = ""
     errors: int = 0
     words: int = 0
     waits: bool | None = None
@@ -113,7 +116,7 @@ def measure_speech(
         for name, snr_db in CONDITIONS:
             sound = said if snr_db is None else in_noise(said, noise, snr_db, seed + n)
             found.append(_heard(sentence, voice, name, sound, listener, free))
-    return _figures(found, sample, len(sentences), tuned)
+    return spoken_figures(found, sample, len(sentences), tuned)
 
 
 def _heard(
@@ -130,7 +133,9 @@ def _heard(
         best = "" if stretch is None else free.hypotheses(stretch, KNOWN).hypotheses[0].text
         errors, words = word_errors(said_aloud(sentence.say), best)
     waits = not understand(heard.text, KNOWN, heard.confidence).to_be_done if right and sentence.intents else None
-    return Spoken(voice.name, condition, right, wrong, heard.by, wall, cpu, errors, words, waits)
+    return Spoken(
+        voice.name, condition, right, wrong, heard.by, wall, cpu, sentence.say, heard.text, errors, words, waits
+    )
 
 
 def judged(sentence: Sentence, heard: Heard) -> tuple[bool, bool]:
@@ -182,7 +187,8 @@ def _spelt(text: str) -> list[str]:
 
 
 # -- rows --------------------------------------------------------------------------------------------------------
-def _figures(found: Sequence[Spoken], sample: int | None, sentences: int, tuned: str) -> list[Figure]:
+def spoken_figures(found: Sequence[Spoken], sample: int | None, sentences: int, tuned: str) -> list[Figure]:
+    """The rows of what was said."""
     names = list(dict.fromkeys(one.voice for one in found))
     errors = {name: _word_error([one for one in found if one.voice == name]) for name in names}
     clear = {name for name, error in errors.items() if error is not None and error <= INTELLIGIBLE}
@@ -212,7 +218,7 @@ def _figures(found: Sequence[Spoken], sample: int | None, sentences: int, tuned:
     bound = upper_bound(wrong, n)
     rows.append(Figure(id="intent.wrong", value=100 * wrong / n, unit="%", interval=(0.0, 100 * bound), n=n,
                        reach="upper 95 % bound at most 0.5 %", holds=bound <= 0.005,
-                       note="Of everything said, all voices and conditions."))  # fmt: skip
+                       note=f"Of everything said, all voices and conditions.{_amiss(found)}"))  # fmt: skip
     load = f"Load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores meanwhile."
     for id_, chosen, reach in (
         ("voice.time.command", [one for one in found if one.by in ("command", "both")], 0.7),
@@ -229,6 +235,12 @@ def _figures(found: Sequence[Spoken], sample: int | None, sentences: int, tuned:
         rows += [share(f"intent.{c}/{name}", of(c, [name]), None, about if c == "clean" else None)
                  for c, _ in CONDITIONS]  # fmt: skip
     return rows
+
+
+def _amiss(found: Sequence[Spoken]) -> str:
+    """What was carried out wrongly: said, and heard."""
+    told = [f" '{one.said}' as '{one.heard}' ({one.voice}, {one.condition})." for one in found if one.wrong_action]
+    return " Heard amiss:" + "".join(told) if told else ""
 
 
 def _word_error(of_voice: Sequence[Spoken]) -> float | None:

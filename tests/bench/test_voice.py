@@ -11,7 +11,7 @@ from osirix_agent.bench.sentences import (
     recipe,
     sentences_as_lines,
 )
-from osirix_agent.bench.speech import corpus_of, judged, word_errors
+from osirix_agent.bench.speech import Spoken, corpus_of, judged, spoken_figures, word_errors
 from osirix_agent.bench.voice import interval, judge, measure_text, upper_bound
 from osirix_agent.cli import main
 from osirix_agent.errors import SettingsError
@@ -139,3 +139,13 @@ def test_a_wrong_action_from_speech_is_one_carried_out():
     assert judged(undo, Heard(why="Nothing was heard.")) == (not undo.intents, False)
     assert judged(undo, Heard("lock the GTV", 0.95, "both")) == (False, True)
     assert judged(undo, Heard("lock the GTV", 0.6, "free")) == (not undo.intents, False)
+
+
+def test_what_was_heard_amiss_is_told():
+    heard = [
+        Spoken("espeak", "clean", not wrong, wrong, "both", 0.1, 0.1, "undo", text)
+        for wrong, text in ((False, "undo"), (True, "lock the GTV"))
+    ]
+    (figure,) = [one for one in spoken_figures(heard, 2, 2, "") if one.id == "intent.wrong"]
+    assert figure.value == 50
+    assert figure.note.endswith("Heard amiss: 'undo' as 'lock the GTV' (espeak, clean).")
