@@ -98,7 +98,7 @@ def _harm(data: Path, base: Path, adapter: Path, work: Path, tell: Tell) -> Figu
     everywhere = work / "everywhere"
     model = load_model(base)
     described, tensors = load_adapter(adapter, model.digest)
-    named = {"serves": ("",), "structures": model.description.structures, "joined": False}
+    named = {"serves": ("",), "structures": model.description.structures}
     save_adapter(everywhere, tensors, described.model_copy(update=named), {})
     parent, adapted = VisionLanguageSegmenter(base), VisionLanguageSegmenter(base, (everywhere,))
     held = pairs(parent, adapted, organs(data, "validation", ORGAN_PATIENTS), tell)

@@ -75,7 +75,7 @@ def before_remark(sentence: str) -> tuple[str, str] | None:
     for match in re.finditer(r"[,;.!]\s+", sentence):
         remark = sentence[match.end() :]
         said = [word.text for word in words_of(remark)]
-        if _REMARK.match(remark) and len(said) >= _FEWEST and not (_TURNS - {"not"}) & set(said):
+        if _REMARK.match(remark) and len(said) >= _FEWEST and not _TURNS & set(said):
             return sentence[: match.start()], remark
     return None
 

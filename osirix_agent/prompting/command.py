@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from osirix_agent.prompting import lexicon
 from osirix_agent.prompting.asides import after_statements, before_remark, without_asides
@@ -110,12 +111,21 @@ def _without_remark(sentence: str, known: Collection[str], heard: float) -> Unde
     parts = before_remark(sentence)
     if parts is None:
         return None
-    order, remark = (_understood(part, known, heard, reasons=True) for part in parts)
+    order, remark = _understood(parts[0], known, heard, reasons=True), _understood(parts[1], known, 1.0, reasons=True)
     if order.questions or not order.intents or any(isinstance(one, Reply) for one in order.intents):
         return None
-    if remark.to_be_done:
-        return None  # "include this, it belongs to the GTV"
-    return replace(order, intents=tuple(map(tentative, order.intents)))
+    if any(not isinstance(one, Contour) or one.confidence >= SURE for one in remark.intents):
+        return None  # "include this, it belongs to the GTV"; not "it's sat on the carotid"
+    told = items_of(parts[1], known)
+    joined = any(a.is_a(*SEPARATORS) and b.is_a(*STARTS, "structure") for a, b in pairwise(told))
+    if joined or (
+        parts[1].lower().startswith(_POINTING) and any(i.is_a("structure", "edge", "direction") for i in told)
+    ):
+        return None  # "it's too tight, and lock it", "that edge on the left"
+    return Understanding(sentence, tuple(map(tentative, order.intents)))
+
+
+_POINTING = ("this", "that ", "these", "his", "her", "our", "their")
 
 
 def _read(sentence: str, known: Collection[str], heard: float) -> Understanding:
@@ -162,9 +172,10 @@ def _after_a_statement(sentence: str, known: Collection[str], heard: float) -> U
     for statement, order, states in after_statements(sentence):
         ordered = items_of(order, known)
         stated, before = items_of(statement, known), _understood(statement, known, heard, reasons=True)
-        plain = ordered and ordered[0].is_a(*STARTS) and not any(item.is_a("structure", "of") for item in stated)
+        plain = ordered and ordered[0].is_a(*STARTS) and not any(item.is_a(*_PLACING) for item in stated)
+        plain = plain and not _DENYING & {word.text for word in words_of(statement)}
         if not states and not plain:
-            continue  # "the larynx, the trachea, 3 mm superiorly", "avoiding the cord, grow the GTV by 3 mm"
+            continue  # "avoiding the cord, grow the GTV by 3 mm", "under no circumstances, accept it"
         if not stated or stated[0].is_a(*STARTS) or (before.intents and not before.questions):
             continue  # nothing but fillers, or an order of its own
         understood = _understood(order, known, heard, reasons=True)
@@ -259,6 +270,8 @@ _LEADING = {
 _TURNS = ("correction", "cancel", "yes", "amount", "number", "limit")
 _PRONOUNS_OF_A_STRUCTURE = frozenset(["it", "them", "that", "these"])
 _PRONOUNS = ("it", "them", "these")
+_DENYING = frozenset(["no", "not", "never", "nobody", "none", "hold", "stop", "wait"])
+_PLACING = ("structure", "of", "slice", "slices", "number", "heading", "direction", "edge", "correction", "cancel")
 _SUBJECTS = ("structure", "isolines", "it")
 
 

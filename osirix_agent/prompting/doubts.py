@@ -150,7 +150,7 @@ def _ends_alone(said: list[Item]) -> bool:
 
 def runs_on(last: list[Item], first: Item, separator: Item | None) -> bool:
     """Words without a pause between two clauses (not `undo redo`, but `undo the lock`, `accept all`), or a structure or
-    a verb alone and an order: one clause, that is not known?"""
+    a verb alone and an order, or words without a verb and then one: one clause, that is not known?"""
     if separator is not None and separator.is_a(*SEPARATORS):
         return False
     ends = ("command", "tentative", "amount", "slice", "isolines")

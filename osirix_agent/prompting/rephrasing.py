@@ -7,10 +7,10 @@ says the structure once, at the end. The table is `rephrasings.txt`.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
-_PRESENT = {
+_BARE = {
     "contoured": "contour", "unlocked": "unlock", "locked": "lock", "moved": "move", "shifted": "shift", "took": "take",
     "drew": "draw", "shrank": "shrink", "shrunk": "shrink", "reduced": "reduce", "grew": "grow", "grown": "grow",
     "enlarged": "enlarge", "expanded": "expand", "extended": "extend", "smoothed": "smooth", "accepted": "accept",
@@ -28,7 +28,7 @@ _PRESENT = {
 
 
 def fluent(sentence: str) -> str:
-    """The sentence without hesitations, and with its words where the grammar looks for them."""
+    """The sentence without hesitations and a yes at its end."""
     return _rewritten(sentence, "always")
 
 
@@ -44,14 +44,18 @@ def rephrased(sentence: str) -> str:
 
 def _rewritten(sentence: str, heading: str) -> str:
     for pattern, to in _table()[heading]:
-        found = pattern.sub(to, sentence)
-        if found != sentence:
-            sentence = re.sub(r"\{(.*?)\}", lambda past: re.sub(r"\w+", _present, past[1]), found)
+        sentence = pattern.sub(partial(_put, to), sentence)
     return sentence
 
 
-def _present(word: re.Match[str]) -> str:
-    return _PRESENT.get(word[0].lower(), word[0])
+def _put(to: str, said: re.Match[str]) -> str:
+    """What it is rewritten to; groups that stand in braces there become bare verbs."""
+    bare = re.sub(r"\{\\(\d)\}", lambda group: re.sub(r"\w+", _bare, said[int(group[1])]), to)
+    return said.expand(bare)
+
+
+def _bare(word: re.Match[str]) -> str:
+    return _BARE.get(word[0].lower(), word[0])
 
 
 @cache

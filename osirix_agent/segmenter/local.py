@@ -106,11 +106,13 @@ class VisionLanguageSegmenter:
 
     @property
     def name(self) -> str:
-        return self._base.source + "".join(f" + {a.called}" for a in self._adapters)
+        joined = f" joined with {self._classical.name}"
+        return self._base.source + "".join(f" + {a.called}{joined if a.joined else ''}" for a in self._adapters)
 
     @property
     def sources(self) -> tuple[str, ...]:
-        return tuple(self._source(weights) for weights in (self._base, *self._adapters))
+        alone = tuple(weights.source for weights in self._adapters if weights.joined)  # where words exclude something
+        return *(self._source(weights) for weights in (self._base, *self._adapters)), *alone
 
     def source_for(self, structure: str) -> str:
         return self._source(self._weights_for(structure))

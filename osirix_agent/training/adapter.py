@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from osirix_agent.errors import ModelError
-from osirix_agent.model_folder import FORMAT
+from osirix_agent.model_folder import FORMAT, WEIGHTS, check_sums
 from osirix_agent.network.checkpoint import AdapterDescription, load_adapter, load_model, save_adapter
 from osirix_agent.network.lora import add_lora, lora_tensors
 from osirix_agent.training.cases import Case, train_cases
@@ -25,6 +26,7 @@ class AdapterRecipe(Recipe):
     ----------
     structures : names in the data set
     leads, joined : as `AdapterDescription` says
+    begun : digest of the weights of the adapter that it was trained further from
     serves : beginnings of structure names that it answers for; an ensemble's members answer for all
     """
 
@@ -35,6 +37,7 @@ class AdapterRecipe(Recipe):
     named: tuple[str, ...] = ()
     leads: bool = True
     joined: bool = False
+    begun: str = ""
     rank: int = 8
     alpha: int = 16
     steps: int = 3_000
@@ -77,7 +80,7 @@ def train_adapter(
     Raises
     ------
     ModelError
-        A folder is not what it should be; the adapter's rank is another.
+        A folder is not what it should be; the adapter's rank is another; `work` holds a run that began otherwise.
     """
     model = load_model(base)
     begun = None
@@ -89,9 +92,18 @@ def train_adapter(
                 f"the recipe {recipe.rank} ({recipe.alpha}).",
                 "Train one of the recipe's rank further, or begin anew without --further.",
             )
+        recipe = recipe.model_copy(update={"begun": check_sums(further)[WEIGHTS]})
+    held = work / "recipe.json"
+    if held.is_file() and json.loads(held.read_text(encoding="utf-8")).get("begun", "") != recipe.begun:
+        raise ModelError(f"{work} holds a run that began from other weights.", "Give another folder with --work.")
     torch.manual_seed(recipe.seed)
     network = model.network
-    trained = add_lora(network, recipe.rank, recipe.alpha, begun)
+    try:
+        trained = add_lora(network, recipe.rank, recipe.alpha, begun)
+    except (KeyError, RuntimeError):
+        if begun is None:
+            raise
+        raise ModelError(f"The adapter in {further} does not fit the base's layers.", "Begin anew.") from None
     cases = train_cases(recipe.data) if cases is None else cases
     averaged = run(recipe, network, trained, on_cases(recipe, network, cases, recipe.structures), work)
     if not first_process():

@@ -102,12 +102,23 @@ def test_what_would_lose_its_meaning_is_asked_back(sentence):
      "the GTV out by 3 mm everywhere but the back", "the rest of the GTV in by 3 mm", "the margin in by 3 mm",
      "take 2 mm off the front, 3 mm off the back and 4 mm off the top of the GTV", "grow it by thirty, um, five mm",
      "take 2 mm off the left and 3 mm off the right parotid", "grow the GTV by 3 mm, we can accept that",
+     "accept the GTV, eh", "lock the GTV, what was it", "under no circumstances, accept the GTV",
+     "hold on there, lock it", "grow the GTV by 3 mm, they said not to", "{grow} the GTV by, um, 3 mm",
      "grow it by 3 mm, you can undo that", "grow it by 3 mm, there is nothing above slice 50",
      "the GTVp is fine, the GTVp out by 2 mm", "the cord is fine, the GTV needs 3 mm", "this is rather tumour",
      "not that I'd like to have the cord", "lock the cord, no, let me see, the parotid"],
 )  # fmt: skip
 def test_what_may_be_of_another_structure_or_side_is_never_done_unasked(sentence):
     assert not understand(sentence, KNOWN).to_be_done
+
+
+@pytest.mark.parametrize(
+    ("sentence", "n"),
+    [("grow the GTV by 3 mm, it's too tight, and lock it", 2), ("contour the GTV, his parotids and the cord", 4),
+     ("lock the GTV, that and the GTVp", 2)],
+)  # fmt: skip
+def test_no_order_is_dropped_for_a_remark(sentence, n):
+    assert len(understand(sentence, KNOWN).intents) == n
 
 
 def test_words_that_are_rewritten_have_the_whole_sentence_for_a_span():

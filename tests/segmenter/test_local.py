@@ -198,7 +198,10 @@ def test_a_joined_adapter_answers_with_the_mean_of_its_log_odds_and_the_classica
     assert found.source == f"{alone.source_for('GTVp')} joined with classical 1"
     assert found.source == joined_segmenter.source_for("GTVp") == joined_segmenter.sources[1]
     taken = TextPrompt(phrase="Parotid_L", polarity=Polarity.EXCLUDE)  # the classical segmenter hears of no words
-    assert joined_segmenter.propose(replace(request, prompts=(*prompts, taken))).source == alone.source_for("GTVp")
+    unjoined = joined_segmenter.propose(replace(request, prompts=(*prompts, taken))).source
+    assert unjoined == alone.source_for("GTVp")
+    assert unjoined in joined_segmenter.sources
+    assert "joined with classical 1" in joined_segmenter.name
 
 
 def logits(belief):

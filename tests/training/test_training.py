@@ -1,5 +1,6 @@
 """Training: what is drawn, what is simulated, and that it learns, resumes and can be repeated."""
 
+import json
 import os
 import subprocess
 import sys
@@ -196,6 +197,9 @@ def test_a_base_and_an_adapter_come_out_whole(tiny_encoder, tmp_path):
     train_adapter(at_rest, tmp_path / "base", tmp_path / "lora-more", tmp_path / "again", "0.2", **begun)
     for name, value in load_adapter(tmp_path / "again", model.digest)[1].items():
         torch.testing.assert_close(value, tensors[name], atol=1e-4, rtol=2e-3)
+    assert json.loads((tmp_path / "again" / "recipe.json").read_text())["begun"]
+    with pytest.raises(ModelError, match="began from other weights"):
+        train_adapter(at_rest, tmp_path / "base", tmp_path / "lora", tmp_path / "again", "0.2", **begun)
     wider = recipe.model_copy(update={"rank": 4})
     with pytest.raises(ModelError, match=r"rank 2 \(alpha 4\), the recipe 4 \(4\)"):
         train_adapter(wider, tmp_path / "base", tmp_path / "lora-wider", tmp_path / "wider", "0.2", **begun)

@@ -69,7 +69,8 @@ class Plan:
 def recipe_for(structure: str, name: str, **changes: Any) -> AdapterRecipe:
     """As the shipped recipe for tumours, in minutes."""
     told = {"name": name, "data": "log", "structures": (data_name(structure),), "serves": (structure,)}
-    return GTV_SARCOMA.model_copy(update={"steps": 600, "cool_down": 200, **told, **changes})
+    alone = {"joined": False}  # else the classical segmenter's part would count as learnt
+    return GTV_SARCOMA.model_copy(update={"steps": 600, "cool_down": 200, **told, **alone, **changes})
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,7 @@ def adapt(
     tell("training")
     known, notes = VisionLanguageSegmenter(base).capabilities.structures, held.notes(plan)
     named = tuple(s for s in known if s in {t for c in held.tried for t in c.truths})
-    joined = not named  # on what the base has learnt by name the classical segmenter is far behind
-    recipe = plan.recipe.model_copy(update={"named": named, "joined": joined})
+    recipe = plan.recipe.model_copy(update={"named": named})
     made = models / MAKING / plan.name
     shutil.rmtree(made.parent, ignore_errors=True)
     folder = work / run_id(recipe, base, plan, held)
