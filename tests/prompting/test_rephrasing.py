@@ -34,7 +34,7 @@ def edit(how, mm, *directions, structure=None):
         ("um, yeah", [{"kind": "reply", "yes": True}]),
     ],
 )  # fmt: skip
-def test_what_is_only_put_in_order_is_done(sentence, intents):
+def test_what_only_hesitates_is_done(sentence, intents):
     said, done = meant(sentence)
     assert said == intents
     assert done
@@ -132,7 +132,7 @@ def test_plain_sentences_are_left_as_they_are():
     assert all(fluent(one.say) == one.say for one in recipe(1, 600))
 
 
-def test_every_row_is_needed_by_a_sentence_of_the_sets():
+def test_every_row_fits_a_sentence_of_the_sets():
     idle = []
     said = SENTENCES
     for heading in ("always", "doubtful", "otherwise"):

@@ -190,9 +190,7 @@ def test_a_base_and_an_adapter_come_out_whole(tiny_encoder, tmp_path):
     described, tensors = load_adapter(tmp_path / "adapter", model.digest)
     assert described.serves == ("Parotid",)
     assert any(value.abs().sum() > 0 for name, value in tensors.items() if "lora_B" in name)
-    at_rest = recipe.model_copy(
-        update={"learning_rate": 1e-9, "seed": 5}
-    )  # other factors were drawn: it must not use them
+    at_rest = recipe.model_copy(update={"learning_rate": 1e-9, "seed": 5})  # which draws other factors
     begun = {"cases": [CASE], "further": tmp_path / "adapter"}
     train_adapter(at_rest, tmp_path / "base", tmp_path / "lora-more", tmp_path / "again", "0.2", **begun)
     for name, value in load_adapter(tmp_path / "again", model.digest)[1].items():
