@@ -60,11 +60,16 @@ def test_figures_have_one_shape(capsys):
 
 
 def start(command: list[str], **options) -> subprocess.Popen:
-    """With Ctrl-C as in a terminal: what starts the tests in the background may have had it ignored."""
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options,
-    )  # fmt: skip
+    """With Ctrl-C as in a terminal: what starts the tests in the background may have had it ignored.
+
+    A signal handled here is the default in the child. Setting it there, by a `preexec_fn`, would fork a process in
+    which gRPC has threads: gRPC aborts in the fork, and the alarm that it sets then kills the child seconds later.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -80,20 +85,21 @@ def osirix(phantom):
 
 
 def read_until(process: subprocess.Popen, text: str, seconds: float = 40) -> str:
-    """Lines up to the one that holds the text; never waits longer than `seconds`."""
+    """Lines up to the one that holds the text; waits for at most `seconds`, and no longer than the process lives."""
     seen: list[str] = []
-    found = threading.Event()
 
     def read() -> None:
         for line in iter(process.stdout.readline, ""):
             seen.append(line)
             if text in line:
-                found.set()
                 return
 
-    threading.Thread(target=read, daemon=True).start()
-    assert found.wait(seconds), "".join(seen)
-    return "".join(seen)
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(seconds)
+    said = "".join(seen)
+    assert text in said, f"exit code {process.poll()}: {said}"
+    return said
 
 
 def await_painting(state) -> Path:

@@ -28,17 +28,21 @@ class TerminalFeedback:
 
     def __init__(self, *, notify: bool) -> None:
         self._command: list[str] | None = None
-        if notify and sys.platform == "darwin":
-            self._command = ["osascript", *(part for line in _APPLESCRIPT for part in ("-e", line))]
-        elif notify and shutil.which("notify-send"):
-            self._command = ["notify-send", "Contouring"]
+        program = shutil.which("osascript" if sys.platform == "darwin" else "notify-send") if notify else None
+        if program and sys.platform == "darwin":
+            self._command = [program, *(part for line in _APPLESCRIPT for part in ("-e", line))]
+        elif program:
+            self._command = [program, "Contouring"]
 
     def notice(self, text: str, structure: str | None = None) -> None:
         print(f"{structure}: {text}" if structure else text, flush=True)
         if self._command is None:
             return
         try:
-            subprocess.Popen([*self._command, text], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            # a whole path and open descriptors (closed on exec): spawned, never forked, where gRPC has threads
+            subprocess.Popen(
+                [*self._command, text], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=False
+            )
         except OSError:
             self._command = None  # no notification service: the terminal is enough
 
