@@ -224,12 +224,14 @@ def _parser() -> argparse.ArgumentParser:
                          "when it lies in its folder 'refiner'")  # fmt: skip
     dictation = kinds.add_parser("dictation", help="what Whisper is to know of dictated contouring (extra 'voice')")
     dictation.add_argument("--speech-model-dir", type=Path, required=True, help="Whisper's folder")
-    for kind in (base, adapter, peer, refiner, dictation):
+    guesses = kinds.add_parser("guesses", help="what orders that the grammar does not understand most likely mean")
+    for kind in (base, adapter, peer, refiner, dictation, guesses):
         kind.add_argument("--out", type=Path, required=True, help="model folder to write")
+        kind.add_argument("--seed", type=int, help="instead of the recipe's")
+    for kind in (base, adapter, peer, refiner, dictation):
         kind.add_argument("--work", type=Path, required=True, help="folder for checkpoints and TensorBoard logs")
         kind.add_argument("--steps", type=int, help="instead of the recipe's")
         kind.add_argument("--cool-down", type=int, help="last steps over which the rate falls, instead of the recipe's")
-        kind.add_argument("--seed", type=int, help="instead of the recipe's")
     train.set_defaults(act=_train)
 
     _adapt_parser(commands.add_parser("adapt", help="learn an adapter from the log; published only if it is better"))
@@ -438,7 +440,7 @@ def _say(arguments: argparse.Namespace) -> int:
     return 0 if say_sounds(open_listener(load_settings(**chosen)), sounds, tell) else 5
 
 
-def _bench_speech(arguments: argparse.Namespace) -> Any:
+def _bench_speech(arguments: argparse.Namespace, chooser: Any) -> Any:
     from osirix_agent.bench.speech import measure_speech
     from osirix_agent.prompting.voice.free import open_free
     from osirix_agent.prompting.voice.listener import Listener
@@ -453,7 +455,7 @@ def _bench_speech(arguments: argparse.Namespace) -> Any:
     with _busy("making the language model") as tell:
         return measure_speech(
             arguments.seed, arguments.corpus, arguments.sample, Listener(free), plain, voices(), tell,
-            "" if free is None else free.tuned,
+            "" if free is None else free.tuned, chooser,
         )  # fmt: skip
 
 
@@ -535,10 +537,13 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     if arguments.what == "voice":
         from osirix_agent.bench.voice import measure_text
+        from osirix_agent.prompting.guesser import find_guesser
+        from osirix_agent.settings import load_settings
 
-        figures = measure_text(arguments.seed, arguments.corpus)
+        guesser = find_guesser(load_settings())
+        figures = measure_text(arguments.seed, arguments.corpus, guesser)
         if not arguments.text_only:
-            figures += _bench_speech(arguments)
+            figures += _bench_speech(arguments, guesser)
         report(
             figures, seed=arguments.seed, versions=versions(), as_json=arguments.json, title="osirix-agent bench voice"
         )
@@ -650,7 +655,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    given = {name: getattr(arguments, name) for name in ("steps", "cool_down", "seed")}
+    given = {name: getattr(arguments, name, None) for name in ("steps", "cool_down", "seed")}
     changes = {name: value for name, value in given.items() if value is not None}
     if arguments.what == "base":
         from osirix_agent.training.base import BaseRecipe, train_base
@@ -674,6 +679,16 @@ def _train(arguments: argparse.Namespace) -> None:
         said = [one.say for name in HEARD for one in read_sentences(PARAPHRASES[name])]
         spoken = DictationRecipe(**changes)
         train_dictation(spoken, arguments.speech_model_dir, said, arguments.work, arguments.out, __version__)
+    elif arguments.what == "guesses":
+        from osirix_agent.bench.sentences import KNOWN, teaching_sets
+        from osirix_agent.bench.sentences import recipe as drawn_by
+        from osirix_agent.training.guessing import GuesserRecipe, train_guesser
+
+        learning = GuesserRecipe(**changes)
+        sets = {name: [(one.say, one.intents) for one in sentences] for name, sentences in teaching_sets().items()}
+        drawn = [(one.say, one.intents) for one in drawn_by(learning.seed, learning.drawn)]
+        with _busy("learning") as tell:
+            print(json.dumps(train_guesser(learning, sets, drawn, KNOWN, arguments.out, __version__, tell)))
     else:
         from osirix_agent.training.adapter import RECIPES, train_adapter
 

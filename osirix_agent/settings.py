@@ -69,8 +69,11 @@ class Settings(BaseSettings):
     calibration_dir: Path | None = Field(
         None, description="folder of a site's own calibration cards; none: those beside the models"
     )
+    guess_orders: bool = Field(
+        True, description="offer, to be confirmed, what a sentence that is not understood most likely asks for"
+    )
     language_model_dir: Path | None = Field(
-        None, description="folder of a local language model that guesses, to be confirmed, what a sentence means"
+        None, description="folder of a local language model that guesses instead of what was learnt from sentences"
     )
     speech_model_dir: Path | None = Field(
         None, description="folder of a Whisper model in CTranslate2's format, which hears any sentence; none: commands"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from osirix_agent.agent.acts import Acts
 from osirix_agent.agent.commands import Commands
@@ -17,7 +16,8 @@ from osirix_agent.agent.shapes import Rings, beside, edited, shape_prompt
 from osirix_agent.agent.window import Window
 from osirix_agent.belief.belief import Belief
 from osirix_agent.errors import PromptError
-from osirix_agent.prompting.command import NAMED_COMMANDS, Understanding, understand
+from osirix_agent.prompting.command import NAMED_COMMANDS, understand
+from osirix_agent.prompting.guesser import Chooser, else_guessed
 from osirix_agent.prompting.intent import (
     Command,
     Contour,
@@ -37,12 +37,6 @@ from osirix_agent.prompting.prompt import PointPrompt, Polarity, Prompt, TextPro
 from osirix_agent.segmenter.protocol import Capabilities
 
 _EDITED = "Edited; undo takes it back."
-
-
-class Chooser(Protocol):
-    """What may guess where the grammar does not understand: it chooses among typed intents, and is always confirmed."""
-
-    def choose(self, sentence: str, known: list[str]) -> Intent | None: ...
 
 
 class Dictation:
@@ -106,7 +100,8 @@ class Dictation:
         return {*state.structures, state.active, *self._commands.baseline_names()}
 
     def _understood(self, sentence: Sentence) -> tuple[Intent, ...]:
-        found = understand(sentence.text, self.known(), sentence.heard)
+        known = self.known()
+        found = else_guessed(understand(sentence.text, known, sentence.heard), self._chooser, known)
         pending, self._pending = self._pending, ()
         if not found.questions and len(found.intents) == 1 and isinstance(found.intents[0], Reply):
             if not pending:
@@ -115,18 +110,11 @@ class Dictation:
                 raise PromptError("Nothing was done.", "Say what is to be done.")
             return pending
         if found.questions:
-            raise self._asked_back(found)
+            raise PromptError(" ".join(dict.fromkeys(q.text for q in found.questions)), "Nothing was done.")
         if found.doubtful:
             self._pending = found.intents
             raise _confirmation(found.intents)
         return found.intents
-
-    def _asked_back(self, found: Understanding) -> PromptError:
-        guess = None if self._chooser is None else self._chooser.choose(found.sentence, sorted(self.known()))
-        if guess is not None:
-            self._pending = (guess,)
-            return _confirmation(self._pending)
-        return PromptError(" ".join(dict.fromkeys(q.text for q in found.questions)), "Nothing was done.")
 
     # -- each kind of intent ---------------------------------------------------------------------------------
     def _act(self, intent: Intent) -> str:

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 
 from osirix_agent.agent.acts import Acts
 from osirix_agent.agent.commands import Commands
-from osirix_agent.agent.dictation import Chooser, Dictation
+from osirix_agent.agent.dictation import Dictation
 from osirix_agent.agent.eyes import Eyes
 from osirix_agent.agent.feedback import Feedback
 from osirix_agent.agent.interpret import fixed_slices
@@ -58,6 +58,7 @@ from osirix_agent.errors import (
 from osirix_agent.imaging.volume import Volume
 from osirix_agent.prompting.gaze.sample import Tracker
 from osirix_agent.prompting.grammar import Command
+from osirix_agent.prompting.guesser import Chooser
 from osirix_agent.prompting.prompt import ShapePrompt
 from osirix_agent.record.events import Event, Proposed
 from osirix_agent.segmenter.protocol import FixedSlice, Segmenter

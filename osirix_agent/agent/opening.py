@@ -10,7 +10,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from osirix_agent.agent.dictation import Chooser
 from osirix_agent.agent.engine import Engine
 from osirix_agent.agent.exporting import ExportOnAccept
 from osirix_agent.agent.feedback import Feedback
@@ -21,6 +20,7 @@ from osirix_agent.agent.starting import starting_shapes
 from osirix_agent.agent.waiting import SeriesFinder
 from osirix_agent.errors import JournalError, NoServerError, OsirixAgentError, ViewerTimeoutError
 from osirix_agent.imaging.volume import Volume
+from osirix_agent.prompting.guesser import Chooser, find_guesser
 from osirix_agent.record.events import Event, SessionStarted
 from osirix_agent.record.journal import Journal
 from osirix_agent.record.keeping import Keeper
@@ -69,7 +69,7 @@ def new_run_id() -> str:
 
 def _chooser(settings: Settings) -> Chooser | None:
     if settings.language_model_dir is None:
-        return None
+        return find_guesser(settings)
     from osirix_agent.network.chooser import LanguageModelChooser
 
     return LanguageModelChooser(settings.language_model_dir)

@@ -26,7 +26,7 @@ SETS = (
     "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth",
     "nineteenth", "twentieth", "twenty-first", "twenty-second",
     "twenty-third", "twenty-fourth", "twenty-fifth", "twenty-sixth", "twenty-seventh",
-    "twenty-eighth", "twenty-ninth", "thirtieth", "thirty-first",
+    "twenty-eighth", "twenty-ninth", "thirtieth", "thirty-first", "thirty-second", "thirty-third", "thirty-fourth",
 )  # fmt: skip
 PARAPHRASES = {name: Path(__file__).with_name(f"paraphrases-{n}.jsonl") for n, name in enumerate(SETS, 1)}
 UNSEEN = ("fifth", "ninth", "twenty-first", "twenty-fourth")  # the grammar was never improved on these
@@ -69,6 +69,11 @@ def read_sentences(path: Path) -> list[Sentence]:
                 'Write {"say": "undo twice", "intents": [{"kind": "command", "verb": "undo", "times": 2}]}.',
             ) from None
     return found
+
+
+def teaching_sets() -> dict[str, list[Sentence]]:
+    """The sets that `train guesses` learns from: those that the grammar was improved on too."""
+    return {name: read_sentences(path) for name, path in PARAPHRASES.items() if name not in UNSEEN}
 
 
 # -- the recipe --------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from osirix_agent.bench.voice import confirmed, interval, upper_bound
 from osirix_agent.errors import VoiceError
 from osirix_agent.figures import Figure
 from osirix_agent.prompting.command import understand
+from osirix_agent.prompting.guesser import Chooser, else_guessed
 from osirix_agent.prompting.intent import Command, Intent, Rename
 from osirix_agent.prompting.voice.detection import spoken
 from osirix_agent.prompting.voice.free import FreeRecogniser
@@ -82,7 +83,7 @@ def corpus_of(seed: int, corpus: Path | None) -> list[Sentence]:
 
 def measure_speech(
     seed: int, corpus: Path | None, sample: int | None, listener: Listener, free: FreeRecogniser | None,
-    voices: Sequence[Voice], tell: Callable[[str], object] = str, tuned: str = "",
+    voices: Sequence[Voice], tell: Callable[[str], object] = str, tuned: str = "", chooser: Chooser | None = None,
 ) -> list[Figure]:  # fmt: skip
     """Every sentence in every voice and condition, or a sample.
 
@@ -91,6 +92,7 @@ def measure_speech(
     sample : so many sentences in all, each in one voice and all three conditions; None: all
     free : by which voices are called intelligible, untuned; None: none is
     tuned : what the listener's own is tuned by
+    chooser : guesses, to be confirmed, what the grammar does not understand; None: the grammar alone
 
     Raises
     ------
@@ -115,18 +117,19 @@ def measure_speech(
         said = speak(voice, sentence.say)
         for name, snr_db in CONDITIONS:
             sound = said if snr_db is None else in_noise(said, noise, snr_db, seed + n)
-            found.append(_heard(sentence, voice, name, sound, listener, free))
+            found.append(_heard(sentence, voice, name, sound, listener, free, chooser))
     return spoken_figures(found, sample, len(sentences), tuned)
 
 
 def _heard(
-    sentence: Sentence, voice: Voice, condition: str, sound: Samples, listener: Listener, free: FreeRecogniser | None
-) -> Spoken:
+    sentence: Sentence, voice: Voice, condition: str, sound: Samples, listener: Listener, free: FreeRecogniser | None,
+    chooser: Chooser | None,
+) -> Spoken:  # fmt: skip
     pcm = as_pcm(sound)
     wall, cpu = time.monotonic(), time.process_time()
     heard = listener.hear(pcm, RATE_HZ, KNOWN)
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
-    right, wrong = judged(sentence, heard)
+    right, wrong = judged(sentence, heard, chooser)
     errors = words = 0
     if condition == "clean" and free is not None:
         stretch = spoken(samples_of(pcm, RATE_HZ))
@@ -138,10 +141,11 @@ def _heard(
     )
 
 
-def judged(sentence: Sentence, heard: Heard) -> tuple[bool, bool]:
+def judged(sentence: Sentence, heard: Heard, chooser: Chooser | None = None) -> tuple[bool, bool]:
     """Right: as meant (a confirmation may be asked for), or nothing where nothing was meant; wrong: something else
     would be carried out unasked. Capitals and figures in a new name are not heard, so they do not count."""
-    found = understand(heard.text, KNOWN, heard.confidence) if heard.text else None
+    read = understand(heard.text, KNOWN, heard.confidence) if heard.text else None
+    found = else_guessed(read, chooser, KNOWN) if read else None
     done = _as_heard(found.to_be_done) if found else ()
     meant = _as_heard(sentence.intents)
     if meant:

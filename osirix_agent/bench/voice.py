@@ -18,6 +18,7 @@ from osirix_agent.bench.sentences import (
 )
 from osirix_agent.figures import Figure
 from osirix_agent.prompting.command import understand
+from osirix_agent.prompting.guesser import Chooser, else_guessed
 
 REACH = "at least 97 % right"
 REACH_WRONG = "upper 95 % bound at most 0.5 %"
@@ -35,6 +36,7 @@ _AS_NEW = {  # what the sets gave when they were new: right, something else carr
     "twenty-fifth": "84.0 % and 0.0 %", "twenty-sixth": "81.0 % and 0.3 %", "twenty-seventh": "88.0 % and 0.0 %",
     "twenty-eighth": "84.0 % and 1.0 %", "twenty-ninth": "91.3 % and 0.3 %",
     "thirtieth": "86.7 % and 1.0 %", "thirty-first": "93.7 % and 1.3 %",
+    "thirty-second": "88.0 % and 1.0 %", "thirty-third": "88.7 % and 1.0 %", "thirty-fourth": "88.3 % and 2.0 %",
 }  # fmt: skip
 
 
@@ -45,25 +47,29 @@ class Outcome:
     Attributes
     ----------
     waits : an order, understood as meant, that a yes is asked for
+    guessed : the grammar did not understand it, and an order was offered
     """
 
     sentence: Sentence
     right: bool
     wrong_action: bool
     waits: bool
+    guessed: bool = False
 
 
-def judge(sentence: Sentence, known: Sequence[str] = KNOWN) -> Outcome:
+def judge(sentence: Sentence, known: Sequence[str] = KNOWN, chooser: Chooser | None = None) -> Outcome:
     """Right: intents and all slots as expected (a confirmation may still be asked for), or asked back where it must be.
     A wrong action: what would be carried out unasked is not what is expected."""
-    understood = understand(sentence.say, known)
+    alone = understand(sentence.say, known)
+    understood = else_guessed(alone, chooser, known)
     done = understood.to_be_done
     if sentence.intents:
         right = not understood.questions and understood.intents == sentence.intents
     else:
         right = not done
     waits = right and bool(sentence.intents) and done != sentence.intents
-    return Outcome(sentence, right, bool(done) and done != sentence.intents, waits)
+    guessed = bool(alone.questions) and not understood.questions
+    return Outcome(sentence, right, bool(done) and done != sentence.intents, waits, guessed)
 
 
 def interval(held: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -92,7 +98,22 @@ def figures_of(name: str, outcomes: Sequence[Outcome], note: str) -> list[Figure
                reach=REACH_WRONG, holds=bound <= 0.005,
                note="Carried out instead of asked back; the interval's end is the one-sided 95 % bound."),
         confirmed(f"voice.text.{name}.confirmed", [o.waits for o in outcomes if o.right and o.sentence.intents]),
+        *_guessed(f"voice.text.{name}.guessed", outcomes),
     ]  # fmt: skip
+
+
+def _guessed(id_: str, outcomes: Sequence[Outcome]) -> list[Figure]:
+    """What was offered because the grammar did not understand: nothing was done, and a yes was asked for."""
+    offered = [o for o in outcomes if o.guessed]
+    meant, idle = [o for o in offered if o.sentence.intents], [o for o in outcomes if not o.sentence.intents]
+    if not offered:
+        return []
+    right = sum(o.right for o in meant)
+    note = (
+        f"Of {len(outcomes)} sentences: right only because it was guessed. Offered beside it: something else than was "
+        f"meant {len(meant) - right} times, an order where none was meant {len(offered) - len(meant)} of {len(idle)}."
+    )
+    return [Figure(id=id_, value=100 * right / len(outcomes), unit="%", n=len(outcomes), note=note)]
 
 
 def confirmed(id_: str, waits: Sequence[bool]) -> Figure:
@@ -103,12 +124,18 @@ def confirmed(id_: str, waits: Sequence[bool]) -> Figure:
                   note="Of orders understood as meant: a yes is asked for first.")  # fmt: skip
 
 
-def measure_text(seed: int, corpus: Path | None) -> list[Figure]:
-    """Typed sentences: those of a file, or the paraphrases and the recipe's."""
+def measure_text(seed: int, corpus: Path | None, chooser: Chooser | None = None) -> list[Figure]:
+    """Typed sentences: those of a file, or the paraphrases and the recipe's.
+
+    Parameters
+    ----------
+    chooser : guesses, to be confirmed, what the grammar does not understand; None: the grammar alone
+    """
     if corpus is not None:
-        return figures_of("corpus", [judge(s) for s in read_sentences(corpus)], "The sentences of the file.")
-    written = {name: [judge(s) for s in read_sentences(path)] for name, path in PARAPHRASES.items()}
-    made = [judge(s) for s in recipe(seed, RECIPE_SENTENCES)]
+        found = [judge(s, KNOWN, chooser) for s in read_sentences(corpus)]
+        return figures_of("corpus", found, "The sentences of the file.")
+    written = {name: [judge(s, KNOWN, chooser) for s in read_sentences(path)] for name, path in PARAPHRASES.items()}
+    made = [judge(s, KNOWN, chooser) for s in recipe(seed, RECIPE_SENTENCES)]
     notes = {
         name: f"New they gave {then}; " + ("never improved upon." if name in UNSEEN else "improved upon since.")
         for name, then in _AS_NEW.items()

@@ -6,6 +6,7 @@ writes anything, and never a number. What it chooses is always confirmed by the 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,15 @@ class LanguageModelChooser:
                 "Give a folder with config.json, the weights and the tokenizer.",
             ) from None
 
-    def choose(self, sentence: str, known: list[str]) -> Intent | None:
-        """The likeliest intent; None when 'something else' is likelier than all, or there is none to choose from."""
+    def choose(self, sentence: str, known: Collection[str]) -> tuple[Intent, ...]:
+        """The likeliest intent; () when 'something else' is likelier than all, or there is none to choose from."""
         options = candidates(sentence, known)
         if not options:
-            return None
+            return ()
         asked = _ASKED.format(sentence=sentence)
         scores = [self._likelihood(asked, words) for words in (*(words for words, _ in options), NONE_OF_THESE)]
         best = max(range(len(scores)), key=scores.__getitem__)
-        return None if best == len(options) else options[best][1]
+        return () if best == len(options) else (options[best][1],)
 
     @torch.inference_mode()
     def _likelihood(self, asked: str, words: str) -> float:

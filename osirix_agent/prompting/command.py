@@ -37,6 +37,7 @@ from osirix_agent.prompting.suspects import suspect
 from osirix_agent.prompting.words import words_of
 
 MAX_SENTENCE = 400
+ALONE = "Say 'yes' or 'no' alone."
 SURE = 0.75  # below, what was understood is asked back
 SURE_OF_DELETING = 0.9  # below, what deletes or accepts is
 
@@ -303,6 +304,11 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     intents = of_the_named(referred(said_once(intents, sentence), sentence), sentence, known)
     if intents and suspect(sentence, left, intents, known):
         intents = [tentative(one) for one in intents]
+    named = [item.value("structure") for item in left if item.is_a("structure")]
+    unsided = {name for one in named if one.sided and one.side is None for name in one.names(known)}
+    intents = [  # "contour the parotid": the one that is there, or the other one?
+        tentative(one) if isinstance(one, Contour) and one.structure in unsided else one for one in intents
+    ]
     if (len(intents) > 1 and read[0].text.lower() in _OPENING) or re.search(r"\band again\W*$", sentence.lower()):
         intents = [tentative(one) for one in intents]
     last = intents[-1] if len(intents) > 1 else None
@@ -322,7 +328,7 @@ def _understood(sentence: str, known: Collection[str], heard: float, *, reasons:
     if not intents and not questions:
         questions = [Question(NOT_UNDERSTOOD, whole)]
     if len(intents) > 1 and any(isinstance(one, Reply) for one in intents):
-        questions = [*questions, Question("Say 'yes' or 'no' alone.", whole)]
+        questions = [*questions, Question(ALONE, whole)]
     texts = {w.text for w in words_of(sentence)}
     if texts & {"nothing", "nobody", "none"} and texts & _EXCEPTING and not questions:
         questions = [Question(NOT_UNDERSTOOD, whole)]  # "nobody is to touch it but me"

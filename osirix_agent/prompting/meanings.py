@@ -29,6 +29,7 @@ NAMED_COMMANDS = frozenset({"accept", "reject", "lock", "unlock", "release", "re
 
 
 WHICH_SLICE = "Say 'next slice', 'previous slice' or a slice's number."
+SEVERAL = "More than one structure in one go. Say one after the other."
 IT = ""  # a part that was named before
 
 
@@ -66,7 +67,7 @@ class Clause:
     def structure(self, kind: str = "structure") -> str | None:
         names = self.structures(kind)
         if len(names) > 1:
-            raise Asked("More than one structure in one go. Say one after the other.")
+            raise Asked(SEVERAL)
         return names[0] if names else None
 
     def mm(self, how: str) -> float:

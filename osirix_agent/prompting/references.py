@@ -45,6 +45,10 @@ def said_once(intents: list[Intent], sentence: str) -> list[Intent]:
         if before is not None and _again(before, one, words):
             found[-1] = replace(before, confidence=max(before.confidence, one.confidence))
             continue
+        reopened = isinstance(before, Command) and before.verb == "reopen" and isinstance(one, Command)
+        if reopened and one.verb == "unlock" and one.name in (None, before.name) and "reopen" not in sentence.lower():
+            found[-1] = replace(one, name=before.name)  # "I need to edit the cord again, so unlock it"
+            continue
         out = isinstance(before, Part) and before.polarity is Polarity.EXCLUDE
         if out and one == Here(Polarity.EXCLUDE) and "it" in words and not {"this", "that", "here"} & set(words):
             continue

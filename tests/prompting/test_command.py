@@ -121,7 +121,7 @@ KNOWN = {"GTV", "GTVp", "Parotid_L", "node 3"}
         ("where are we, status please", [Command("status")]),
         ("the GTVp should not extend beyond the right lung, crop it to the right lung", [Crop("Lung_R", "GTVp")]),
         ("the larynx oughtn't to be in this, leave it out", [Part(OUT, "Larynx")]),
-        ("can I get the thyroid", [Contour("Thyroid")]),
+        ("can I get the thyroid", [Contour("Glnd_Thyroid")]),
         (
             "I want both the mandible and the oral cavity excluded",
             [Part(OUT, n) for n in ("Bone_Mandible", "Cavity_Oral")],

@@ -74,7 +74,13 @@ def pcm(voice, sentence):
         (guesses("exclude the trachea"), words("Explored a trachea, er"), "exclude the trachea", ALONE),
         ((), words("And lock the trachea.", score=-0.5), "unlock the trachea.", ALONE),
         ((), words("Go back to slices."), "Go back two slices.", ALONE),
-        (guesses("undo"), words("We gave her three cycles of cisplatin."), "", 0),
+        (
+            guesses("undo"),
+            words("We gave her three cycles."),
+            "We gave her three cycles.",
+            ALONE,
+        ),  # and nothing is done
+        (guesses("undo"), words("We gave her three cycles.", score=-1.2), "", 0),
         (guesses("accept", "undo"), None, "accept", ALONE),
         ((), words(""), "", 0),
     ],
@@ -120,7 +126,7 @@ def test_what_is_open_is_heard_again_in_the_dictations_own_words_and_asked_back(
     assert (choice.text, choice.confidence) == ("Pull the left edge in by one millimetre.", ALONE)
     assert not understand(choice.text, KNOWN, choice.confidence).to_be_done
     far = again("Accept it and undo it.", score=-0.5)
-    assert fused((), words("What a day this was."), KNOWN, again=far).why == NO_COMMAND
+    assert fused((), words("What a day this was."), KNOWN, again=far).text == "What a day this was."
     assert len(asked) == 2
     assert fused((), words("Undo twice."), KNOWN, again=far).confidence == ALONE_SURE
     assert fused(guesses("undo"), words("Undo."), KNOWN, again=far).confidence == AGREED
@@ -164,7 +170,7 @@ def test_the_dictations_own_words_hold_the_sessions_names():
 def test_why_nothing_was_understood_is_said():
     assert fused(guesses("cord"), words("Undo.", no_speech=0.9), KNOWN).why == NO_VOICE
     assert fused((), words("Rückgängig bitte.", english=0.1), KNOWN).why == NOT_ENGLISH
-    assert fused((), words("What a day."), KNOWN).why == NO_COMMAND
+    assert fused((), words("What a day.", score=-1.2), KNOWN).why == NO_COMMAND
     assert fused((), None, KNOWN).why == NO_COMMAND
 
 

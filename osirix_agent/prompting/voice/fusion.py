@@ -98,6 +98,8 @@ def fused(
         free = _read(sorted(every.values(), key=lambda one: -one.score), known, alike)
     if free is not None:
         return Choice(free.text, ALONE, "free")
+    if heard_first and heard_first[0].text and words.english >= ENGLISH:  # the dictation guesses, or says what it lacks
+        return Choice(_homophones(heard_first[0].text), ALONE, "free")
     return Choice(why=NO_COMMAND)
 
 
