@@ -27,9 +27,11 @@ SETS = (
     "nineteenth", "twentieth", "twenty-first", "twenty-second",
     "twenty-third", "twenty-fourth", "twenty-fifth", "twenty-sixth", "twenty-seventh",
     "twenty-eighth", "twenty-ninth", "thirtieth", "thirty-first", "thirty-second", "thirty-third", "thirty-fourth",
+    "thirty-fifth", "thirty-sixth", "thirty-seventh",
 )  # fmt: skip
 PARAPHRASES = {name: Path(__file__).with_name(f"paraphrases-{n}.jsonl") for n, name in enumerate(SETS, 1)}
-UNSEEN = ("fifth", "ninth", "twenty-first", "twenty-fourth")  # the grammar was never improved on these
+# neither was the grammar ever improved on these, nor did they teach the guesser
+UNSEEN = ("fifth", "ninth", "twenty-first", "twenty-fourth", "thirty-fifth", "thirty-sixth", "thirty-seventh")
 # what `train dictation` says to the speech recogniser: the benchmark says none of these aloud
 HEARD = tuple(name for name in SETS[:19] if name not in UNSEEN)
 KNOWN = ("GTV", "GTVp", "Parotid_L", "SpinalCord")  # the structures of the session that they are said in

@@ -23,7 +23,8 @@ from osirix_agent.prompting.guesser import Chooser, else_guessed
 REACH = "at least 97 % right"
 REACH_WRONG = "upper 95 % bound at most 0.5 %"
 RECIPE_SENTENCES = 600
-_AS_NEW = {  # what the sets gave when they were new: right, something else carried out
+# what the sets gave when they were new: right, something else carried out; to the thirty-fourth without guesses
+_AS_NEW = {
     "first": "84.4 % and 2.4 %", "second": "96.3 % and 1.1 %", "third": "75.3 % and 2.7 %",
     "fourth": "91.5 % and 1.4 %", "fifth": "86.2 % and 1.4 %", "sixth": "97.6 % and 0.0 %",
     "seventh": "86.5 % and 2.4 %", "eighth": "98.2 % and 0.6 %", "ninth": "100.0 % and 0.0 %",
@@ -37,6 +38,7 @@ _AS_NEW = {  # what the sets gave when they were new: right, something else carr
     "twenty-eighth": "84.0 % and 1.0 %", "twenty-ninth": "91.3 % and 0.3 %",
     "thirtieth": "86.7 % and 1.0 %", "thirty-first": "93.7 % and 1.3 %",
     "thirty-second": "88.0 % and 1.0 %", "thirty-third": "88.7 % and 1.0 %", "thirty-fourth": "88.3 % and 2.0 %",
+    "thirty-fifth": "97.7 % and 0.3 %", "thirty-sixth": "94.0 % and 0.3 %", "thirty-seventh": "94.3 % and 0.0 %",
 }  # fmt: skip
 
 

@@ -45,9 +45,10 @@ class LanguageModelChooser:
                 "Give a folder with config.json, the weights and the tokenizer.",
             ) from None
 
-    def choose(self, sentence: str, known: Collection[str]) -> tuple[Intent, ...]:
-        """The likeliest intent; () when 'something else' is likelier than all, or there is none to choose from."""
-        options = candidates(sentence, known)
+    def choose(self, sentence: str, known: Collection[str], *, surely: bool = False) -> tuple[Intent, ...]:
+        """The likeliest intent; () when 'something else' is likelier than all, or there is none to choose from, and
+        where it would have to be sure: its likelihoods are not calibrated."""
+        options = [] if surely else candidates(sentence, known)
         if not options:
             return ()
         asked = _ASKED.format(sentence=sentence)

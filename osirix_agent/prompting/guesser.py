@@ -44,8 +44,13 @@ _SAYS_NOTHING = frozenset([NOT_UNDERSTOOD, WHAT, WHICH, SEVERAL, ALONE])  # othe
 class Chooser(Protocol):
     """What may guess where the grammar does not understand: it chooses among typed intents, and is always confirmed."""
 
-    def choose(self, sentence: str, known: Collection[str]) -> tuple[Intent, ...]:
-        """The orders that the sentence most likely means; () where there is likelier none."""
+    def choose(self, sentence: str, known: Collection[str], *, surely: bool = False) -> tuple[Intent, ...]:
+        """The orders that the sentence most likely means; () where there is likelier none.
+
+        Parameters
+        ----------
+        surely : the grammar would ask for something in particular instead
+        """
 
 
 class GuesserDescription(FolderDescription):
@@ -53,12 +58,13 @@ class GuesserDescription(FolderDescription):
 
     Attributes
     ----------
-    least : probability from which an order is offered
+    least, surely : probability from which an order is offered; in place of a particular question of the grammar's
     kinds, features : what the weights' columns and rows are
     """
 
     kind: Literal["guesses"] = "guesses"
     least: float = Field(gt=0, le=1)
+    surely: float = Field(gt=0, le=1)
     kinds: tuple[str, ...]
     features: tuple[str, ...]
 
@@ -76,17 +82,17 @@ class Guesser:
         bias: npt.NDArray[np.floating[Any]],
     ) -> None:  # fmt: skip
         self._index = {name: n for n, name in enumerate(description.features)}
-        self._kinds, self._least = description.kinds, description.least
+        self._kinds, self._least, self._surely = description.kinds, description.least, description.surely
         self._weights, self._bias = np.asarray(weights, np.float32), np.asarray(bias, np.float32)
 
-    def choose(self, sentence: str, known: Collection[str]) -> tuple[Intent, ...]:
+    def choose(self, sentence: str, known: Collection[str], *, surely: bool = False) -> tuple[Intent, ...]:
         """The likeliest orders of a sentence that was not understood; () where there is likelier none."""
         chance, intents = self.likeliest(sentence, known)
         for halves in _halves(sentence):
             (a, first), (b, last) = (self._half(half, known) for half in halves)
             if a * b > chance:
                 chance, intents = a * b, (*first, *last)
-        return intents if chance >= self._least else ()
+        return intents if chance >= (self._surely if surely else self._least) else ()
 
     def likeliest(self, sentence: str, known: Collection[str]) -> tuple[float, tuple[Intent, ...]]:
         """Probability and order, or no order, of what can be made of a sentence as one."""
@@ -102,8 +108,10 @@ class Guesser:
         return 0.0, ()
 
     def _half(self, sentence: str, known: Collection[str]) -> tuple[float, tuple[Intent, ...]]:
-        """As the grammar understands it, else as it is guessed."""
+        """As the grammar understands it, else as it is guessed, where it does not know better what is missing."""
         found = understand(sentence, known)
+        if _is_particular(found):
+            return 0.0, ()  # "lock the cord and make the GTV a bit larger": no remark
         if found.intents and not found.questions and not any(isinstance(one, Reply) for one in found.intents):
             return min(one.confidence for one in found.intents), found.intents
         return self.likeliest(sentence, known)
@@ -117,11 +125,16 @@ def _halves(sentence: str) -> Iterator[tuple[str, str]]:
         yield sentence[: items[n - 1].end], sentence[items[n + 1].start :]
 
 
+def _is_particular(found: Understanding) -> bool:
+    """Does the grammar know what is missing?"""
+    return any(one.text not in _SAYS_NOTHING for one in found.questions)
+
+
 def else_guessed(found: Understanding, chooser: Chooser | None, known: Collection[str]) -> Understanding:
-    """What was understood; else, where the grammar has nothing particular to ask, what is guessed, to be confirmed."""
-    if chooser is None or not found.questions or any(one.text not in _SAYS_NOTHING for one in found.questions):
+    """What was understood, or else what is guessed, to be confirmed."""
+    if chooser is None or not found.questions:
         return found
-    intents = chooser.choose(found.sentence, known)
+    intents = chooser.choose(found.sentence, known, surely=_is_particular(found))
     return replace(found, intents=tuple(map(tentative, intents)), questions=()) if intents else found
 
 

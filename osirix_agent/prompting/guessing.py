@@ -7,6 +7,7 @@ them or leaves one over is not made. `guesser` chooses among the kinds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import pairwise
@@ -52,6 +53,8 @@ class Reading:
     slices : numbers as OsiriX shows them; None: the displayed one
     edges : ways that are an edge's; `ways`: other ways, each once
     open : something is vague: an amount, a side, a slice between two
+    denies : something is not to be; `leaves_out`: something is left out, in words of its own
+    enquires : it asks for an answer
     """
 
     words: tuple[str, ...]
@@ -69,6 +72,9 @@ class Reading:
     times: tuple[int, ...]
     here: bool
     open: bool
+    denies: bool
+    leaves_out: bool
+    enquires: bool
 
 
 def reading(sentence: str, known: Collection[str]) -> Reading:
@@ -92,7 +98,21 @@ def reading(sentence: str, known: Collection[str]) -> Reading:
         times=tuple(map(int, values("times"))), here=any(item.is_a("here", "this") for item in items),
         open=any(not one.names(known) for one in named) or any(item.is_a("vague") for item in items)
         or any(value % 1 for value in values("slice", "slices", "times")),
+        denies=any(_denies(item.text) for item in items),
+        leaves_out=any(sense in _LEFT_OUT for item in items if not _denies(item.text) for sense in item.senses),
+        enquires=_ASKING.match(sentence) is not None,
     )  # fmt: skip
+
+
+_DENYING = frozenset(
+    ["not", "no", "never", "nobody", "none", "cannot", "without", "stop", "wait", "hold", "don't", "dont"]
+)
+_ASKING = re.compile(r"\W*(who|whose|why|when|did|does|was|were|is|are|am|has)\b", re.IGNORECASE)
+_LEFT_OUT = frozenset(("verb", one) for one in ("exclude", "remove", "delete", "subtract", "crop"))
+
+
+def _denies(text: str) -> bool:
+    return any(word.text in _DENYING or word.text.endswith("n't") for word in words_of(text))
 
 
 def _first(item: Item, kinds: Collection[str]) -> str:
@@ -131,7 +151,9 @@ def _edit(how: Any) -> Callable[[Reading], tuple[Intent, ...] | None]:
         ways = ways or read.edges
         if len(read.amounts) != 1 or (how == "shift" and len(ways) != 1) or (how == "smooth" and ways):
             return None
-        return tuple(Edit(how, read.amounts[0], read.all_but or ways, name) for name in read.names or (None,))
+        if read.all_but:
+            ways = tuple(way for way in get_args(Direction)[:6] if way not in read.all_but)
+        return tuple(Edit(how, read.amounts[0], ways, name) for name in read.names or (None,))
 
     return made
 
@@ -261,8 +283,16 @@ KINDS = (*_MADE, NOTHING)
 _WITH_SLICE = frozenset(["slab exclude", "slab keep", "slab include", "go to"])
 
 
+_ANSWERED = ("next", "status", "help")
+_NEGATIVE = ("exclude", "slab exclude", "crop", "grow except", "grow but", "shrink but")
+
+
 def made(kind: str, read: Reading) -> tuple[Intent, ...] | None:
     """The order of that kind about what was read; None: something is missing, open, or left over."""
+    if read.denies and (read.leaves_out or not kind.startswith(_NEGATIVE)):
+        return None  # "never lock the cord", "do not exclude the trachea"; but "I don't want any trachea in it"
+    if read.enquires and kind not in _ANSWERED:
+        return None  # "did you accept the GTV"
     how = kind.split()[0]
     if kind == NOTHING or read.open or bool(read.amounts) is not (how in MOST_MM):
         return None

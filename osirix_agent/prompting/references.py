@@ -45,8 +45,7 @@ def said_once(intents: list[Intent], sentence: str) -> list[Intent]:
         if before is not None and _again(before, one, words):
             found[-1] = replace(before, confidence=max(before.confidence, one.confidence))
             continue
-        reopened = isinstance(before, Command) and before.verb == "reopen" and isinstance(one, Command)
-        if reopened and one.verb == "unlock" and one.name in (None, before.name) and "reopen" not in sentence.lower():
+        if isinstance(before, Command) and isinstance(one, Command) and _only_unlocks(before, one, sentence):
             found[-1] = replace(one, name=before.name)  # "I need to edit the cord again, so unlock it"
             continue
         out = isinstance(before, Part) and before.polarity is Polarity.EXCLUDE
@@ -100,6 +99,11 @@ def _again(before: Intent | None, one: Intent, words: Collection[str]) -> bool:
     if isinstance(one, Crop | Part) and isinstance(before, Crop | Part) and one.structure is None and refers:
         return one == replace(before, structure=None)
     return isinstance(one, Contour | Crop | Part) and one == before
+
+
+def _only_unlocks(before: Command, one: Command, sentence: str) -> bool:
+    changed = before.verb == "reopen" and "reopen" not in sentence.lower()
+    return changed and one.verb == "unlock" and one.name in (None, before.name)
 
 
 def _otherwise(before: Intent, words: list[str], sentence: str) -> bool:

@@ -36,7 +36,7 @@ class GuesserRecipe(BaseModel):
     drawn : how many of them
     fewest : features in fewer sentences are left out
     penalty : on the squared weights, beside the mean cross-entropy
-    least : probability from which an order is offered
+    least, surely : probability from which an order is offered; in place of a particular question of the grammar's
     folds : for the measurement: parts of the sets that are left out in turn
     """
 
@@ -47,6 +47,7 @@ class GuesserRecipe(BaseModel):
     fewest: int = Field(2, ge=1)
     penalty: float = Field(1e-5, gt=0)
     least: float = Field(0.3, gt=0, le=1)
+    surely: float = Field(0.8, gt=0, le=1)
     steps: int = Field(200, gt=0)
     folds: int = Field(5, ge=2)
 
@@ -137,7 +138,7 @@ def _weights(
 
     optimiser.step(loss)
     description = GuesserDescription(
-        format=FORMAT, name="guesses", version=version, licence="Apache-2.0", least=recipe.least, kinds=KINDS,
-        features=tuple(index),
+        format=FORMAT, name="guesses", version=version, licence="Apache-2.0", least=recipe.least,
+        surely=recipe.surely, kinds=KINDS, features=tuple(index),
     )  # fmt: skip
     return description, weights.detach().numpy().astype(np.float16), bias.detach().numpy().astype(np.float16)

@@ -32,12 +32,16 @@ from tests.agent.test_session_in_viewer import click
 from tests.tiny_language import write_language_model
 
 TAUGHT = {"embiggen": "grow", "skinny": "shrink", "yeet": "reject", "scribble": "contour", "weather": NOTHING}
+DENIED = ("don't accept", "never lock the cord", "we shouldn't reject it", "do not exclude the trachea",
+          "don't remove anything above slice 40", "stop, don't shrink the cord by 2 mm", "I can't accept this contour",
+          "no need to smooth it by 2 mm", "it need not be cropped to the body", "did you accept the GTV",
+          "who locked the cord", "under no circumstances accept the GTV")  # fmt: skip
 IN, OUT = Polarity.INCLUDE, Polarity.EXCLUDE
 
 
 def described(**changes: object) -> GuesserDescription:
-    values = {"format": FORMAT, "name": "guesses", "version": "1", "licence": "none", "least": 0.3, "kinds": KINDS,
-              "features": tuple(TAUGHT), **changes}  # fmt: skip
+    values = {"format": FORMAT, "name": "guesses", "version": "1", "licence": "none", "least": 0.3, "surely": 0.8,
+              "kinds": KINDS, "features": tuple(TAUGHT), **changes}  # fmt: skip
     return GuesserDescription.model_validate(values)
 
 
@@ -170,6 +174,14 @@ def test_a_remark_or_a_second_order_beside_it_is_parted_off():
     assert both == (Edit("shrink", 2), Command("reject"))
     assert guesser.choose("the weather is lovely", KNOWN) == ()
     assert guesser.choose("words that were never taught", KNOWN) == ()  # nothing is likelier than anything else
+
+
+def test_what_is_not_to_be_done_is_not_offered():
+    shipped = find_guesser(Settings())
+    assert shipped is not None
+    for sentence in DENIED:
+        assert else_guessed(understand(sentence, KNOWN), shipped, KNOWN).questions, sentence
+    assert shipped.choose("I don't want any trachea in the GTV", KNOWN) == (Part(OUT, "Trachea", "GTV"),)
 
 
 def test_where_the_grammar_knows_what_is_missing_it_asks():
