@@ -1,8 +1,8 @@
 """Folders of models: what lies in one, whether it is as it was shipped, what it says of itself. Without torch.
 
-A folder holds a description (`model.json`, `adapter.json`, `refiner.json`, `dictation.json` or `guesses.json`: format, sizes, what it
-learnt and what it was made for), `weights.safetensors`, `recipe.json`, `metrics.json`, `card.md`, `LICENSE` and
-`SHA256SUMS`.
+A folder holds a description (`model.json`, `adapter.json`, `refiner.json`, `dictation.json` or `guesses.json`: format,
+sizes, what it learnt and what it was made for), `weights.safetensors`, `recipe.json`, `metrics.json`, `card.md`,
+`LICENSE` and `SHA256SUMS`.
 """
 
 from __future__ import annotations
