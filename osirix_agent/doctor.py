@@ -21,6 +21,7 @@ from osirix_agent import plugin
 from osirix_agent.agent.log import versions
 from osirix_agent.errors import CertificateError, OsirixAgentError, SettingsError, ViewerError
 from osirix_agent.half_pixel import HalfPixel
+from osirix_agent.prompting.guesser import find_guesser
 from osirix_agent.prompting.voice.free import open_free
 from osirix_agent.prompting.voice.tuning import find_tuning
 from osirix_agent.record.pseudonym import Pseudonyms
@@ -58,6 +59,7 @@ def examine(settings: Settings) -> list[Finding]:
         _gpu(),
         *_public_model(settings),
         *_speech(settings),
+        *_guesses(settings),
         *_state_folder(settings),
         _disk(settings),
         _half_pixel(settings, osirix),
@@ -257,6 +259,17 @@ def _speech(settings: Settings) -> list[Finding]:
         return [Finding("speech", True, f"Whisper, tuned with {heard_by.tuned}")]
     why = "what was learnt about dictation is for another model, or this one is quantised"
     return [Finding("speech", True, f"Whisper as it is ({why if settings.speech_tuned else 'speech_tuned = false'})")]
+
+
+def _guesses(settings: Settings) -> list[Finding]:
+    if not settings.guess_orders or settings.language_model_dir is not None:
+        return []
+    try:
+        guesser = find_guesser(settings)
+    except OsirixAgentError as error:
+        return [Finding("guesses", False, error.what, error.cure)]
+    what = "offered where a sentence is not understood" if guesser else "none (safetensors is not installed)"
+    return [Finding("guesses", True, what)]
 
 
 def _state_folder(settings: Settings) -> list[Finding]:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import sys
 import types
 
@@ -8,6 +9,8 @@ import pytest
 from osirix_agent import doctor
 from osirix_agent.doctor import examine
 from osirix_agent.half_pixel import HalfPixel
+from osirix_agent.model_folder import shipped_models
+from osirix_agent.prompting.guesser import DESCRIPTION, FOLDER
 from osirix_agent.settings import Settings
 from osirix_agent.viewer.connection import plugin_config_file
 from tests.tiny_whisper import write_whisper
@@ -167,6 +170,21 @@ def test_the_half_pixel_is_assumed_set_or_measured(hospital, quick):
     (line,) = named(chosen, "half pixel")
     assert not line.good
     assert "half_pixel_px" in line.cure
+
+
+# -- guesses -----------------------------------------------------------------------------------------------------
+def test_it_says_whether_guesses_are_offered(quick, tmp_path, monkeypatch):
+    (guesses,) = named(quick, "guesses")
+    assert guesses.good
+    assert "offered" in guesses.detail
+    assert not named(quick.model_copy(update={"guess_orders": False}), "guesses")
+    shutil.copytree(shipped_models() / FOLDER, tmp_path / FOLDER)
+    (tmp_path / FOLDER / DESCRIPTION).write_text("{}")
+    (guesses,) = named(quick.model_copy(update={"model_dir": tmp_path}), "guesses")
+    assert not guesses.good
+    assert guesses.cure
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    assert named(quick, "guesses")[0].detail.startswith("none")
 
 
 # -- speech ------------------------------------------------------------------------------------------------------
