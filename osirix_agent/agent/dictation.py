@@ -283,7 +283,8 @@ def _told(intent: Intent) -> str:
     name = getattr(intent, "structure", None)
     match intent:
         case Command():
-            return f"{intent.verb} {intent.name or ''}".strip()
+            times = f"{intent.times} times" if intent.times > 1 else ""
+            return " ".join(filter(None, (intent.verb, intent.name, times)))
         case Contour():
             return f"contour {intent.structure}"
         case Part():
@@ -299,8 +300,15 @@ def _told(intent: Intent) -> str:
             return f"rename {name or ''} to {intent.name}".replace("  ", " ")
         case Go():
             return f"go to slice {intent.slice}" if intent.slice is not None else f"go {intent.step:+d} slices"
-        case Edit() if intent.but:
-            return " ".join([f"{intent.how}{f' {name}' if name else ''} {intent.mm:g} mm", *_other_amounts(intent)])
+        case Edit():
+            ways = ", ".join(intent.directions)
+            return " ".join(filter(None, (intent.how, name, f"{intent.mm:g} mm", ways, *_other_amounts(intent))))
+        case Copy():
+            return (
+                f"copy{_of(name)} to the slice {intent.to}"
+                if intent.to in ("above", "below")
+                else (f"copy{_of(name)} to the {intent.to} slice")
+            )
         case _:
             return f"{_words(intent)}{_of(name)}"
 

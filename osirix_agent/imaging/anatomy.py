@@ -19,7 +19,7 @@ SINGLE: dict[str, tuple[str, ...]] = {
     "Brainstem": ("brainstem", "brain stem", "pons and medulla", "truncus encephali"),
     "Canal_Anal": ("anal canal",),
     "Carina": ("carina",),
-    "CaudaEquina": ("cauda equina", "cauda"),
+    "CaudaEquina": ("cauda equina",),
     "Cavity_Oral": ("oral cavity", "mouth"),
     "Cerebellum": ("cerebellum",),
     "Colon_Sigmoid": ("sigmoid", "sigmoid colon"),
@@ -59,7 +59,6 @@ SINGLE: dict[str, tuple[str, ...]] = {
 
 PAIRED: dict[str, tuple[str, ...]] = {
     "A_Carotid": ("carotid", "carotid artery"),
-    "Atrium": ("atrium",),
     "BrachialPlex": ("brachial plexus", "plexus"),
     "Breast": ("breast",),
     "Cochlea": ("cochlea", "inner ear"),
@@ -86,7 +85,6 @@ PAIRED: dict[str, tuple[str, ...]] = {
     "Testis": ("testis", "testicle"),
     "Ureter": ("ureter",),
     "V_Jugular": ("jugular", "jugular vein"),
-    "Ventricle": ("ventricle",),
 }
 
 # spoken plurals: both sides are meant

@@ -14,6 +14,7 @@ import torch
 
 from osirix_agent.errors import ModelError
 from osirix_agent.prompting.command import candidates
+from osirix_agent.prompting.guessing import reading
 from osirix_agent.prompting.intent import Intent
 
 NONE_OF_THESE = "something else"
@@ -46,9 +47,10 @@ class LanguageModelChooser:
             ) from None
 
     def choose(self, sentence: str, known: Collection[str], *, surely: bool = False) -> tuple[Intent, ...]:
-        """The likeliest intent; () when 'something else' is likelier than all, or there is none to choose from, and
-        where it would have to be sure: its likelihoods are not calibrated."""
-        options = [] if surely else candidates(sentence, known)
+        """The likeliest intent; () when 'something else' is likelier than all, or there is none to choose from; for
+        what is denied or only spoken of; and where it would have to be sure: its likelihoods are not calibrated."""
+        read = reading(sentence, known)
+        options = [] if surely or read.denies or read.tells else candidates(sentence, known)
         if not options:
             return ()
         asked = _ASKED.format(sentence=sentence)

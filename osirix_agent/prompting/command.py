@@ -158,17 +158,20 @@ def _names_said(items: Collection[Item], known: Collection[str]) -> set[str]:
     return {name for one in named for name in one.names(known)}
 
 
-def _beside_remarks(sentence: str, known: Collection[str], heard: float) -> Understanding | None:
-    """`lock the GTV, for it has been agreed in the conference`: to be confirmed. None: there is no order beside it."""
+def _beside_remarks(sentence: str, known: Collection[str], heard: float, within: int = 0) -> Understanding | None:
+    """`lock the GTV, for it has been agreed in the conference`: to be confirmed. None: there is no order beside it, or
+    it is a monologue, of which each pause would double what is tried."""
+    if len(re.findall(r"[,;.] ", sentence)) > _PAUSES:
+        return None
     for left in without_asides(sentence):
         for reasons in (True, False):
             understood = _understood(left, known, heard, reasons=reasons)
             if understood.intents and not understood.questions:
                 return Understanding(sentence, tuple(map(tentative, understood.intents)))
-    return _after_a_statement(sentence, known, heard)
+    return _after_a_statement(sentence, known, heard, within)
 
 
-def _after_a_statement(sentence: str, known: Collection[str], heard: float) -> Understanding | None:
+def _after_a_statement(sentence: str, known: Collection[str], heard: float, within: int) -> Understanding | None:
     """`Endoscopy was clean, so exclude the trachea`: to be confirmed. None: there is no order, or more than one."""
     for statement, order, states in after_statements(sentence):
         ordered = items_of(order, known)
@@ -180,8 +183,8 @@ def _after_a_statement(sentence: str, known: Collection[str], heard: float) -> U
         if not stated or stated[0].is_a(*STARTS) or (before.intents and not before.questions):
             continue  # nothing but fillers, or an order of its own
         understood = _understood(order, known, heard, reasons=True)
-        if understood.questions:
-            understood = _beside_remarks(order, known, heard) or understood
+        if understood.questions and within < _REMARKS:
+            understood = _beside_remarks(order, known, heard, within + 1) or understood
         intents = list(understood.intents)
         if not intents or understood.questions:
             continue
@@ -247,6 +250,7 @@ def _drawn_or_used(ordered: list[Item], names: Collection[str]) -> tuple[Intent,
     return tuple(Command("use", name, span=span) for name in names if ("verb", "use") in ordered[0].senses)
 
 
+_REMARKS, _PAUSES = 2, 6  # one before the other, that are passed over; in a sentence
 _OPENING = ("not", "except", "except for", "without")  # "not the GTV, accept the GTVp"
 _LEADING = {
     "so",

@@ -27,7 +27,7 @@ from osirix_agent.model_folder import (
 from osirix_agent.prompting.clauses import NOT_UNDERSTOOD
 from osirix_agent.prompting.command import ALONE, Understanding, understand
 from osirix_agent.prompting.doubts import WHAT, WHICH
-from osirix_agent.prompting.guessing import KINDS, NOTHING, features, made, reading
+from osirix_agent.prompting.guessing import KINDS, NOTHING, Reading, barred, features, made, reading
 from osirix_agent.prompting.intent import Intent, Reply
 from osirix_agent.prompting.items import items_of
 from osirix_agent.prompting.meanings import SEVERAL
@@ -37,7 +37,7 @@ from osirix_agent.settings import Settings
 
 FOLDER = "guesses"
 DESCRIPTION = "guesses.json"
-_MOST_HALVES = 8
+_MOST_HALVES, _LONGEST = 6, 200  # parts that are tried, of a sentence of so many characters
 _SAYS_NOTHING = frozenset([NOT_UNDERSTOOD, WHAT, WHICH, SEVERAL, ALONE])  # other questions tell her what is missing
 
 
@@ -87,34 +87,34 @@ class Guesser:
 
     def choose(self, sentence: str, known: Collection[str], *, surely: bool = False) -> tuple[Intent, ...]:
         """The likeliest orders of a sentence that was not understood; () where there is likelier none."""
-        chance, intents = self.likeliest(sentence, known)
-        for halves in _halves(sentence):
+        chance, intents = self.likeliest(reading(sentence, known))
+        for halves in _halves(sentence) if len(sentence) <= _LONGEST else ():
             (a, first), (b, last) = (self._half(half, known) for half in halves)
             if a * b > chance:
                 chance, intents = a * b, (*first, *last)
         return intents if chance >= (self._surely if surely else self._least) else ()
 
-    def likeliest(self, sentence: str, known: Collection[str]) -> tuple[float, tuple[Intent, ...]]:
+    def likeliest(self, read: Reading) -> tuple[float, tuple[Intent, ...]]:
         """Probability and order, or no order, of what can be made of a sentence as one."""
-        read = reading(sentence, known)
         rows = [self._index[name] for name in features(read) if name in self._index]
         logits = self._weights[rows].sum(0) / max(len(rows), 1) ** 0.5 + self._bias
         chances = np.exp(logits - logits.max())
         chances /= chances.sum()
         for chance, kind in sorted(zip(chances.tolist(), self._kinds, strict=True), reverse=True):
-            intents = () if kind == NOTHING else made(kind, read)
+            intents = () if kind == NOTHING or barred(kind, read) else made(kind, read)
             if intents is not None:
                 return chance, intents
         return 0.0, ()
 
     def _half(self, sentence: str, known: Collection[str]) -> tuple[float, tuple[Intent, ...]]:
-        """As the grammar understands it, else as it is guessed, where it does not know better what is missing."""
-        found = understand(sentence, known)
-        if _is_particular(found):
-            return 0.0, ()  # "lock the cord and make the GTV a bit larger": no remark
+        """As the grammar understands it, else as it is guessed; improbable where it is half of one order."""
+        found, read = understand(sentence, known), reading(sentence, known)
+        if _is_particular(found) or read.tells or (read.denies and not read.states):
+            return 0.0, ()  # "lock the cord and make the GTV a bit larger", "if it fits, accept it", "never, lock it"
         if found.intents and not found.questions and not any(isinstance(one, Reply) for one in found.intents):
             return min(one.confidence for one in found.intents), found.intents
-        return self.likeliest(sentence, known)
+        chance, intents = self.likeliest(read)
+        return (0.0, ()) if not intents and read.amounts and not read.states else (chance, intents)
 
 
 def _halves(sentence: str) -> Iterator[tuple[str, str]]:

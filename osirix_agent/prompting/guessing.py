@@ -52,9 +52,12 @@ class Reading:
     names : in order, each once
     slices : numbers as OsiriX shows them; None: the displayed one
     edges : ways that are an edge's; `ways`: other ways, each once
+    joined : two names and nothing but an "and" between them
+    apart : a name is what something is to keep away from, or "it" stands beside a name that the session does not have
     open : something is vague: an amount, a side, a slice between two
-    denies : something is not to be; `leaves_out`: something is left out, in words of its own
-    enquires : it asks for an answer
+    denies : something is not to be; `leaves_out`: something is left out, or commanded, in words of its own
+    tells : it asks for an answer, tells of something, or says on what condition
+    states : it begins as a statement does
     """
 
     words: tuple[str, ...]
@@ -71,10 +74,13 @@ class Reading:
     counts: tuple[int, ...]
     times: tuple[int, ...]
     here: bool
+    joined: bool
+    apart: bool
     open: bool
     denies: bool
     leaves_out: bool
-    enquires: bool
+    tells: bool
+    states: bool
 
 
 def reading(sentence: str, known: Collection[str]) -> Reading:
@@ -88,26 +94,44 @@ def reading(sentence: str, known: Collection[str]) -> Reading:
         return tuple(dict.fromkeys(item.value(_first(item, kinds)) for item in items if item.is_a(*kinds)))
 
     words, senses = _words(sentence, items)
+    names = tuple(dict.fromkeys(name for one in named for name in one.names(known)))
+    it = any(item.is_a("it") for item in items)
     return Reading(
         words=words, senses=senses, asks=sentence.strip().endswith("?"),
         amounts=tuple(float(item.value("amount")) for item in items if item.is_a("amount")),
         edges=values("edge", "trim"), ways=values("direction"), all_but=next(iter(values("all_but")), ()),
-        names=tuple(dict.fromkeys(name for one in named for name in one.names(known))),
+        names=names, joined=" ".join(words).count("<structure> and <structure>") == 1 and len(names) == 2,
+        apart=any(item.is_a(*_APART) for item in items) or (it and any(name not in known for name in names)),
         slices=(*map(int, values("slice")), *(None,) * any(item.is_a("this_slice") for item in items)),
         sides=values("side"), besides=values("beside"), counts=tuple(map(int, values("slices"))),
         times=tuple(map(int, values("times"))), here=any(item.is_a("here", "this") for item in items),
         open=any(not one.names(known) for one in named) or any(item.is_a("vague") for item in items)
         or any(value % 1 for value in values("slice", "slices", "times")),
         denies=any(_denies(item.text) for item in items),
-        leaves_out=any(sense in _LEFT_OUT for item in items if not _denies(item.text) for sense in item.senses),
-        enquires=_ASKING.match(sentence) is not None,
+        leaves_out=any(item.is_a("command") or {*item.senses} & _LEFT_OUT for item in items if not _denies(item.text)),
+        tells=_TELLING.match(sentence) is not None or _QUOTING.search(sentence) is not None,
+        states=bool(items) and (items[0].is_a("structure") or sentence.lower().split()[0] in _STATING),
     )  # fmt: skip
 
 
-_DENYING = frozenset(
-    ["not", "no", "never", "nobody", "none", "cannot", "without", "stop", "wait", "hold", "don't", "dont"]
+_APART = ("out_of", "to_of", "clear_of", "outside_of")
+_DENIALS = """not no never nobody none nor neither cannot without stop wait hold don't dont avoid refuse forbid hardly
+rather instead doubt against nope nah"""
+_SUBJECTS = """i i'm i'd i've it it's that that's this there there's the these those my our we we're we've he he's she
+she's they you you've his her their"""
+_DENYING, _STATING = frozenset(_DENIALS.split()), frozenset(_SUBJECTS.split())
+_TELLING = re.compile(
+    r"\W*((?:no|nope|nah)(?=,)|who|whose|why|when|whenever|whether|suppose|imagine|should|had|has|was|were|is|are|am"
+    r"|have (?:you|we|i|they|he|she)|how(?! about)|what(?!ever|(?:'s| is| lies) (?:above|below))|which|did|does"
+    r"|do (?:you|we|i|they)|(?:would|will|could) it|might|shall i|may i|(?:i|we|he|she|they|you) (?!need)\w+ed"
+    r"|there(?:'s| is| are| was))\b",
+    re.IGNORECASE,
 )
-_ASKING = re.compile(r"\W*(who|whose|why|when|did|does|was|were|is|are|am|has)\b", re.IGNORECASE)
+_QUOTING = re.compile(
+    r"\b(if(?! (?:you|we) (?:could|would|can|may|please|don't mind|wouldn't mind))|unless|until|whenever|provided|"
+    r"said|says|told|asked|asks|mistake|wrong to|tomorrow|yesterday)\b",
+    re.IGNORECASE,
+)
 _LEFT_OUT = frozenset(("verb", one) for one in ("exclude", "remove", "delete", "subtract", "crop"))
 
 
@@ -151,6 +175,8 @@ def _edit(how: Any) -> Callable[[Reading], tuple[Intent, ...] | None]:
         ways = ways or read.edges
         if len(read.amounts) != 1 or (how == "shift" and len(ways) != 1) or (how == "smooth" and ways):
             return None
+        if read.apart or (len(read.names) > 1 and not read.joined) or (read.leaves_out and how != "shrink"):
+            return None  # "pull the GTV 2 mm away from the cord": which of them?
         if read.all_but:
             ways = tuple(way for way in get_args(Direction)[:6] if way not in read.all_but)
         return tuple(Edit(how, read.amounts[0], ways, name) for name in read.names or (None,))
@@ -275,30 +301,40 @@ _MADE: dict[str, Callable[[Reading], tuple[Intent, ...] | None]] = {
     **{f"{one.value} here": _here(one, named=False) for one in Polarity},
     **{f"{one.value} here of it": _here(one, named=True) for one in Polarity},
     **{f"{one.value} what is it": _here_said(one) for one in Polarity},
-    "contour": lambda read: tuple(Contour(name) for name in read.names) or None,
+    "contour": lambda read: None if "<of>" in read.words else tuple(Contour(name) for name in read.names),
     **{verb: _command(verb) for verb in _VERBS},
     "fill": _fill, "copy": _copy, "crop": _crop, "go to": _go_to, "go on": _go(1), "go back": _go(-1),
 }  # fmt: skip
 KINDS = (*_MADE, NOTHING)
-_WITH_SLICE = frozenset(["slab exclude", "slab keep", "slab include", "go to"])
-
-
+# what may be said beside the names, by the kind's first word; anything else would be left over
+_OF_AN_EDIT = ("amounts", "edges", "ways", "all_but")
+_TAKEN = {
+    **dict.fromkeys(MOST_MM, _OF_AN_EDIT), "slab": ("edges", "ways", "sides", "slices"), "copy": ("besides", "ways"),
+    "go": ("slices", "counts", "besides", "ways"), "undo": ("times",), "redo": ("times",), "next": ("besides",),
+    "fill": ("counts",),
+}  # fmt: skip
+_SAID = ("amounts", "edges", "ways", "all_but", "sides", "besides", "counts", "times")
 _ANSWERED = ("next", "status", "help")
 _NEGATIVE = ("exclude", "slab exclude", "crop", "grow except", "grow but", "shrink but")
 
 
+def barred(kind: str, read: Reading) -> bool:
+    """Is that what is not to be done, or what is only spoken of? "never lock the cord", "do not exclude the trachea",
+    "did you accept it"; but "I don't want any trachea in it"."""
+    denied = read.denies and (read.leaves_out or not kind.startswith(_NEGATIVE))
+    return denied or (read.tells and kind not in _ANSWERED)
+
+
 def made(kind: str, read: Reading) -> tuple[Intent, ...] | None:
     """The order of that kind about what was read; None: something is missing, open, or left over."""
-    if read.denies and (read.leaves_out or not kind.startswith(_NEGATIVE)):
-        return None  # "never lock the cord", "do not exclude the trachea"; but "I don't want any trachea in it"
-    if read.enquires and kind not in _ANSWERED:
-        return None  # "did you accept the GTV"
-    how = kind.split()[0]
-    if kind == NOTHING or read.open or bool(read.amounts) is not (how in MOST_MM):
+    what = kind.split()[0]
+    if kind == NOTHING or read.open or bool(read.amounts) is not (what in MOST_MM):
         return None
-    if any(not LEAST_MM <= mm <= MOST_MM[how] for mm in read.amounts) or any(n > MOST_TIMES for n in read.times):
+    if any(getattr(read, slot) for slot in _SAID if slot not in _TAKEN.get(what, ())):
         return None
-    if any(one is not None for one in read.slices) and kind not in _WITH_SLICE:
+    if any(not LEAST_MM <= mm <= MOST_MM[what] for mm in read.amounts) or any(n > MOST_TIMES for n in read.times):
+        return None
+    if any(one is not None for one in read.slices) and "slices" not in _TAKEN.get(what, ()):
         return None
     return _MADE[kind](read) or None
 

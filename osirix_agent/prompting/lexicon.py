@@ -82,7 +82,7 @@ PHRASES: dict[str, dict[object, str]] = {
             "contour/contouring|segment|outline|delineate|find|mark|mark up|trace|let's do|do|i want|i need|"
             "get|get me|start with|next is|now for|auto contour|autocontour|auto segment|propose|"
             "next structure is|next up|draw"
-            "|next|map|pick out|localise/localize|work out|could i have|can i have|trace out|map out"
+            "|next|map|pick out|localise/localize|work out|could i have|can i have"
         ),
         "use": (
             "use|select|switch (over/back) to|active|the active one|work on|activate|make active|"

@@ -93,6 +93,9 @@ class Names:
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         self._known = {tuple(w.text for w in words_of(name)): name for name in known if name.strip()}
+        # "Thyroid" is what this session calls Glnd_Thyroid
+        self._own = {(structure_name(name) or name).casefold(): name for name in self._known.values()}
+        self._own |= {name.casefold(): name for name in self._known.values()}
 
     def at(self, words: list[Word], at: int) -> tuple[Named, int] | None:
         """The structure that is named from this word on, and how many words that takes."""
@@ -102,8 +105,7 @@ class Names:
         if not found:
             return None
         named, taken = max(found, key=lambda one: one[1])
-        known = {name.casefold(): name for name in self._known.values()}
-        return replace(named, base=known.get(named.base.casefold(), named.base)), taken
+        return replace(named, base=self._own.get(named.base.casefold(), named.base)), taken
 
     def _hers(self, texts: list[str], at: int) -> tuple[Named, int] | None:
         for n in range(min(8, len(texts) - at), 0, -1):

@@ -101,9 +101,12 @@ def _again(before: Intent | None, one: Intent, words: Collection[str]) -> bool:
     return isinstance(one, Contour | Crop | Part) and one == before
 
 
+_CHANGED = frozenset({"change", "edit", "editable", "adjust", "alter", "modify", "correct"})
+
+
 def _only_unlocks(before: Command, one: Command, sentence: str) -> bool:
-    changed = before.verb == "reopen" and "reopen" not in sentence.lower()
-    return changed and one.verb == "unlock" and one.name in (None, before.name)
+    changed = before.verb == "reopen" and _CHANGED & {word.text for word in words_of(sentence[slice(*before.span)])}
+    return bool(changed) and one.verb == "unlock" and one.name in (None, before.name)
 
 
 def _otherwise(before: Intent, words: list[str], sentence: str) -> bool:
@@ -132,8 +135,9 @@ def referred(intents: list[Intent], sentence: str, name: str | None = None) -> l
                 name = last.structure  # "outline the brainstem and lock it"
         if isinstance(one, Contour) and last is not None and _bare(said) and isinstance(last, Edit):
             found[-1] = last = tentative(last)  # "3 mm laterally, left parotid": of that one?
+        stated = _stated(one, last, said)
         one = _named(one, last, name, said, words)
-        if _unsure(one, last, following, changed, words):
+        if stated or _unsure(one, last, following, changed, words):
             one = tentative(one)
         if last is not None and _says_more(last, one, said, sentence):
             one, found[-1] = tentative(one), tentative(last)
@@ -192,6 +196,16 @@ def _unsure(
     return (not pointed and _may_belong_elsewhere(one, last, changed, bool(said & _REFERRING))) or _turned_round(one)
 
 
+def _stated(one: Intent, last: Intent | None, said: str) -> bool:
+    """`accept it, it comes out of the tongue`, `grow it 3 mm along the tongue`: told of it, or asked for?"""
+    words = [word.text for word in words_of(said)]
+    if isinstance(one, Part) and last is not None and words[:1] in (["it"], ["it's"]):
+        return True
+    if isinstance(one, _DONE_TO) and last == Command("accept"):
+        return True  # what is accepted is not changed next
+    return isinstance(one, Edit) and one.structure is not None and "it" in words
+
+
 _DONE_TO = Edit | Crop | Fill | Copy | Part | Here | Slab
 
 
@@ -216,8 +230,8 @@ def _may_belong_elsewhere(one: Intent, last: Intent | None, changed: frozenset[s
 
 
 def _turned_round(one: Intent) -> bool:
-    """`contour the larynx and keep it out of the GTV`: a target that is taken out of an organ."""
-    if not isinstance(one, Part) or one.structure is None or one.polarity is Polarity.INCLUDE:
+    """`contour the larynx and keep it out of the GTV`, `the GTV may go into the tongue`: a target and an organ."""
+    if not isinstance(one, Part) or one.structure is None:
         return False
     return turned_round(one.structure, one.part)
 
